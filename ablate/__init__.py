@@ -1,0 +1,1 @@
+"""ablate settles arguments about Transformer design with experiments."""

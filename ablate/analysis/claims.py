@@ -1,0 +1,172 @@
+"""Claims before the evidence: which runs a claim speaks of, what they show, and the verdict that follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import stdev
+
+from ablate.analysis.effects import Comparison, compare, lost_seeds, of_cell, values
+from ablate.analysis.metrics import Known, Record, check_metrics, metric
+from ablate.analysis.statistics import (
+    Effect,
+    Interval,
+    difference_of_shares,
+    mean_interval,
+    runs_needed,
+    seeds_needed,
+    wilson,
+)
+from ablate.analysis.verdicts import (
+    Verdict,
+    at_least_as_good,
+    directional,
+    in_range,
+    no_difference,
+    several,
+    share_learned,
+)
+from ablate.study import Claim, Contrast, Direction, Kind, Study
+
+SURVIVORS = "conditional on survival, decides nothing alone"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One contrast judged. The effect is variant - baseline, as the contrast is written, or the value; nan: unknown."""
+
+    contrast: Contrast
+    verdict: Verdict | None  # None: not tested here
+    effect: float
+    low: float
+    high: float
+    seeds: int
+    p: float  # Holm-adjusted, or Fisher's
+    more_seeds: int | None
+    note: str  # what limits the verdict; may be empty
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    claim: Claim
+    verdict: Verdict | None
+    parts: tuple[Judgement, ...]
+    command: str | None  # what would test it; only where the verdict is None
+
+    @property
+    def only(self) -> Judgement | None:
+        """The single contrast of a claim that has one; several have no effect in common."""
+        return self.parts[0] if len(self.parts) == 1 else None
+
+
+def judge_all(study: Study, records: Sequence[Record], command: str) -> list[ClaimVerdict]:
+    """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist."""
+    check_metrics(study)
+    return [judge(claim, study, records, command) for claim in study.claims]
+
+
+def judge(claim: Claim, study: Study, records: Sequence[Record], command: str) -> ClaimVerdict:
+    parts = tuple(KINDS[part.kind](part, study, records) for part in claim.parts)
+    verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
+    return ClaimVerdict(claim, verdict, parts, (claim.command or command) if verdict is None else None)
+
+
+def judge_directional(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+    found = comparison(part, study, records)
+    verdict = directional(oriented(found.effect, part), found.p_holm, found.margin)
+    return of_comparison(part, found, verdict, found.more_seeds)
+
+
+def judge_at_least_as_good(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+    found = comparison(part, study, records)
+    effect = oriented(found.effect, part)
+    need = seeds_needed(effect.spread, effect.seeds, abs(effect.mean + found.margin))
+    return of_comparison(part, found, at_least_as_good(effect, found.margin), need)
+
+
+def judge_no_difference(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+    found = comparison(part, study, records)
+    need = seeds_needed(found.effect.spread, found.effect.seeds, abs(found.margin - abs(found.effect.mean)))
+    return of_comparison(part, found, no_difference(found.effect, found.margin), need)
+
+
+def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+    assert part.baseline is not None
+    baseline, variant = (shares(records, cell) for cell in (part.baseline, part.variant))
+    effect = difference_of_shares(baseline, variant)
+    if effect.seeds == 0:
+        return untested(part, "no run of one arm says whether it learned")
+    verdict = share_learned(oriented(effect, part))
+    note = ", ".join(
+        f"{cell}: {learned} of {n} learned [{share.low:.0%}, {share.high:.0%}]"
+        for cell, (learned, n) in ((part.variant, variant), (part.baseline, baseline))
+        for share in [wilson(learned, n)]
+    )
+    need = runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
+    return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
+
+
+def judge_in_range(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+    measure, runs = metric(part.metric), of_cell(records, part.variant)
+    found = list(values(runs, measure).values())
+    if not found:
+        return untested(part, f"no run of {part.variant} has this number")
+    interval = mean_interval(found)
+    if measure.known is Known.counted:
+        interval = Interval(interval.mean, min(found), max(found), len(found))
+    verdict, note = in_range(interval.low, interval.high, part.low, part.high), ""
+    if lost_seeds(runs, measure) and verdict is not Verdict.unresolved:
+        verdict, note = Verdict.unresolved, SURVIVORS
+    need = None
+    if verdict is Verdict.unresolved and not note and len(found) > 1:
+        distance = min(abs(interval.mean - end) for end in (part.low, part.high) if end is not None)
+        need = seeds_needed(stdev(found), len(found), distance) or None
+    return Judgement(part, verdict, interval.mean, interval.low, interval.high, interval.n, math.nan, need, note)
+
+
+def comparison(part: Contrast, study: Study, records: Sequence[Record]) -> Comparison:
+    assert part.baseline is not None
+    return compare(study, records, part.metric, part.variant, part.baseline, part.margin)
+
+
+def oriented(effect: Effect, part: Contrast) -> Effect:
+    """The effect turned so that the claim predicts a positive one."""
+    if part.direction is Direction.higher:
+        return effect
+    return replace(effect, mean=-effect.mean, low=-effect.high, high=-effect.low)
+
+
+def of_comparison(part: Contrast, found: Comparison, verdict: Verdict, need: int | None) -> Judgement:
+    """A difference among survivors alone decides nothing, whichever way it points."""
+    if not found.arms.seeds:
+        return untested(part, "no pair of runs has this number")
+    note = (
+        f"pairs across devices or precisions left out: seeds {', '.join(map(str, found.arms.mixed))}"
+        if found.arms.mixed
+        else ""
+    )
+    if found.conditional:
+        verdict, need, note = Verdict.unresolved, None, SURVIVORS
+    need = (need or None) if verdict is Verdict.unresolved else None
+    effect = found.effect
+    return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, found.p_holm, need, note)
+
+
+def untested(part: Contrast, note: str) -> Judgement:
+    return Judgement(part, None, math.nan, math.nan, math.nan, 0, math.nan, None, note)
+
+
+def shares(records: Sequence[Record], cell: str) -> tuple[int, int]:
+    """How many runs of a cell learned, of how many that say so: a fault or a run of no updates says nothing."""
+    learned = list(values(of_cell(records, cell), metric("learned")).values())
+    return int(sum(learned)), len(learned)
+
+
+KINDS: dict[Kind, Callable[[Contrast, Study, Sequence[Record]], Judgement]] = {
+    Kind.directional: judge_directional,
+    Kind.at_least_as_good: judge_at_least_as_good,
+    Kind.no_difference: judge_no_difference,
+    Kind.share_learned: judge_share_learned,
+    Kind.in_range: judge_in_range,
+}  # Kind.several is a claim of several parts, each of one of these

@@ -1,0 +1,151 @@
+"""From records to effects: pairs of runs with the same seed, what they say, and how much more it would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablate.analysis.metrics import Known, Metric, Record, metric
+from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed
+from ablate.analysis.verdicts import ALPHA, Reading, reading
+from ablate.study import Study
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Two cells side by side, matched by seed. Arrays are [seed]; only seeds with both values are in them."""
+
+    seeds: tuple[int, ...]
+    baseline: np.ndarray
+    variant: np.ndarray
+    lost: tuple[int, ...]  # seeds with a run, in either arm, that did not finish and so has no value
+    mixed: tuple[int, ...]  # seeds whose two runs had different devices or precisions: they decide nothing
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant held against its baseline by one metric. The effect is variant - baseline."""
+
+    metric: str
+    variant: str
+    baseline: str
+    arms: Arms
+    effect: Effect
+    p_holm: float  # over the levels compared with this baseline
+    family: int  # how many those are
+    margin: float
+    reading: Reading
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the mean difference speaks only of the seeds that survived."""
+        return bool(self.arms.lost)
+
+    @property
+    def more_seeds(self) -> int | None:
+        """Seeds that would settle the sign, or that there is no difference that matters, whichever takes fewer."""
+        if self.reading is not Reading.unresolved or self.conditional:
+            return None
+        distance, effect = abs(self.effect.mean), self.effect
+        needs = (
+            seeds_needed(effect.spread, effect.seeds, distance, 1 - ALPHA / self.family),
+            seeds_needed(effect.spread, effect.seeds, self.margin - distance),
+        )
+        return min((need for need in needs if need), default=None)
+
+
+def of_cell(records: Iterable[Record], cell: str) -> list[Record]:
+    return [record for record in records if record["variant"] == cell]
+
+
+def values(records: Iterable[Record], measure: Metric) -> dict[int, float]:
+    """Seed -> value, of the runs of one cell that have one."""
+    usable = [record for record in records if measure.known is not Known.finished or trained(record)]
+    found = {record["seed"]: measure.value(record) for record in usable}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def trained(record: Record) -> bool:
+    """Whether a run went to its end, and had one: a run of no updates counts in no mean."""
+    return record["status"] == "finished" and record.get("updates") != 0
+
+
+def lost_seeds(records: Iterable[Record], measure: Metric) -> set[int]:
+    """Seeds of runs that did not finish, where that takes the value away."""
+    return {record["seed"] for record in records if measure.known is Known.finished and record["status"] != "finished"}
+
+
+def arms(records: Sequence[Record], measure: Metric, variant: str, baseline: str) -> Arms:
+    sides = [of_cell(records, cell) for cell in (baseline, variant)]
+    machines = [{record["seed"]: machine(record) for record in side} for side in sides]
+    first, second = (values(side, measure) for side in sides)
+    both = sorted(first.keys() & second.keys())
+    mixed = [seed for seed in both if machines[0][seed] != machines[1][seed] and measure.known is not Known.counted]
+    seeds = [seed for seed in both if seed not in mixed]
+    return Arms(
+        tuple(seeds),
+        np.array([first[seed] for seed in seeds]),
+        np.array([second[seed] for seed in seeds]),
+        tuple(sorted(lost_seeds(sides[0], measure) | lost_seeds(sides[1], measure))),
+        tuple(mixed),
+    )
+
+
+def machine(record: Record) -> tuple[str, str]:
+    """Type of device ("cuda", whatever its index or model) and precision."""
+    provenance = record.get("provenance") or {}
+    words = str(provenance.get("device", "")).replace(":", " ").split() or [""]
+    return words[0], str(provenance.get("precision", ""))
+
+
+def effect_of(pairs: Arms, measure: Metric) -> Effect:
+    """What is counted needs no second seed."""
+    if measure.known is Known.counted and len(pairs.seeds) == 1:
+        difference = float(pairs.variant[0] - pairs.baseline[0])
+        return Effect(difference, difference, difference, float(difference == 0), 1, 0.0)
+    return paired_effect(pairs.baseline, pairs.variant)
+
+
+def compare(
+    study: Study, records: Sequence[Record], name: str, variant: str, baseline: str, margin: float | None = None
+) -> Comparison:
+    """Hold one cell against another. `margin` is in the metric's unit; None takes the metric's default."""
+    measure = metric(name)
+    pairs = arms(records, measure, variant, baseline)
+    effect = effect_of(pairs, measure)
+    center, member = centered(study, variant, baseline)
+    members = family(study, name, center, member)
+    effects = [effect_of(arms(records, measure, other, center), measure) for other in members]
+    p_holm = float(holm([each.p for each in effects])[members.index(member)])
+    if margin is None:
+        margin = measure.margin_at(float(pairs.baseline.mean())) if pairs.seeds else measure.margin
+    word = reading(effect, p_holm, margin, measure.higher_is_better)
+    return Comparison(name, variant, baseline, pairs, effect, p_holm, len(members), margin, word)
+
+
+def centered(study: Study, variant: str, baseline: str) -> tuple[str, str]:
+    """Which of two is the family's baseline: a claim may hold the baseline against a variant."""
+    backwards = any(cell.name == baseline and cell.baseline == variant for cell in study.cells())
+    return (variant, baseline) if backwards else (baseline, variant)
+
+
+def family(study: Study, name: str, center: str, member: str) -> list[str]:
+    """The levels compared with one baseline: the study's cells, and what its claims hold against it by this metric."""
+    members = [cell.name for cell in study.cells() if cell.baseline == center]
+    for claim in study.claims:
+        for part in claim.parts:
+            if part.metric == name and part.baseline is not None:
+                at, other = centered(study, part.variant, part.baseline)
+                members += [other] if at == center else []
+    return list(dict.fromkeys([*members, member]))
+
+
+def comparisons(study: Study, records: Sequence[Record]) -> list[Comparison]:
+    """Every cell that has a baseline, held against it by the study's metric."""
+    return [
+        compare(study, records, study.metric, cell.name, cell.baseline)
+        for cell in study.cells()
+        if cell.baseline is not None
+    ]

@@ -1,0 +1,160 @@
+"""What a claim or a report can speak of: a number read off a run's record, and how to talk about it.
+
+Light on purpose: a plan checks its claims here before anything is trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ablate.config import BadInput
+from ablate.study import Kind, Study
+
+Record = Mapping[str, Any]  # an object of runs.jsonl
+
+
+class Known(Enum):
+    """When a run's number is settled, and so what can take it away."""
+
+    counted = "counted"  # by the configuration alone: no seed moves it
+    started = "started"  # before the first update, or whatever became of the run
+    finished = "finished"  # by a run that went to its end
+
+
+@dataclass(frozen=True)
+class Metric:
+    value: Callable[[Record], float | None]  # None where the record has no such number
+    label: str
+    unit: str
+    higher_is_better: bool | None  # None: neither is
+    digits: int  # decimals, at the most
+    known: Known = Known.finished
+    margin: float = 0.0  # the smallest difference that matters, by default
+    relative: bool = False  # whether `margin` is a share of the baseline's mean
+
+    def margin_at(self, baseline_mean: float) -> float:
+        """The default margin in the metric's unit."""
+        return self.margin * abs(baseline_mean) if self.relative else self.margin
+
+
+def metric(name: str) -> Metric:
+    """Look a metric up. Raises BadInput with the choices."""
+    if name not in METRICS:
+        raise BadInput(f"metric={name} is unknown; it may be {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def check_metrics(study: Study) -> None:
+    """Raise BadInput for a study whose metric, or a claim's, does not exist or cannot be judged."""
+    metric(study.metric)
+    for claim in study.claims:
+        for part in claim.parts:
+            if part.metric not in METRICS:
+                raise BadInput(f"claim {claim.id}: metric={part.metric} is unknown; it may be {', '.join(METRICS)}")
+            if part.kind is Kind.no_difference and not (part.margin or METRICS[part.metric].margin):
+                raise BadInput(
+                    f"claim {claim.id}: no difference in {part.metric} needs a margin, in {METRICS[part.metric].unit}"
+                )
+
+
+def column(name: str) -> Callable[[Record], float | None]:
+    return lambda record: finite(record.get(name))
+
+
+def finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def initial_gradient_norms(record: Record) -> list[float]:
+    """Gradient norms of the decoder's feed-forward networks at update 0, [layer]; empty where not measured."""
+    initial = [entry for entry in record.get("diagnostics") or () if entry["update"] == 0]
+    norms = initial[0].get("gradient_norm") or {} if initial else {}
+    values = [
+        norms[f"decoder.{layer}.feedforward"] for layer in range(len(norms)) if f"decoder.{layer}.feedforward" in norms
+    ]
+    return values if all(finite(value) is not None for value in values) else []
+
+
+def initial_gradient_norm_last_ffn(record: Record) -> float | None:
+    norms = initial_gradient_norms(record)
+    return norms[-1] if norms else None
+
+
+def initial_gradient_norm_ratio(record: Record) -> float | None:
+    norms = initial_gradient_norms(record)
+    return norms[-1] / norms[0] if norms and norms[0] > 0 else None
+
+
+def dead_unit_share(record: Record) -> float | None:
+    """The largest share over layers."""
+    shares = [finite(share) for share in (record.get("final_dead_units") or {}).values()]
+    return max((share for share in shares if share is not None), default=None)
+
+
+def encoder_counts(record: Record) -> dict[str, int]:
+    """Parameters of the encoder's layers, by part; the norm after the last layer belongs to none."""
+    counts = record.get("parameter_counts") or {}
+    return {
+        part: count for part, count in counts.items() if part.startswith("encoder.") and part.split(".")[1].isdigit()
+    }
+
+
+def ffn_parameter_share(record: Record) -> float | None:
+    counts = encoder_counts(record)
+    feedforward = sum(count for part, count in counts.items() if part.endswith(".feedforward"))
+    return feedforward / sum(counts.values()) if counts else None
+
+
+def encoder_layer_parameters(record: Record) -> float | None:
+    """Parameters of one encoder layer over d_model squared."""
+    counts = encoder_counts(record)
+    layers = {part.split(".")[1] for part in counts}
+    return sum(counts.values()) / len(layers) / record["config"]["model"]["d_model"] ** 2 if counts else None
+
+
+_BLEU = {"unit": "BLEU", "higher_is_better": True, "digits": 2, "margin": 0.5}
+_LOSS = {"unit": "nats/token", "higher_is_better": False, "digits": 4, "margin": 0.01, "relative": True}
+
+METRICS: dict[str, Metric] = {
+    "test_bleu": Metric(column("test_bleu"), "BLEU", **_BLEU),  # type: ignore[arg-type]
+    "test_bleu_greedy": Metric(column("test_bleu_greedy"), "BLEU (greedy)", **_BLEU),  # type: ignore[arg-type]
+    "test_bleu_lower": Metric(column("test_bleu_lower"), "BLEU (lower-cased)", **_BLEU),  # type: ignore[arg-type]
+    "test_chrf": Metric(column("test_chrf"), "chrF", "chrF", True, 2, margin=0.5),
+    "test_loss": Metric(column("test_loss"), "test loss", **_LOSS),  # type: ignore[arg-type]
+    "validation_loss": Metric(column("validation_loss"), "validation loss", **_LOSS),  # type: ignore[arg-type]
+    "learned": Metric(column("learned"), "share that learned", "share", True, 2, Known.started),
+    "parameters": Metric(column("parameters"), "parameters", "parameters", None, 0, Known.counted),
+    "flops_per_token": Metric(
+        column("flops_per_token"), "FLOPs per target token", "FLOPs/token", None, 0, Known.counted
+    ),
+    "peak_memory": Metric(column("peak_memory"), "peak memory", "bytes", False, 0),
+    "tokens_per_second": Metric(column("tokens_per_second"), "target tokens per second", "tokens/s", True, 0),
+    "seconds": Metric(column("seconds"), "time", "s", False, 1),
+    "initial_gradient_norm_last_ffn": Metric(
+        initial_gradient_norm_last_ffn,
+        "gradient norm of the last decoder feed-forward at update 0",
+        "norm",
+        None,
+        3,
+        Known.started,
+    ),
+    "initial_gradient_norm_ratio_last_to_first": Metric(
+        initial_gradient_norm_ratio,
+        "gradient norm at update 0, last over first decoder feed-forward",
+        "ratio",
+        None,
+        3,
+        Known.started,
+    ),
+    "dead_unit_share": Metric(dead_unit_share, "largest share of dead units in a layer", "share", False, 3),
+    "ffn_parameter_share": Metric(
+        ffn_parameter_share, "feed-forward's share of an encoder layer's parameters", "share", None, 4, Known.counted
+    ),
+    "encoder_layer_parameters_over_d_model_squared": Metric(
+        encoder_layer_parameters, "parameters of an encoder layer over d_model squared", "ratio", None, 3, Known.counted
+    ),
+}

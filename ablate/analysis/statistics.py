@@ -1,0 +1,161 @@
+"""Intervals and tests for few seeds. Arrays in, frozen values out; what cannot be known is nan.
+
+A t interval needs two values. Where all values are equal it has no width: right for what is counted, and for anything
+measured a sign that the instrument is coarser than the noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
+MOST_SEEDS = 1000  # a need beyond this is not worth a number
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, or a share, and its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean difference, its confidence interval and the two-sided p value of no difference; nan where unknown."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+    spread: float = math.nan  # standard deviation of the difference over seeds
+
+
+def mean_interval(values: np.ndarray | Sequence[float], level: float = 0.95) -> Interval:
+    """Mean and t interval of values [seed]."""
+    values = np.asarray(values, dtype=float)
+    n = len(values)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = _mean(values)
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = _half_width(_spread(values), n, level)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def paired_effect(
+    baseline: np.ndarray | Sequence[float], variant: np.ndarray | Sequence[float], level: float = 0.95
+) -> Effect:
+    """Mean seed-matched difference, variant - baseline, by the paired t test; both arrays are [seed]."""
+    difference = np.asarray(variant, dtype=float) - np.asarray(baseline, dtype=float)
+    interval = mean_interval(difference, level)
+    n = interval.n
+    if n < 2:
+        return Effect(interval.mean, interval.low, interval.high, math.nan, n)
+    spread = _spread(difference)
+    if spread == 0:
+        p = 1.0 if interval.mean == 0 else 0.0
+    else:
+        p = float(2 * stats.t.sf(abs(interval.mean) * math.sqrt(n) / spread, n - 1))
+    return Effect(interval.mean, interval.low, interval.high, p, n, spread)
+
+
+def holm(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
+    """Holm-adjusted p values [comparison]. A planned comparison without one (nan) counts in the family as p = 1."""
+    p_values = np.asarray(p_values, dtype=float)
+    if len(p_values) == 0:
+        return p_values
+    missing = np.isnan(p_values)
+    adjusted = multipletests(np.where(missing, 1.0, p_values), method="holm")[1]
+    return np.where(missing, np.nan, adjusted)
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """A share and its Wilson score interval."""
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
+    return Interval(successes / n, float(low), float(high), n)
+
+
+def difference_of_shares(baseline: tuple[int, int], variant: tuple[int, int], level: float = 0.95) -> Effect:
+    """Share of the variant less that of the baseline, each given as (successes, n).
+
+    The interval is Newcombe's, made of the two Wilson intervals (1998, method 10); p is Fisher's, two-sided.
+    """
+    (successes_0, n_0), (successes_1, n_1) = baseline, variant
+    if n_0 == 0 or n_1 == 0:
+        return Effect(math.nan, math.nan, math.nan, math.nan, 0)
+    low, high = confint_proportions_2indep(
+        successes_1, n_1, successes_0, n_0, compare="diff", method="newcomb", alpha=1 - level
+    )
+    p = stats.fisher_exact([[successes_1, n_1 - successes_1], [successes_0, n_0 - successes_0]]).pvalue
+    return Effect(successes_1 / n_1 - successes_0 / n_0, float(low), float(high), float(p), min(n_0, n_1))
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What the pairs bought. `variance_ratio` is the variance of the difference over that of unrelated runs."""
+
+    correlation: float
+    variance_ratio: float
+    n: int
+
+
+def pairing(baseline: np.ndarray | Sequence[float], variant: np.ndarray | Sequence[float]) -> Pairing:
+    """Pearson correlation within pairs, both arrays [seed]; nan below three pairs or without spread."""
+    baseline, variant = np.asarray(baseline, dtype=float), np.asarray(variant, dtype=float)
+    n = len(baseline)
+    if n < 3 or np.ptp(baseline) == 0 or np.ptp(variant) == 0:
+        return Pairing(math.nan, math.nan, n)
+    unrelated = np.var(baseline, ddof=1) + np.var(variant, ddof=1)
+    correlation = float(np.corrcoef(baseline, variant)[0, 1])
+    return Pairing(correlation, float(np.var(variant - baseline, ddof=1) / unrelated), n)
+
+
+def seeds_needed(spread: float, seeds: int, distance: float, level: float = 0.95) -> int | None:
+    """How many more seeds make the t interval's half-width smaller than `distance`, if the spread stays as observed.
+
+    None where that is unknown (no spread yet, no distance) or more than MOST_SEEDS.
+    """
+    if math.isnan(spread) or not distance > 0:
+        return None
+    for n in range(max(seeds, 2), MOST_SEEDS + 1):
+        if _half_width(spread, n, level) < distance:
+            return n - seeds
+    return None
+
+
+def runs_needed(baseline: tuple[int, int], variant: tuple[int, int], alpha: float = 0.05) -> int | None:
+    """How many more runs an arm Fisher's test calls for, if both shares stay as observed; each is (successes, n)."""
+    (successes_0, n_0), (successes_1, n_1) = baseline, variant
+    if n_0 == 0 or n_1 == 0 or successes_0 * n_1 == successes_1 * n_0:
+        return None
+    for more in range(1, 101):
+        arms = [(round(successes / n * (n + more)), n + more) for successes, n in (variant, baseline)]
+        if stats.fisher_exact([[successes, n - successes] for successes, n in arms]).pvalue < alpha:
+            return more
+    return None
+
+
+def _mean(values: np.ndarray) -> float:
+    """Exact for equal values, whose plain mean may be off by a rounding error."""
+    return float(values[0]) if np.ptp(values) == 0 else float(values.mean())
+
+
+def _spread(values: np.ndarray) -> float:
+    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
+
+
+def _half_width(spread: float, n: int, level: float) -> float:
+    return float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)

@@ -1,0 +1,94 @@
+"""The rules by which numbers become words. Each takes an estimate and gives a verdict; none sees a record.
+
+An effect is oriented beforehand so that the claim predicts a positive one. Low and high are the unadjusted 95 % paired
+t interval's ends; comparisons with nan are false, so what one seed cannot tell stays unresolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from ablate.analysis.statistics import Effect
+
+ALPHA = 0.05
+
+
+class Verdict(Enum):
+    """On a claim."""
+
+    supported = "supported"
+    contradicted = "contradicted"
+    equivalent = "equivalent"
+    unresolved = "unresolved"
+
+
+class Reading(Enum):
+    """Of a variant's row in a table. Where neither end of a metric is better, it is higher or lower."""
+
+    better = "better"
+    worse = "worse"
+    higher = "higher"
+    lower = "lower"
+    equivalent = "equivalent"
+    unresolved = "unresolved"
+
+
+def directional(effect: Effect, p_holm: float, margin: float) -> Verdict:
+    """The difference has the claimed sign."""
+    if -margin < effect.low and effect.high < margin:
+        return Verdict.equivalent
+    if effect.low > 0 and p_holm < ALPHA:
+        return Verdict.supported
+    if effect.high < 0 and p_holm < ALPHA:
+        return Verdict.contradicted
+    return Verdict.unresolved
+
+
+def at_least_as_good(effect: Effect, margin: float) -> Verdict:
+    """The difference is not below -margin."""
+    if effect.low > -margin:
+        return Verdict.supported
+    return Verdict.contradicted if effect.high < -margin else Verdict.unresolved
+
+
+def no_difference(effect: Effect, margin: float) -> Verdict:
+    """The difference is within the margin."""
+    if -margin < effect.low and effect.high < margin:
+        return Verdict.supported
+    outside = effect.low > margin or effect.high < -margin
+    return Verdict.contradicted if outside else Verdict.unresolved
+
+
+def share_learned(effect: Effect) -> Verdict:
+    """More runs learn. The effect is a difference of shares, its p Fisher's."""
+    if not effect.p < ALPHA:
+        return Verdict.unresolved
+    return Verdict.supported if effect.mean > 0 else Verdict.contradicted
+
+
+def in_range(low: float, high: float, claimed_low: float | None, claimed_high: float | None) -> Verdict:
+    """A value, known to lie between low and high, lies in the claimed range; None leaves an end open."""
+    floor = float("-inf") if claimed_low is None else claimed_low
+    ceiling = float("inf") if claimed_high is None else claimed_high
+    if floor <= low and high <= ceiling:
+        return Verdict.supported
+    return Verdict.contradicted if high < floor or low > ceiling else Verdict.unresolved
+
+
+def several(verdicts: Iterable[Verdict | None]) -> Verdict | None:
+    """All parts of a claim together. None, for a part that could not be tested, leaves the whole untested."""
+    verdicts = list(verdicts)
+    if Verdict.contradicted in verdicts:
+        return Verdict.contradicted
+    if None in verdicts:
+        return None
+    return Verdict.supported if all(verdict is Verdict.supported for verdict in verdicts) else Verdict.unresolved
+
+
+def reading(effect: Effect, p_holm: float, margin: float, higher_is_better: bool | None) -> Reading:
+    """What a row of a table says of variant - baseline."""
+    up, down = {True: ("better", "worse"), False: ("worse", "better"), None: ("higher", "lower")}[higher_is_better]
+    words = {Verdict.supported: up, Verdict.contradicted: down}
+    verdict = directional(effect, p_holm, margin)
+    return Reading[words.get(verdict, verdict.name)]

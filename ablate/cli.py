@@ -1,0 +1,151 @@
+"""The command: compose, plan, run, report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.config import BadInput
+
+if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
+    from omegaconf import DictConfig
+
+    from ablate.composition import Plan
+    from ablate.progress import Progress
+    from ablate.store import Store
+
+Launch = Callable[[Sequence[Sequence[str]], Path, int], None]
+
+HERE = Path(__file__).resolve().parent
+CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folder / "config.yaml").exists())
+
+
+def main() -> int:
+    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 when interrupted."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        from ablate import help
+
+        print(help.text(CONF))
+        return 0
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ablate.plain import schema
+
+    ConfigStore.instance().store("schema", schema())
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(work)()
+    except BadInput as error:
+        return complain(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return complain(in_a_line(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch) -> int:
+    """Plan a study, do what is missing of it, write its report.
+
+    Returns 0 if every run has finished or diverged, 1 if some failed. Raises BadInput.
+    """
+    from ablate import tracking
+    from ablate.composition import plan as make_plan
+    from ablate.forecast import forecast as make_forecast
+    from ablate.progress import Progress
+    from ablate.store import Store
+    from ablate.training.machine import check_precision, choose_device
+
+    plan = make_plan(compose, arguments)
+    device = choose_device(plan.config.device)
+    check_precision(plan.config.precision, device)
+    tracking.check(plan.config.wandb)
+    store = Store(Path(plan.config.root).resolve())
+    forecast, progress = make_forecast(plan, store, device), Progress(store, plan)
+    progress.show_plan(forecast)
+    if plan.config.dry_run:
+        return 0
+
+    store.check_writable()
+    from ablate.data.prepare import prepare
+
+    prepare(plan.config.data, progress.say)
+    train(plan, store, launch, progress, forecast.workers)
+    return report(plan, store, progress)
+
+
+def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:
+    """Hand the runs that are not done to the launcher. The terminal and W&B watch their folders meanwhile."""
+    from ablate import tracking
+
+    todo = store.freeze(plan.runs)
+    tracker = tracking.start(plan, store, plan.config.wandb)
+    try:
+        with progress.watching(todo):
+            if todo:
+                device = plan.config.device.name
+                launch(
+                    [[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in todo],
+                    store.root,
+                    workers,
+                )
+    finally:
+        progress.say(tracker.finish())
+
+
+def report(plan: Plan, store: Store, progress: Progress) -> int:
+    """Gather the records, build the report and the ledger, show the results."""
+    from ablate.data.corpus import Corpus
+    from ablate.records import collect
+    from ablate.report import build, headline, ledger
+
+    collect(store, plan, Corpus.load(plan.corpus), command(plan.overrides))
+    folder = build(store.root, plan.study.name, plan.setting)
+    ledger(store.root)
+    for line in headline(folder):
+        progress.say(line)
+    failed = [spec for spec in plan.runs if store.run(spec.id).result() is None]
+    for spec in failed:
+        progress.say(f"failed: {spec.cell}/seed{spec.seed}, see runs/{spec.id}/failure.txt")
+    progress.say(str(folder))
+    return 1 if failed else 0
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command that does the same again. Where it writes and what it tells W&B is no part of that."""
+    kept = [shlex.quote(argument) for argument in arguments if not argument.startswith(("root=", "wandb.", "workers="))]
+    return " ".join(["python -m ablate", *kept])
+
+
+def work(config: DictConfig) -> None:
+    """What a worker does: one run, by its id."""
+    from ablate.store import Store
+    from ablate.training.member import run_member
+
+    run_member(Store(Path(config.root)).run(config.run), config.device)
+
+
+def quoted(path: Path) -> str:
+    """A path that Hydra's grammar takes literally."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def complain(line: str) -> int:
+    print(f"ablate: {line}", file=sys.stderr)
+    return 2
+
+
+def in_a_line(error: BaseException) -> str:
+    """Hydra's and OmegaConf's messages run over several lines, the choices among them, and may hide in a cause."""
+    messages = [str(error)]
+    if error.__cause__ is not None:
+        messages.append(str(error.__cause__).splitlines()[0])
+    lines = [line.strip() for message in messages for line in message.splitlines()]
+    return " ".join(line for line in lines if line)

@@ -1,0 +1,132 @@
+"""From a command line to a plan: the study's cells composed, checked, named, and taken apart into runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from ablate.config import BadInput, Config
+from ablate.data.prepare import fingerprint
+from ablate.plain import config_from
+from ablate.study import Cell, RunSpec, Study, digest, run_id, study_from
+
+Compose = Callable[[list[str]], DictConfig]
+
+SELECTIONS = ("data", "preset", "sweep")  # config groups: they name a setting themselves and are no suffix of it
+DETERMINANTS = ("model", "optim", "train", "data", "evaluation")  # sections that determine a result
+NAMES = ("name", "loader", "path")  # of a corpus: its content determines a result, not what it is called
+LONGEST_SUFFIX = 60  # characters
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a command will do, before any of it is done."""
+
+    study: Study
+    setting: str
+    config: Config  # of the baseline
+    cells: list[Cell]
+    configs: dict[str, Config]  # cell -> resolved configuration
+    runs: list[RunSpec]
+    overrides: list[str]  # as on the command line
+    corpus: str  # fingerprint
+
+
+def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
+    """Compose and check every cell. Raises BadInput."""
+    arguments = list(arguments)
+    keys = override_keys(arguments)
+    first = config_from(compose(arguments))
+    study = study_from(first.study)
+    for key in keys:
+        if key in study.varied():
+            raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
+    sizes = [override(key, value) for key, value in study.sizes.get(first.preset, {}).items()]
+    selections = [argument for argument, key in zip(arguments, keys) if key in SELECTIONS]
+
+    base = config_from(compose([*sizes, *arguments]))
+    default = config_from(compose([*sizes, *selections]))
+    setting = setting_name(base, default)
+    cells, corpus = study.cells(), fingerprint(base.data)
+    configs = {
+        cell.name: config_from(compose([*sizes, *arguments, *(override(*item) for item in cell.overrides.items())]))
+        for cell in cells
+    }
+    check_distinct(configs, corpus)
+    runs = [
+        RunSpec(
+            run_id(configs[cell.name], seed, corpus), study.name, setting, cell.name, seed, configs[cell.name], corpus
+        )
+        for cell in cells
+        for seed in range(base.seeds)
+    ]
+    return Plan(study, setting, base, cells, configs, runs, arguments, corpus)
+
+
+def check_distinct(configs: dict[str, Config], corpus: str) -> None:
+    """Raise BadInput where two cells would train the same run: nothing can be learnt from their difference."""
+    seen: dict[str, str] = {}
+    for cell, config in configs.items():
+        other = seen.setdefault(run_id(config, 0, corpus), cell)
+        if other != cell:
+            raise BadInput(f"variants {other} and {cell} are the same configuration here; each must change something")
+
+
+def setting_name(config: Config, default: Config) -> str:
+    """`<data>-<preset>`, and a suffix for what else of the result's determinants was overridden."""
+    changed = difference(determinants(config), determinants(default))
+    if config.precision is not default.precision:
+        changed["precision"] = config.precision.name
+    leaves = [key.rpartition(".")[2] for key in changed]
+    suffix = ",".join(
+        f"{leaf if leaves.count(leaf) == 1 else key}={text(value)}"
+        for leaf, (key, value) in zip(leaves, changed.items())
+    )
+    if len(suffix) > LONGEST_SUFFIX:
+        suffix = digest(changed)
+    return "-".join(part for part in (config.data.name, config.preset, suffix) if part)
+
+
+def determinants(config: Config) -> dict[str, Any]:
+    """Dotted key -> value of everything but the seed and the precision that determines a result."""
+    flat = {
+        f"{section}.{key}": value for section in DETERMINANTS for key, value in asdict(getattr(config, section)).items()
+    }
+    return {key: value for key, value in flat.items() if key not in {f"data.{name}" for name in NAMES}}
+
+
+def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in these.items() if value != those[key]}
+
+
+def override(key: str, value: Any) -> str:
+    """A Hydra override that sets this value."""
+    return f"{key}={text(value)}"
+
+
+def text(value: Any) -> str:
+    """A value as one writes it on the command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def override_keys(arguments: Sequence[str]) -> list[str]:
+    """The keys that the command line sets. Raises BadInput for a list of values, which is what studies are for."""
+    keys = []
+    for parsed in OverridesParser.create().parse_overrides(list(arguments)):
+        if parsed.is_sweep_override():
+            raise BadInput(
+                f"{parsed.input_line}: give one value; to compare several, write a study (conf/sweep/NAME.yaml)"
+            )
+        keys.append(parsed.key_or_group)
+    return keys

@@ -1,0 +1,239 @@
+"""Every choice and every size that makes up a run: its type, its meaning, its default, its bounds.
+
+The defaults are the baseline of every study. They stand here and nowhere else: a file in `conf/` says only what it
+changes. A field's bounds are an interval in the usual notation, "[0, 1)"; an Enum's members are its whole vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, Optional
+
+
+class BadInput(ValueError):
+    """Something the user can mend. Its message is one line that names the choices; the process exits with code 2."""
+
+
+class NormPlacement(Enum):
+    pre = "pre"
+    post = "post"
+
+
+class Residual(Enum):
+    add = "add"
+    none = "none"
+
+
+class AttentionScale(Enum):
+    sqrt = "sqrt"
+    none = "none"
+
+
+class Activation(Enum):
+    relu = "relu"
+    gelu = "gelu"
+
+
+class Schedule(Enum):
+    linear = "linear"
+    inverse_sqrt = "inverse_sqrt"
+
+
+class Checkpoint(Enum):
+    best = "best"
+    average_last_10 = "average_last_10"
+
+
+class Device(Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(Enum):
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class WandbMode(Enum):
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+    disabled = "disabled"
+
+
+def knob(default: Any, meaning: str, within: str | None = None) -> Any:
+    """A dataclass field that says what it means and, as an interval, what it may be."""
+    return field(default=default, metadata={"meaning": meaning, "within": within})
+
+
+def group(section: type, meaning: str) -> Any:
+    return field(default_factory=section, metadata={"meaning": meaning, "within": None})
+
+
+def check_bounds(section: Any, name: str) -> None:
+    """Raise BadInput when a field of `section`, known to the user as `name`.field, lies outside its interval."""
+    for item in fields(section):
+        within, value = item.metadata["within"], getattr(section, item.name)
+        if within is None or value is None:
+            continue
+        low, high = (float(bound) for bound in within[1:-1].split(","))
+        above = value >= low if within[0] == "[" else value > low
+        below = value <= high if within[-1] == "]" else value < high
+        if not (above and below and math.isfinite(value)):
+            key = f"{name}.{item.name}" if name else item.name
+            raise BadInput(f"{key}={value} is out of range: it must lie in {within} ({item.metadata['meaning']})")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """An encoder-decoder Transformer (Vaswani et al. 2017, arXiv:1706.03762)."""
+
+    norm_placement: NormPlacement = knob(NormPlacement.pre, "layer norm before or after each sublayer")
+    residual: Residual = knob(Residual.add, "what becomes of a sublayer's input: added to its output, or dropped")
+    attention_scale: AttentionScale = knob(AttentionScale.sqrt, "what divides attention scores: sqrt(d_k), or nothing")
+    activation: Activation = knob(Activation.relu, "the feed-forward network's nonlinearity")
+    ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, inf)")
+    heads: int = knob(4, "attention heads; they divide d_model", "[1, inf)")
+    d_model: int = knob(128, "width of the residual stream, an even number", "[2, inf)")
+    layers: int = knob(2, "layers in the encoder, and as many in the decoder", "[1, inf)")
+    dropout: float = knob(0.1, "dropout on embeddings and on sublayer outputs", "[0, 1)")
+    attention_dropout: float = knob(0.0, "dropout on attention weights", "[0, 1)")
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "model")
+        if self.d_model % 2:
+            raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
+        if self.d_model % self.heads:
+            divisors = ", ".join(str(heads) for heads in range(1, self.d_model + 1) if self.d_model % heads == 0)
+            raise BadInput(
+                f"model.heads={self.heads} does not divide model.d_model={self.d_model}; it may be {divisors}"
+            )
+
+    @property
+    def d_ffn(self) -> int:
+        """Width of the feed-forward network."""
+        return max(1, round(self.d_model * self.ffn_ratio))
+
+    @property
+    def d_k(self) -> int:
+        """Width of one attention head."""
+        return self.d_model // self.heads
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A parallel corpus, and the recipe that turns it into numbers. `null` means no limit."""
+
+    loader: str = knob("", "the function of ablate/data/corpora.py that reads it")
+    name: str = knob("", "what reports call it")
+    source: str = knob("en", "language code of the source side")
+    target: str = knob("fr", "language code of the target side")
+    path: Optional[str] = knob(None, "a file or folder of one's own, where the loader takes one")
+    min_words: int = knob(1, "words in the shortest sentence that is kept", "[1, inf)")
+    max_words: Optional[int] = knob(None, "words in the longest sentence that is kept", "[1, inf)")
+    source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, inf)")
+    target_words: Optional[int] = knob(None, "keep sentences made of this many most frequent target words", "[1, inf)")
+    train_pairs: Optional[int] = knob(None, "training pairs, at the most", "[1, inf)")
+    validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, inf)")
+    test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, inf)")
+    vocabulary_size: int = knob(2500, "subwords of the joint byte-pair encoding, at the most", "[64, inf)")
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "data")
+        if self.max_words is not None and self.max_words < self.min_words:
+            raise BadInput(f"data.max_words={self.max_words} is below data.min_words={self.min_words}")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) and its learning rate over the updates."""
+
+    lr: float = knob(4e-3, "peak learning rate", "(0, inf)")
+    warmup: float = knob(0.15, "share of the updates over which the learning rate rises", "[0, 1)")
+    schedule: Schedule = knob(Schedule.linear, "decay: to zero at the last update, or with 1/sqrt(update)")
+    anchor: float = knob(0.15, "share of the updates after which inverse_sqrt decays", "(0, 1)")
+    beta1: float = knob(0.9, "decay of Adam's first moment", "[0, 1)")
+    beta2: float = knob(0.98, "decay of Adam's second moment", "[0, 1)")
+    epsilon: float = knob(1e-9, "Adam's epsilon", "(0, inf)")
+    weight_decay: float = knob(0.0, "decoupled weight decay", "[0, inf)")
+    clip: float = knob(1.0, "largest gradient norm, over all parameters", "(0, inf)")
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "optim")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long to train, on how much at a time, and which weights to keep."""
+
+    updates: int = knob(1000, "optimiser updates", "[0, inf)")
+    batch_tokens: int = knob(1000, "target positions in a batch", "[1, inf)")
+    label_smoothing: float = knob(0.1, "probability taken from the reference and spread evenly", "[0, 1)")
+    validations: int = knob(10, "validations, evenly spread over the run", "[1, inf)")
+    checkpoint: Checkpoint = knob(Checkpoint.best, "weights that are tested: best on validation, or an average")
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "train")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How the test set is translated. It has an id of its own: changing it trains nothing again."""
+
+    beam: int = knob(5, "hypotheses kept at each step of beam search", "[1, inf)")
+    length_penalty: float = knob(
+        1.0, "exponent of the length by which beam search divides a log-probability", "[0, inf)"
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "evaluation")
+
+
+@dataclass(frozen=True)
+class DiagnosticsConfig:
+    """What is measured inside the model, in a pass of its own that changes nothing in training."""
+
+    times: int = knob(
+        10, "measurements, evenly spread over the run, besides that of update 0; 0 measures nothing", "[0, inf)"
+    )
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "diagnostics")
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    mode: WandbMode = knob(WandbMode.auto, "auto goes online when there is a key, offline otherwise")
+    project: str = knob("ablate", "project in W&B")
+    entity: Optional[str] = knob(None, "user or team in W&B")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What one command asks for. `study` is the study's file as it stands; `ablate.study` reads it."""
+
+    model: ModelConfig = group(ModelConfig, "the Transformer")
+    optim: OptimConfig = group(OptimConfig, "the optimiser and its schedule")
+    train: TrainConfig = group(TrainConfig, "the training loop")
+    data: DataConfig = group(DataConfig, "the corpus")
+    evaluation: EvaluationConfig = group(EvaluationConfig, "the test")
+    diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "what is measured inside the model")
+    wandb: WandbConfig = group(WandbConfig, "W&B")
+    study: Any = knob(None, "the question, its variants and claims")
+    preset: str = knob("", "sizes of everything")
+    seeds: int = knob(3, "runs of each variant", "[1, inf)")
+    precision: Precision = knob(Precision.fp32, "bf16 is autocast; weights stay fp32")
+    device: Device = knob(Device.auto, "auto takes a GPU where there is one; mps is untested")
+    workers: Any = knob("auto", "runs side by side; auto is one a core, or as many as fit the GPU")
+    dry_run: bool = knob(False, "print the plan and train nothing")
+    root: str = knob(".", "where runs/, experiments/ and reports/ go")
+    run: Optional[str] = knob(None, "set by ablate itself: the run that a worker trains")
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "")
+        if self.workers != "auto" and not (isinstance(self.workers, int) and self.workers >= 1):
+            raise BadInput(f"workers={self.workers} is neither auto nor a whole number of at least 1")

@@ -1,0 +1,153 @@
+"""From sentence pairs to padded batches of few, static shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ablate.data.corpus import Pairs
+
+PAD = 0
+
+ORDER = 1  # the name, within a seed, of the random stream that orders the data
+TARGET_BUCKETS, SOURCE_BUCKETS = 5, 4  # lengths that pairs are padded to: at most 20 shapes
+EVALUATED_ROWS = 128  # pairs in a batch of validation or test
+
+
+@dataclass(frozen=True)
+class Batch:
+    source: Tensor  # [B, S]
+    target: Tensor  # [B, T + 1]: begins with <s>, so that T tokens are predicted
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Pairs padded to one shape, and how many of them make a batch."""
+
+    pairs: Batch
+    rows: int
+
+    @property
+    def batches(self) -> int:
+        return -(-len(self.pairs.source) // self.rows)
+
+
+class Batches:
+    """Training batches in an order that the seed alone determines.
+
+    Batch number `update` is a pure function of (update, seed), so that training can be taken up anywhere. An epoch goes
+    through every pair; where a bucket's pairs do not fill its last batch, some of them come twice.
+    """
+
+    def __init__(self, pairs: Pairs, batch_tokens: int, device: torch.device) -> None:
+        self.device = device
+        self.buckets = []
+        lengths_of = np.stack([pairs.source_lengths, pairs.target_lengths], axis=1)
+        shapes, assigned = choose_shapes(lengths_of)
+        for number, (source_length, target_length) in enumerate(shapes):
+            rows = np.flatnonzero(assigned == number)
+            padded = pad(pairs, rows, source_length, target_length, device)
+            self.buckets.append(Bucket(padded, max(1, batch_tokens // target_length)))
+        self.per_epoch = sum(bucket.batches for bucket in self.buckets)
+        padded_to = np.array(shapes)[assigned]
+        self.real_share = float(lengths_of.sum() / padded_to.sum())
+        self._order: tuple[tuple[int, int], list[tuple[int, Tensor]]] | None = None
+
+    def at(self, update: int, seed: int) -> Batch:
+        """The batch of an update, counted from 0."""
+        epoch, place = divmod(update, self.per_epoch)
+        if self._order is None or self._order[0] != (epoch, seed):
+            self._order = (epoch, seed), self._shuffle(epoch, seed)
+        number, rows = self._order[1][place]
+        pairs = self.buckets[number].pairs
+        return Batch(pairs.source[rows], pairs.target[rows])
+
+    def _shuffle(self, epoch: int, seed: int) -> list[tuple[int, Tensor]]:
+        """An epoch's batches: bucket and rows of each."""
+        generator = np.random.default_rng([seed, ORDER, epoch])
+        batches: list[tuple[int, Tensor]] = []
+        for number, bucket in enumerate(self.buckets):
+            order = generator.permutation(len(bucket.pairs.source))
+            rows = np.resize(order, (bucket.batches, bucket.rows))  # goes round again to fill the last batch
+            batches += [(number, batch) for batch in torch.from_numpy(rows).to(self.device)]
+        return [batches[place] for place in generator.permutation(len(batches))]
+
+
+class EvaluationBatches:
+    """Every pair once, those of like length together: iterates over (indices of the pairs, batch)."""
+
+    def __init__(self, pairs: Pairs, device: torch.device, rows: int = EVALUATED_ROWS) -> None:
+        self.pairs = pairs
+        order = np.lexsort([pairs.source_lengths, pairs.target_lengths])
+        self.batches: list[tuple[list[int], Batch]] = []
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
+            longest = int(pairs.source_lengths[chosen].max()), int(pairs.target_lengths[chosen].max())
+            self.batches.append((chosen.tolist(), pad(pairs, chosen, *longest, device)))
+
+    def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
+        return iter(self.batches)
+
+
+def first_batch(pairs: Pairs, count: int, device: torch.device) -> Batch:
+    """The first `count` pairs as one batch, always the same."""
+    rows = np.arange(min(count, len(pairs)))
+    return pad(pairs, rows, int(pairs.source_lengths[rows].max()), int(pairs.target_lengths[rows].max()), device)
+
+
+def pad(pairs: Pairs, rows: np.ndarray, source_length: int, target_length: int, device: torch.device) -> Batch:
+    """These pairs as one batch, filled up with <pad>; `target_length` is of the tokens to predict."""
+    source = np.full((len(rows), source_length), PAD, dtype=np.int64)
+    target = np.full((len(rows), target_length + 1), PAD, dtype=np.int64)
+    for place, row in enumerate(rows):
+        source_tokens, target_tokens = pairs.pair(row)
+        source[place, : len(source_tokens)] = source_tokens
+        target[place, : len(target_tokens)] = target_tokens
+    return Batch(torch.from_numpy(source).to(device), torch.from_numpy(target).to(device))
+
+
+def choose_shapes(lengths: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Shapes (source, target) to pad pairs to, and the number of each pair's shape; `lengths` is [pair, 2].
+
+    Targets are cut into lengths that waste little, then the sources within each of them.
+    """
+    shapes: list[tuple[int, int]] = []
+    assigned = np.empty(len(lengths), dtype=np.int64)
+    target_cuts = choose_lengths(lengths[:, 1], TARGET_BUCKETS)
+    of_target = np.searchsorted(target_cuts, lengths[:, 1])
+    for number, target_length in enumerate(target_cuts):
+        rows = np.flatnonzero(of_target == number)
+        source_cuts = choose_lengths(lengths[rows, 0], SOURCE_BUCKETS)
+        assigned[rows] = len(shapes) + np.searchsorted(source_cuts, lengths[rows, 0])
+        shapes += [(source_length, target_length) for source_length in source_cuts]
+    return shapes, assigned
+
+
+def choose_lengths(lengths: np.ndarray, count: int) -> list[int]:
+    """At most `count` lengths to pad to such that the least is wasted, ascending; the last is the longest.
+
+    Dynamic programming over the distinct lengths: waste[i] is the least padding with the i shortest of them covered.
+    """
+    distinct, counts = np.unique(lengths, return_counts=True)
+    sentences = np.concatenate([[0], np.cumsum(counts)])
+    tokens = np.concatenate([[0], np.cumsum(counts * distinct)])
+    waste = np.where(np.arange(len(distinct) + 1) == 0, 0.0, np.inf)
+    last_cuts = []
+    for _ in range(min(count, len(distinct))):
+        # best[i]: the last bucket takes the distinct lengths j ... i - 1, those before are covered already.
+        options = [
+            waste[:i] + (sentences[i] - sentences[:i]) * distinct[i - 1] - (tokens[i] - tokens[:i])
+            for i in range(1, len(distinct) + 1)
+        ]
+        last_cuts.append([0, *(int(np.argmin(option)) for option in options)])
+        waste = np.array([np.inf, *(option.min() for option in options)])
+    cuts, end = [], len(distinct)
+    for cut in reversed(last_cuts):
+        if end > 0:
+            cuts.append(int(distinct[end - 1]))
+            end = cut[end]
+    return cuts[::-1]

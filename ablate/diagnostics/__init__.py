@@ -1,0 +1,35 @@
+"""What goes on inside a model: functions (model, batch) -> a number for each of its parts, in the table at the foot.
+
+Each makes a pass of its own in evaluation mode. It draws no random number, and leaves parameters and gradients as they
+were, so that a run with diagnostics and one without train alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ablate.data.batches import Batch
+from ablate.diagnostics.attention import attention_entropy, score_variance
+from ablate.diagnostics.gradients import gradient_norm
+from ablate.diagnostics.units import dead_units, negative_preactivations
+from ablate.model.transformer import Transformer
+
+Diagnostic = Callable[[Transformer, Batch], dict[str, float]]
+
+
+def diagnose(model: Transformer, batch: Batch) -> dict[str, dict[str, float]]:
+    """Every diagnostic of the table on one batch."""
+    model.eval()
+    with torch.random.fork_rng(devices=[]):
+        return {name: diagnostic(model, batch) for name, diagnostic in DIAGNOSTICS.items()}
+
+
+DIAGNOSTICS: dict[str, Diagnostic] = {
+    "gradient_norm": gradient_norm,
+    "attention_entropy": attention_entropy,
+    "score_variance": score_variance,
+    "dead_units": dead_units,
+    "negative_preactivations": negative_preactivations,
+}

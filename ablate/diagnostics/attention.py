@@ -1,0 +1,41 @@
+"""What attention looks at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ablate.data.batches import Batch
+from ablate.diagnostics.parts import real, watch
+from ablate.model.attention import DotProduct, attention_scores, attention_weights
+from ablate.model.transformer import Transformer
+
+
+def attention_entropy(model: Transformer, batch: Batch) -> dict[str, float]:
+    """Mean entropy of the attention weights over heads and real queries, in nats."""
+    found = {}
+    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+        weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
+        entropy = torch.special.entr(weights).sum(-1)  # [B, H, T]
+        found[name] = entropy.transpose(1, 2)[real(name, batch)].mean().item()
+    return found
+
+
+def score_variance(model: Transformer, batch: Batch) -> dict[str, float]:
+    """Variance of a head's scores over real queries and the keys that they may see, averaged over heads."""
+    found = {}
+    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+        scores = attention_scores(q, k, scale_of(module))
+        allowed = visible(scores, mask) & real(name, batch)[:, None, :, None]
+        found[name] = torch.stack([scores[:, h][allowed[:, h]].var() for h in range(scores.shape[1])]).mean().item()
+    return found
+
+
+def visible(scores: Tensor, mask: Tensor) -> Tensor:
+    """The mask as booleans in the scores' shape, [B, H, T, S]."""
+    return (mask if mask.dtype == torch.bool else mask > -torch.inf).expand(scores.shape)
+
+
+def scale_of(module: nn.Module) -> float:
+    assert isinstance(module, DotProduct)
+    return module.scale

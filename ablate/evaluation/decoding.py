@@ -1,0 +1,104 @@
+"""Beam search.  The scoring is that of Wu et al. 2016, arXiv:1609.08144, without its constant: log p / length^alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ablate.model.cache import DecoderCache
+from ablate.model.transformer import PAD, Transformer
+
+START, END = 1, 2  # <s> and </s>
+ROWS = 512  # hypotheses decoded at a time
+IMPOSSIBLE = -1e9  # below any log-probability, yet finite under arithmetic
+
+
+@torch.inference_mode()
+def translate(
+    model: Transformer, sources: Sequence[np.ndarray], beam: int, length_penalty: float = 1.0
+) -> list[list[int]]:
+    """The best hypothesis of each source as token ids without <s> and </s>. A beam of 1 is greedy decoding.
+
+    Sources are decoded with others of like length, so that little of a batch is padding.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
+    size = max(1, ROWS // beam)
+    hypotheses: list[list[int]] = [[] for _ in sources]
+    for chunk in (order[start : start + size] for start in range(0, len(order), size)):
+        source = pad([sources[index] for index in chunk]).to(device)
+        for index, hypothesis in zip(chunk, beam_search(model, source, beam, length_penalty)):
+            hypotheses[index] = hypothesis
+    return hypotheses
+
+
+def longest(source: Tensor) -> Tensor:
+    """Tokens that a hypothesis of each source may have, </s> included: twice the source's and ten.  [B, S] -> [B]"""
+    return 2 * (source != PAD).sum(1) + 10
+
+
+def beam_search(model: Transformer, source: Tensor, beam: int, length_penalty: float) -> list[list[int]]:
+    """Best hypotheses of a padded batch [B, S].
+
+    A sentence is done when `beam` of its hypotheses have ended, or when they are as long as they may be; where none has
+    ended by then, the likeliest is taken as it stands. Below, A are the sentences not yet done, K the beam.
+    """
+    device, limit = source.device, longest(source)
+    active = torch.arange(len(source), device=device)  # [A]: where each sentence stood in the batch
+    rows = active.repeat_interleave(beam)
+    cache, source = DecoderCache(len(model.decoder.layers)), source[rows]
+    memory = model.encode(source)
+    tokens = torch.full((len(rows), 1), START, device=device)  # [A * K, t + 1]
+    scores = torch.full((len(active), beam), IMPOSSIBLE, device=device)  # [A, K]: log p of the live hypotheses
+    scores[:, 0] = 0  # all beams start alike, so only one may branch
+    ended = torch.zeros_like(limit)
+    best_score = torch.full(limit.shape, -torch.inf, device=device)
+    best: list[list[int]] = [[] for _ in limit]
+
+    def keep(places: Tensor, hypotheses: Tensor) -> None:
+        """Take these rows of tokens as the best hypotheses of the sentences at these places among the active ones."""
+        for sentence, hypothesis in zip(active[places].tolist(), hypotheses.tolist()):
+            best[sentence] = hypothesis
+
+    for length in range(1, int(limit.max()) + 1):
+        logits = model.decode(tokens[:, -1:], memory, source, cache)[:, -1].float()
+        log_p = torch.log_softmax(logits, dim=-1).unflatten(0, (-1, beam))  # [A, K, V]
+        log_p[..., PAD] = log_p[..., START] = IMPOSSIBLE
+        candidates = (scores[:, :, None] + log_p).flatten(1)
+        # A parent has one way to end, so of twice as many as the beam enough are left to go on with.
+        likeliest, flat = candidates.topk(min(2 * beam, candidates.shape[1]), dim=1)
+        parent, token = flat // log_p.shape[-1], flat % log_p.shape[-1]
+        ends = token == END
+
+        ending = ends[:, :beam] & (likeliest[:, :beam] > IMPOSSIBLE / 2)
+        score, which = torch.where(ending, likeliest[:, :beam] / length**length_penalty, -torch.inf).max(dim=1)
+        better = (score > best_score[active]).nonzero().flatten()
+        keep(better, tokens[better * beam + parent[better, which[better]], 1:])
+        best_score[active] = torch.maximum(best_score[active], score)
+        ended[active] += ending.sum(1)
+
+        scores, live = likeliest.masked_fill(ends, 2 * IMPOSSIBLE).topk(beam, dim=1)
+        parent, token = parent.gather(1, live), token.gather(1, live)
+        at_limit = limit[active] == length
+        cut = (at_limit & (best_score[active] == -torch.inf)).nonzero().flatten()
+        keep(cut, torch.cat([tokens[cut * beam + parent[cut, 0], 1:], token[cut, :1]], dim=1))
+        going = (~at_limit & (ended[active] < beam)).nonzero().flatten()
+        if not len(going):
+            break
+        chosen = (going[:, None] * beam + parent[going]).flatten()
+        tokens = torch.cat([tokens[chosen], token[going].flatten()[:, None]], dim=1)
+        cache.select(chosen)
+        scores, active, memory, source = scores[going], active[going], memory[chosen], source[chosen]
+    return best
+
+
+def pad(sequences: list[np.ndarray]) -> Tensor:
+    """Token ids of unequal lengths as one tensor [B, longest]."""
+    padded = np.full((len(sequences), max(map(len, sequences))), PAD, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        padded[row, : len(sequence)] = sequence
+    return torch.from_numpy(padded)

@@ -1,0 +1,90 @@
+"""What a plan will take: parameters, operations, time, workers. Nothing is trained to find out."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from ablate.composition import Plan
+from ablate.config import Config
+from ablate.data.cache import cached_metadata
+from ablate.model.cost import flops_per_token, parameter_count
+from ablate.store import Store
+from ablate.study import evaluation_id
+from ablate.training.machine import GIBIBYTE
+
+CORE = 4e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
+GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
+SENTENCE = 12  # tokens assumed in a sentence as long as the corpus has not been prepared
+
+
+@dataclass(frozen=True)
+class CellForecast:
+    cell: str
+    parameters: int
+    runs: int
+    done: int
+    seconds: float | None  # of training one run; None where nothing is known of this device
+
+
+@dataclass(frozen=True)
+class Forecast:
+    cells: list[CellForecast]
+    workers: int
+    seconds: float | None  # from now to the last run's end
+
+
+def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
+    speed = measured_speed(store, device)
+    if speed is None and device.type == "cpu":
+        speed = CORE
+    known = cached_metadata(plan.corpus) or {}
+    vocabulary = known.get("vocabulary_size", plan.config.data.vocabulary_size)
+    lengths = round(known.get("mean_source", SENTENCE)), round(known.get("mean_target", SENTENCE))
+    cells = []
+    for cell in plan.cells:
+        config = plan.configs[cell.name]
+        specs = [spec for spec in plan.runs if spec.cell == cell.name]
+        done = sum(store.run(spec.id).done(evaluation_id(config)) for spec in specs)
+        operations = (
+            flops_per_token(config.model, vocabulary, *lengths) * config.train.updates * config.train.batch_tokens
+        )
+        seconds = operations / speed if speed else None
+        cells.append(CellForecast(cell.name, parameter_count(config.model, vocabulary), len(specs), done, seconds))
+    todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
+    count = workers(plan.config, device, len(todo))
+    total = None if None in todo else schedule([seconds for seconds in todo if seconds is not None], count)
+    return Forecast(cells, count, total)
+
+
+def workers(config: Config, device: torch.device, runs: int) -> int:
+    """Runs side by side: one a core, or as many as fit the GPU, and never more than there are."""
+    if config.workers != "auto":
+        return int(config.workers)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if device.type == "cuda":
+        cores = min(cores, max(1, torch.cuda.mem_get_info(device)[0] // GPU_SHARE))
+    return max(1, min(cores, runs))
+
+
+def schedule(seconds: list[float], count: int) -> float:
+    """When the last of these jobs ends if each goes, in turn, to the worker that is free first."""
+    free = [0.0] * count
+    for each in seconds:
+        first = free.index(min(free))
+        free[first] += each
+    return max(free)
+
+
+def measured_speed(store: Store, device: torch.device) -> float | None:
+    """Median operations a second of the runs in the store that this kind of device trained."""
+    speeds = []
+    for path in store.root.glob("runs/*/result.json"):
+        result = json.loads(path.read_text())
+        if result["provenance"]["device"] == device.type and result["tokens_per_second"]:
+            speeds.append(result["flops_per_token"] * result["tokens_per_second"])
+    return median(speeds) if speeds else None

@@ -1,0 +1,52 @@
+"""From a model's configuration to a model: the one place where names of choices are looked up."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ablate.config import ModelConfig
+from ablate.model.attention import ATTENTION_SCALES, CrossAttention, SelfAttention
+from ablate.model.embedding import TiedEmbedding
+from ablate.model.feedforward import ACTIVATIONS, FeedForward
+from ablate.model.initialisation import initialise
+from ablate.model.position import Sinusoidal
+from ablate.model.transformer import DecoderLayer, EncoderLayer, Stack, Transformer
+from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS, Wiring
+
+
+def build(config: ModelConfig, vocabulary_size: int, seed: int = 0) -> Transformer:
+    """A fresh model, called as `model(source, target)`: ids [B, S] and [B, T] to logits [B, T, V]."""
+    model = assemble(config, vocabulary_size)
+    initialise(model, seed)
+    return model
+
+
+def assemble(config: ModelConfig, vocabulary_size: int) -> Transformer:
+    """The model's parts, put together but not yet initialised (on torch's meta device this costs nothing)."""
+    d_model, dropout = config.d_model, config.dropout
+    wiring = NORM_PLACEMENTS[config.norm_placement.name]
+    skip = RESIDUALS[config.residual.name]
+    scale = ATTENTION_SCALES[config.attention_scale.name](config.d_k)
+    activation = ACTIVATIONS[config.activation.name]
+    position = Sinusoidal(d_model)
+
+    def wire(sublayer: nn.Module) -> Wiring:
+        return wiring(sublayer, d_model, skip, dropout)
+
+    def self_attention() -> SelfAttention:
+        return SelfAttention(d_model, config.heads, scale, position, config.attention_dropout)
+
+    def cross_attention() -> CrossAttention:
+        return CrossAttention(d_model, config.heads, scale, position, config.attention_dropout)
+
+    def feedforward() -> FeedForward:
+        return FeedForward(d_model, config.d_ffn, activation())
+
+    def stack(layers: list[nn.Module]) -> Stack:
+        return Stack(layers, nn.LayerNorm(d_model) if wiring.final_norm else nn.Identity())
+
+    return Transformer(
+        TiedEmbedding(vocabulary_size, d_model, position, dropout),
+        stack([EncoderLayer(wire, self_attention(), feedforward()) for _ in range(config.layers)]),
+        stack([DecoderLayer(wire, self_attention(), cross_attention(), feedforward()) for _ in range(config.layers)]),
+    )

@@ -1,0 +1,100 @@
+"""Multi-head attention.  Vaswani et al. 2017, arXiv:1706.03762, section 3.2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ablate.model.cache import Cache
+from ablate.model.dropout import Dropout
+from ablate.model.position import Position
+
+
+class DotProduct(nn.Module):
+    """softmax(scale * q k^T) v over the keys that `mask` lets through."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:  # [B, H, T, d_k] [B, H, S, d_k]
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale)
+
+
+class DotProductWithDropout(DotProduct):
+    """The same with dropout on the weights, which torch's fused kernel would draw from the global generator."""
+
+    def __init__(self, scale: float, dropout: float) -> None:
+        super().__init__(scale)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        return self.dropout(attention_weights(attention_scores(q, k, self.scale), mask)) @ v
+
+
+def attention_scores(q: Tensor, k: Tensor, scale: float) -> Tensor:
+    """scale * q k^T, [B, H, T, S], before any mask."""
+    return scale * (q @ k.transpose(-2, -1))
+
+
+def attention_weights(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the keys that `mask` lets through (a boolean mask), or with `mask` added to the scores."""
+    masked = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return torch.softmax(masked, dim=-1)
+
+
+class Attention(nn.Module):
+    """Queries from x, keys and values from a context, split over the heads."""
+
+    def __init__(self, d_model: int, heads: int, scale: float, position: Position, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(d_model, d_model)
+        self.key = nn.Linear(d_model, d_model)
+        self.value = nn.Linear(d_model, d_model)
+        self.output = nn.Linear(d_model, d_model)
+        self.attend = DotProductWithDropout(scale, dropout) if dropout else DotProduct(scale)
+        self.position = position
+
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor, cache: Cache | None = None
+    ) -> Tensor:  # [B, T, D] [B, S, D]
+        start = cache.length if cache is not None else 0
+        q = self.position.rotate(self.split(self.query(x)), start)
+
+        def project() -> tuple[Tensor, Tensor]:
+            return self.position.rotate(self.split(self.key(context)), start), self.split(self.value(context))
+
+        k, v = cache.update(project) if cache is not None else project()
+        mixed = self.attend(q, k, v, self.position.bias(mask, start))
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+    def split(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, H, T, d_k]
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class SelfAttention(Attention):
+    """Attention whose context is its own input."""
+
+    def forward(self, x: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:  # type: ignore[override]
+        return super().forward(x, x, mask, cache)
+
+
+class CrossAttention(Attention):
+    """Attention of the decoder over the encoder's output."""
+
+
+def sqrt(d_k: int) -> float:
+    """Keeps the variance of the scores at 1 for queries and keys of unit variance."""
+    return 1 / math.sqrt(d_k)
+
+
+def none(d_k: int) -> float:
+    return 1.0
+
+
+ATTENTION_SCALES: dict[str, Callable[[int], float]] = {"sqrt": sqrt, "none": none}

@@ -1,0 +1,28 @@
+"""One table for source, target and output.  Press and Wolf 2017, arXiv:1608.05859; Vaswani et al. 2017, section 3.4."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ablate.model.dropout import Dropout
+from ablate.model.position import Position
+
+
+class TiedEmbedding(nn.Module):
+    """Token ids to vectors by the table's rows times sqrt(D), vectors to logits by the same rows."""
+
+    def __init__(self, vocabulary_size: int, d_model: int, position: Position, dropout: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocabulary_size, d_model)
+        self.scale = math.sqrt(d_model)
+        self.position = position
+        self.dropout = Dropout(dropout)
+
+    def forward(self, tokens: Tensor, start: int = 0) -> Tensor:  # [B, T] -> [B, T, D]
+        return self.dropout(self.position.embed(self.scale * self.table(tokens), start))
+
+    def logits(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, T, V]
+        return F.linear(x, self.table.weight)

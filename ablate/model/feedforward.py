@@ -1,0 +1,31 @@
+"""The position-wise feed-forward network.  Vaswani et al. 2017, arXiv:1706.03762, section 3.3."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class FeedForward(nn.Module):
+    """W2 activation(W1 x + b1) + b2."""
+
+    def __init__(self, d_model: int, d_ffn: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.inner = nn.Linear(d_model, d_ffn)
+        self.activation = activation
+        self.outer = nn.Linear(d_ffn, d_model)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, T, D]
+        return self.outer(self.activation(self.inner(x)))
+
+
+class ReLU(nn.ReLU):
+    dead_below = 0.0  # a unit is dead when no token takes its output above this size
+
+
+class GELU(nn.GELU):
+    """x * Phi(x), the exact form.  Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+
+    dead_below = 1e-3  # it is never exactly zero
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "gelu": GELU}

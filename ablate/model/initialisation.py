@@ -1,0 +1,33 @@
+"""Initial values. Each parameter draws from a generator of its own, named after it: two variants that share a parameter
+share its initial values, whatever else they hold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ablate.seeding import generator
+
+
+def initialise(model: nn.Module, seed: int) -> None:
+    """Xavier-uniform matrices (Glorot and Bengio 2010), biases zero, norms one, embeddings N(0, 1/D).
+
+    An embedding row times sqrt(D) then has unit variance. Drawn on the CPU, so that a GPU starts from the same values.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            limit = (6 / (module.in_features + module.out_features)) ** 0.5
+            _uniform(module.weight, limit, seed, name)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            _normal(module.weight, module.embedding_dim**-0.5, seed, name)
+
+
+@torch.no_grad()
+def _uniform(weight: Tensor, limit: float, seed: int, name: str) -> None:
+    weight.copy_(torch.empty(weight.shape).uniform_(-limit, limit, generator=generator(seed, "initialisation", name)))
+
+
+@torch.no_grad()
+def _normal(weight: Tensor, std: float, seed: int, name: str) -> None:
+    weight.copy_(torch.empty(weight.shape).normal_(0, std, generator=generator(seed, "initialisation", name)))

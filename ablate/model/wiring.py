@@ -1,0 +1,57 @@
+"""How a sublayer is wired into the stack: where the norm goes, and what becomes of the sublayer's input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from ablate.model.dropout import Dropout
+
+Skip = Callable[[Tensor, Tensor], Tensor]
+
+
+class Wiring(nn.Module):
+    """A sublayer f with its norm, its dropout and its skip. All tensors are [B, T, D]."""
+
+    final_norm: bool  # whether a stack so wired needs a norm after its last layer
+
+    def __init__(self, sublayer: nn.Module, d_model: int, skip: Skip, dropout: float) -> None:
+        super().__init__()
+        self.sublayer = sublayer
+        self.norm = nn.LayerNorm(d_model)
+        self.dropout = Dropout(dropout)
+        self.skip = skip
+
+
+class PreNorm(Wiring):
+    """x <- skip(x, f(norm(x))).  Baevski and Auli 2019, arXiv:1809.10853; Xiong et al. 2020, arXiv:2002.04745."""
+
+    final_norm = True  # nothing has normed the sum that leaves the last layer
+
+    def forward(self, x: Tensor, *rest: Any) -> Tensor:
+        return self.skip(x, self.dropout(self.sublayer(self.norm(x), *rest)))
+
+
+class PostNorm(Wiring):
+    """x <- norm(skip(x, f(x))).  Vaswani et al. 2017, arXiv:1706.03762."""
+
+    final_norm = False  # the last layer already ends in a norm
+
+    def forward(self, x: Tensor, *rest: Any) -> Tensor:
+        return self.norm(self.skip(x, self.dropout(self.sublayer(x, *rest))))
+
+
+def add(x: Tensor, fx: Tensor) -> Tensor:
+    """The residual connection.  He et al. 2016, arXiv:1512.03385."""
+    return x + fx
+
+
+def drop(x: Tensor, fx: Tensor) -> Tensor:
+    """No residual connection: only what the sublayer made of its input goes on."""
+    return fx
+
+
+NORM_PLACEMENTS: dict[str, type[Wiring]] = {"pre": PreNorm, "post": PostNorm}
+RESIDUALS: dict[str, Skip] = {"add": add, "none": drop}

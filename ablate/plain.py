@@ -1,0 +1,49 @@
+"""Configurations as Hydra composes them and as JSON keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ablate.config import BadInput, Config
+
+
+def schema() -> DictConfig:
+    """The types and defaults of `Config` for Hydra to merge files and overrides into."""
+    node = OmegaConf.structured(Config)
+    _thaw(node)
+    return node
+
+
+def config_from(node: DictConfig) -> Config:
+    """What Hydra composed, checked and frozen. Raises BadInput."""
+    return config_from_plain({str(key): node[key] for key in schema()})
+
+
+def config_from_plain(plain: dict[str, Any]) -> Config:
+    """What `config_to_plain` gave, checked and frozen. Raises BadInput."""
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(schema(), plain))
+    except OmegaConfBaseException as error:
+        raise BadInput(str(error).splitlines()[0]) from None
+    assert isinstance(config, Config)
+    return config
+
+
+def config_to_plain(config: Config) -> dict[str, Any]:
+    """Plain types only; an Enum's member by its name."""
+    plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _thaw(node: Container) -> None:
+    """Lift the read-only flag that a frozen dataclass sets; `to_object` gives frozen values all the same."""
+    node._set_flag("readonly", None)
+    if isinstance(node, DictConfig):
+        for key in node:
+            child = node._get_node(key)
+            if isinstance(child, Container):
+                _thaw(child)

@@ -1,0 +1,155 @@
+"""Evidence: what the runs of a study left in `runs/`, gathered into `experiments/<study>/<setting>/`.
+
+Everything that a report or a later analysis needs is here, the weights aside, so that nothing has to be trained again.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ablate.composition import Plan
+from ablate.data.corpus import Corpus
+from ablate.plain import config_to_plain
+from ablate.store import RunFolder, Store, write_atomic
+from ablate.study import Cell, RunSpec, evaluation_id, study_to_plain
+
+COLUMNS = (  # of results.csv, before a column for each factor
+    "study",
+    "setting",
+    "variant",
+    "seed",
+    "run_id",
+    "status",
+    "learned",
+    "test_bleu",
+    "test_bleu_greedy",
+    "test_bleu_lower",
+    "test_chrf",
+    "test_loss",
+    "validation_loss",
+    "parameters",
+    "flops_per_token",
+    "peak_memory",
+    "tokens_per_second",
+    "seconds",
+)
+ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "parameter_counts")
+ALSO_MEASURED = ("diagnostics", "final_dead_units", "provenance")
+
+
+def collect(store: Store, plan: Plan, corpus: Corpus, command: str) -> Path:
+    """Write the records of every run that has ended, and say how the study was put together."""
+    folder = store.root / "experiments" / plan.study.name / plan.setting
+    cells = {cell.name: cell for cell in plan.cells}
+    runs = [run_record(store.run(spec.id), spec, cells[spec.cell]) for spec in plan.runs]
+    scores = [store.run(spec.id).scores(evaluation_id(spec.config)) for spec in plan.runs]
+    scored = [(spec, score) for spec, score in zip(plan.runs, scores) if score is not None]
+    signatures = scored[0][1]["signatures"] if scored else {"bleu": None, "chrf": None}
+    manifest = {
+        "study": study_to_plain(plan.study),
+        "setting": plan.setting,
+        "preset": plan.config.preset,
+        "overrides": plan.overrides,
+        "command": command,
+        "corpus": corpus.metadata,
+        "seeds": plan.config.seeds,
+        "config": determining(config_to_plain(plan.config)),
+        "cells": [cell_record(cell) for cell in plan.cells],
+        "plan": [[spec.cell, spec.seed, spec.id] for spec in plan.runs],
+        "bleu_signature": signatures["bleu"],
+        "chrf_signature": signatures["chrf"],
+    }
+    sentences = zip(corpus.sources, corpus.references, strict=True)
+    write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(folder / "runs.jsonl", lines(runs))
+    write_gzip(folder / "curves.jsonl.gz", (curve(store.run(spec.id)) for spec in plan.runs))
+    write_gzip(folder / "test.jsonl.gz", ({"source": source, "references": of} for source, of in sentences))
+    write_gzip(
+        folder / "hypotheses.jsonl.gz",
+        (
+            {"run_id": spec.id, **{key: score[key] for key in ("beam", "greedy", "loss", "tokens")}}
+            for spec, score in scored
+        ),
+    )
+    return folder
+
+
+def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
+    """A run as a row of results.csv and more. What does not exist is None."""
+    result = folder.result() or {"status": "failed"}
+    scores = folder.scores(evaluation_id(spec.config)) or {}
+    seconds = [part["seconds"] for part in (result, scores) if "seconds" in part]
+    known = {
+        **scores,
+        **result,
+        "study": spec.study,
+        "setting": spec.setting,
+        "variant": spec.cell,
+        "seed": spec.seed,
+        "run_id": spec.id,
+        "seconds": sum(seconds) if seconds else None,
+    }
+    return {
+        **{column: known.get(column) for column in COLUMNS},
+        **cell.factors,
+        **{key: known.get(key) for key in (*ALSO, *ALSO_MEASURED)},
+        "corpus": spec.corpus,
+        "config": determining(config_to_plain(spec.config)),
+    }
+
+
+def curve(folder: RunFolder) -> dict[str, Any]:
+    """A run's curves, a list a column; a loss that is not finite is None."""
+    rows = list(csv.DictReader(folder.lines("curve.csv")))
+    validation = list(csv.DictReader(folder.lines("validation.csv")))
+    return {
+        "run_id": folder.id,
+        "update": [int(row["update"]) for row in rows],
+        "loss": [finite(row["loss"]) for row in rows],
+        "lr": [finite(row["lr"]) for row in rows],
+        "gradient_norm": [finite(row["gradient_norm"]) for row in rows],
+        "tokens": [int(row["tokens"]) for row in rows],
+        "validation": {
+            "update": [int(row["update"]) for row in validation],
+            "loss": [finite(row["loss"]) for row in validation],
+        },
+    }
+
+
+def cell_record(cell: Cell) -> dict[str, Any]:
+    return {
+        "name": cell.name,
+        "variant": cell.variant,
+        "factors": cell.factors,
+        "overrides": cell.overrides,
+        "baseline": cell.baseline,
+    }
+
+
+def determining(plain: dict[str, Any]) -> dict[str, Any]:
+    """A resolved configuration without what says where and how to run it, and without any path."""
+    kept = {
+        key: plain[key]
+        for key in ("model", "optim", "train", "data", "evaluation", "diagnostics", "precision", "preset")
+    }
+    return {**kept, "data": {key: value for key, value in kept["data"].items() if key != "path"}}
+
+
+def finite(text: str) -> float | None:
+    value = float(text)
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def lines(values: Iterable[Any]) -> str:
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def write_gzip(path: Path, values: Iterable[Any]) -> None:
+    """JSON lines, compressed to the same bytes each time."""
+    write_atomic(path, gzip.compress(lines(values).encode(), mtime=0))

@@ -1,0 +1,149 @@
+"""Records as `experiments/<study>/<setting>/` keeps them, read back. What is missing or damaged is bad input."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablate.config import BadInput
+from ablate.study import Cell, Study, study_from
+
+COLUMNS = {  # of results.csv, before a column for each factor
+    "study": "str",
+    "setting": "str",
+    "variant": "str",
+    "seed": "Int64",
+    "run_id": "str",
+    "status": "str",
+    "learned": "Int64",
+    "test_bleu": "float64",
+    "test_bleu_greedy": "float64",
+    "test_bleu_lower": "float64",
+    "test_chrf": "float64",
+    "test_loss": "float64",
+    "validation_loss": "float64",
+    "parameters": "Int64",
+    "flops_per_token": "float64",
+    "peak_memory": "Int64",
+    "tokens_per_second": "float64",
+    "seconds": "float64",
+}
+MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything a report can speak of."""
+
+    folder: Path
+    study: Study
+    manifest: dict[str, Any]
+    runs: tuple[dict[str, Any], ...]  # in order of cells, then seeds
+    curves: dict[str, dict[str, Any]]  # run id -> curves
+    test: tuple[dict[str, Any], ...]  # source and references of each test sentence
+    hypotheses: dict[str, dict[str, Any]]  # run id -> translations and losses
+
+    @property
+    def setting(self) -> str:
+        return str(self.manifest["setting"])
+
+    @property
+    def cells(self) -> list[Cell]:
+        return self.study.cells()
+
+    @property
+    def columns(self) -> list[str]:
+        """Of results.csv."""
+        return [*COLUMNS, *self.study.factors]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """results.csv as a table: a row a run, missing where a number does not exist."""
+        rows = [[run.get(column) for column in self.columns] for run in self.runs]
+        return pd.DataFrame(rows, columns=self.columns).astype(COLUMNS)
+
+    def runs_of(self, cell: str) -> list[dict[str, Any]]:
+        return [run for run in self.runs if run["variant"] == cell]
+
+
+def read_records(folder: Path) -> ReportData:
+    """Read one setting of one study. Raises BadInput that names the file at fault."""
+    manifest, study, runs = read_runs(folder)
+    curves = {
+        curve["run_id"]: curve for curve in read_lines(folder / "curves.jsonl.gz", ("run_id", "update", "validation"))
+    }
+    hypotheses = {entry["run_id"]: entry for entry in read_lines(folder / "hypotheses.jsonl.gz", ("run_id", "beam"))}
+    test = tuple(read_lines(folder / "test.jsonl.gz", ("source", "references")))
+    for run_id, entry in hypotheses.items():
+        if len(entry["beam"]) != len(test):
+            counts = f"{len(entry['beam'])} translations of {len(test)} sentences"
+            raise BadInput(f"{folder / 'hypotheses.jsonl.gz'}: run {run_id} has {counts}")
+    return ReportData(folder, study, manifest, runs, curves, test, hypotheses)
+
+
+def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
+    """The manifest, its study and the runs: what verdicts need."""
+    manifest = read_manifest(folder)
+    study = study_from(manifest["study"])
+    runs = tuple(read_lines(folder / "runs.jsonl", (*COLUMNS, *study.factors)))
+    cells = {cell.name for cell in study.cells()}
+    for run in runs:
+        if run["variant"] not in cells:
+            raise BadInput(
+                f"{folder / 'runs.jsonl'}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}"
+            )
+    return manifest, study, runs
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {reason(error)}") from None
+    missing = [key for key in MANIFEST if not isinstance(manifest, dict) or key not in manifest]
+    if missing:
+        raise BadInput(f"{path} lacks {', '.join(missing)}")
+    return manifest
+
+
+def read_lines(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, gzipped or not, each of which must have these keys."""
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content or b"?")  # of nothing it would make nothing, and hide a loss
+        text = content.decode("utf-8")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise BadInput(f"{path} cannot be read: {reason(error)}") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise BadInput(f"{path}, line {number}, is damaged: {reason(error)}") from None
+        missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+        if missing:
+            raise BadInput(f"{path}, line {number}, lacks {', '.join(missing)}")
+        yield value
+
+
+def settings(root: Path) -> dict[str, list[str]]:
+    """Study -> the settings that have records under `root`, both in alphabetical order."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((root / "experiments").glob("*/*/manifest.json")):
+        found.setdefault(path.parent.parent.name, []).append(path.parent.name)
+    return found
+
+
+def reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

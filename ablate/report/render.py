@@ -1,0 +1,123 @@
+"""Records in, a report's folder out."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+
+from ablate.analysis.claims import judge_all
+from ablate.analysis.metrics import metric
+from ablate.report import tables
+from ablate.report.answer import answer, needs, qualifications
+from ablate.report.claims import claims
+from ablate.report.figures import FIGURES
+from ablate.report.records import ReportData, read_records
+from ablate.report.style import rendered, styled
+from ablate.report.summary import summary
+from ablate.report.wording import code_block, escape
+from ablate.store import write_atomic
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+TEMPLATES.filters |= {"escape": escape, "code_block": code_block}
+
+
+def build(root: Path, study: str, setting: str) -> Path:
+    """Write `reports/<study>/<setting>/` from the records, each file whole or not at all, and return the folder.
+
+    report.md, results.csv and summary.json are the same bytes wherever they are rebuilt. Raises BadInput.
+    """
+    data = read_records(root / "experiments" / study / setting)
+    figures = draw(data)
+    text = markdown(data, figures)
+    folder = root / "reports" / study / setting
+    files: dict[str, str | bytes] = {
+        f"figures/{name}.{ending}": content for name, endings in figures.items() for ending, content in endings.items()
+    }
+    files["results.csv"] = results_csv(data)
+    files["summary.json"] = json.dumps(summary(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    files["report.html"] = page(text, data.study.name, figures)
+    files["report.md"] = text
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    for path in (folder / "figures").glob("*.*"):
+        if f"figures/{path.name}" not in files:
+            path.unlink()  # drawn of earlier records
+    return folder
+
+
+def draw(data: ReportData) -> dict[str, dict[str, bytes]]:
+    """Name -> file ending -> the figure, of those for which there are data."""
+    found = {}
+    for name, entry in FIGURES.items():
+        with styled():
+            figure = entry.draw(data)
+        if figure is not None:
+            found[name] = rendered(figure)
+    return found
+
+
+def results_csv(data: ReportData) -> str:
+    """A row a run; what does not exist is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(data.columns)
+    writer.writerows([run[column] for column in data.columns] for run in data.runs)
+    return buffer.getvalue()
+
+
+def markdown(data: ReportData, figures: dict[str, Any]) -> str:
+    sentence, more = answer(data)
+    need, command = needs(data)
+    model, train = data.manifest["config"].get("model", {}), data.manifest["config"].get("train", {})
+    return TEMPLATES.get_template("report.md.j2").render(
+        study=data.study,
+        setting=data.setting,
+        manifest=data.manifest,
+        corpus=data.manifest["corpus"],
+        metric=metric(data.study.metric),
+        model=model,
+        train=train,
+        answer=sentence,
+        more=more,
+        qualifications=qualifications(data),
+        needs=need,
+        needs_command=command,
+        claims=claims(judge_all(data.study, data.runs, data.manifest["command"])) if data.study.claims else "",
+        variants=tables.variants(data),
+        costs=tables.costs(data),
+        figures=[(name, FIGURES[name]) for name in figures],
+        pairs=tables.pairs(data),
+        translations=tables.translations(data),
+        runs=tables.runs(data),
+        provenance=tables.provenance(data),
+        seeds=max((len(data.runs_of(cell.name)) for cell in data.cells), default=0),
+    )
+
+
+def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
+    """The same report as one HTML file with its figures inside. HTML in the text stays text."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    tokens = parser.parse(text)
+    for token in tokens:
+        for child in token.children or ():
+            name = Path(str(child.attrGet("src") or "")).stem
+            if child.type == "image" and name in figures:
+                child.attrSet("src", "data:image/svg+xml;base64," + base64.b64encode(figures[name]["svg"]).decode())
+    body = parser.renderer.render(tokens, parser.options, {})
+    return TEMPLATES.get_template("page.html.j2").render(title=html.escape(title), body=body)

@@ -1,0 +1,76 @@
+"""summary.json: what a program reads of a report. What does not exist is null."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ablate.analysis.claims import ClaimVerdict, judge_all, shares
+from ablate.analysis.effects import Comparison, comparisons, values
+from ablate.analysis.metrics import metric
+from ablate.analysis.statistics import mean_interval
+from ablate.report.records import ReportData
+from ablate.study import Cell
+
+
+def summary(data: ReportData) -> dict[str, Any]:
+    study = data.study
+    held = {found.variant: found for found in comparisons(study, data.runs)}
+    return {
+        "study": study.name,
+        "setting": data.setting,
+        "metric": study.metric,
+        "baseline": study.baseline,
+        "variants": [variant(data, cell, held.get(cell.name)) for cell in data.cells],
+        "claims": [claim(found) for found in judge_all(study, data.runs, data.manifest["command"])],
+    }
+
+
+def variant(data: ReportData, cell: Cell, found: Comparison | None) -> dict[str, Any]:
+    runs = data.runs_of(cell.name)
+    interval = mean_interval(list(values(runs, metric(data.study.metric)).values()))
+    learned, said = shares(data.runs, cell.name)
+    return {
+        "variant": cell.name,
+        "factors": cell.factors,
+        "runs": len(runs),
+        "diverged": sum(run["status"] == "diverged" for run in runs),
+        "learned": learned if said else None,
+        "mean": rounded(interval.mean),
+        "low": rounded(interval.low),
+        "high": rounded(interval.high),
+        "baseline": cell.baseline if cell.factors else None,
+        "difference": difference(found) if found and found.effect.seeds else None,
+    }
+
+
+def difference(found: Comparison) -> dict[str, Any]:
+    """The unadjusted paired interval, over the pairs that finished."""
+    effect = found.effect
+    return {
+        "mean": rounded(effect.mean),
+        "low": rounded(effect.low),
+        "high": rounded(effect.high),
+        "p_holm": rounded(found.p_holm),
+        "seeds": effect.seeds,
+    }
+
+
+def claim(found: ClaimVerdict) -> dict[str, Any]:
+    """A claim of several contrasts has a verdict but no effect in common."""
+    part = found.only
+    tested = part is not None and part.seeds > 0
+    return {
+        "id": found.claim.id,
+        "verdict": found.verdict.name if found.verdict else None,
+        "effect": rounded(part.effect) if part and tested else None,
+        "low": rounded(part.low) if part and tested else None,
+        "high": rounded(part.high) if part and tested else None,
+        "seeds": min((each.seeds for each in found.parts), default=0) or None,
+        "command": found.command,
+    }
+
+
+def rounded(value: float) -> float | None:
+    """Six figures, so that the last bits of different machines make no different file."""
+    return float(f"{value:.6g}") + 0.0 if math.isfinite(value) else None

@@ -1,0 +1,82 @@
+"""Numbers and foreign text as a report prints them: digits that uncertainty leaves, nothing taken for markup."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from ablate.analysis.metrics import Metric
+
+SPECIAL = re.compile(r"([\\`*\[\]{}<>|&~#$!@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # within a word _ means itself
+ABSENT = "—"
+MINUS = "\N{MINUS SIGN}"
+
+
+def escape(text: object) -> str:
+    """Text as Markdown that reads as that text, on one line, in a table or out of it."""
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def code_block(text: str) -> str:
+    """An indented block, which no text can close."""
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """A Markdown table of cells that are Markdown already; the columns in `right` are flush right."""
+    rule = ["---:" if index in right else "---" for index in range(len(header))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return ABSENT
+    text = f"{value:+,.{decimals}f}" if signed else f"{value:,.{decimals}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def decimals_for(mean: float, half_width: float, most: int) -> int:
+    """Decimals that show two figures of the half-width, `most` of them at the most unless nothing would be left."""
+    scale = half_width if math.isfinite(half_width) and half_width > 0 else abs(mean) / 10
+    if not scale > 0:
+        return min(most, 1)
+    wanted = max(0, 1 - math.floor(math.log10(scale)))
+    small = 0 < abs(mean) < 10**-most
+    return min(wanted, 8) if small else min(wanted, most) if half_width > 0 else most
+
+
+def estimate(mean: float, low: float, high: float, measure: Metric, signed: bool = False) -> str:
+    """42.3 [41.9, 42.7]; an interval that one seed cannot give is left out, and so is one without width."""
+    if low == high:
+        return number(mean, measure.digits, signed)
+    decimals = decimals_for(mean, (high - low) / 2, measure.digits)
+    text = number(mean, decimals, signed)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return text
+    return f"{text} [{number(low, decimals, signed)}, {number(high, decimals, signed)}]"
+
+
+def short(value: float | None, unit: str = "") -> str:
+    """1.23 M and the like: three figures."""
+    if value is None:
+        return ABSENT
+    for size, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:#.3g}".rstrip(".") + f" {prefix}{unit}"
+    return f"{value:.3g} {unit}".rstrip()
+
+
+def listed(words: Sequence[object]) -> str:
+    return ", ".join(str(word) for word in words)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def with_unit(measure: Metric) -> str:
+    """The label, and the unit unless the label says it."""
+    return measure.label if measure.unit in measure.label else f"{measure.label} ({measure.unit})"

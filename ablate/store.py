@@ -1,0 +1,130 @@
+"""What is on disk: a folder for each run. A run is done when its result has been renamed into place, whatever any
+process believes."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.config import BadInput
+from ablate.plain import config_to_plain
+from ablate.study import RunSpec, evaluation_id
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Put a file in place whole or not at all, and on the disk before it bears its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`runs/<run id>/`.
+
+    run.json          what to train, frozen before training starts
+    curve.csv         a row an update, appended as training goes
+    validation.csv    a row a validation
+    diagnostics.jsonl an object a measurement
+    weights.pt        the weights that the checkpoint rule kept
+    result.json       how training ended
+    result-<evaluation>.json  scores, hypotheses and losses on the test set
+    failure.txt       the traceback of a run that failed
+    """
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the folder; None where there is none."""
+        try:
+            return json.loads(self.file(name).read_text())
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, value: Any) -> None:
+        write_atomic(self.file(name), json.dumps(value))
+
+    def append(self, name: str, lines: Iterable[str]) -> None:
+        with self.file(name).open("a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+    def lines(self, name: str) -> list[str]:
+        """The complete lines of a file that may still be written to."""
+        try:
+            text = self.file(name).read_text()
+        except FileNotFoundError:
+            return []
+        return text[: text.rfind("\n") + 1].splitlines()
+
+    def result(self) -> dict[str, Any] | None:
+        return self.read("result.json")
+
+    def scores(self, evaluation: str) -> dict[str, Any] | None:
+        return self.read(f"result-{evaluation}.json")
+
+    def done(self, evaluation: str) -> bool:
+        """Trained, and where there is anything to score, scored."""
+        result = self.result()
+        return result is not None and (not result["scorable"] or self.scores(evaluation) is not None)
+
+    def failure(self) -> str | None:
+        """The last line of a failed run's traceback."""
+        lines = self.lines("failure.txt")
+        return lines[-1] if lines else None
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder that a command works in: `runs/` and, for others, `experiments/` and `reports/`."""
+
+    root: Path
+
+    def run(self, run_id: str) -> RunFolder:
+        return RunFolder(self.root / "runs" / run_id)
+
+    def freeze(self, specs: Iterable[RunSpec]) -> list[str]:
+        """Write down what each run that is not done is to train, so that no later edit changes it. Their ids."""
+        todo = []
+        for spec in specs:
+            folder = self.run(spec.id)
+            if not folder.done(evaluation_id(spec.config)):
+                folder.write(
+                    "run.json", {"corpus": spec.corpus, "seed": spec.seed, "config": config_to_plain(spec.config)}
+                )
+                stale = ("failure.txt",) if folder.result() else ("failure.txt", "curve.csv", "validation.csv")
+                for name in stale:  # of a try that was cut short
+                    folder.file(name).unlink(missing_ok=True)
+                todo.append(spec.id)
+        return todo
+
+    def check_writable(self) -> None:
+        """Raise BadInput now rather than fail after an hour."""
+        try:
+            for name in ("runs", "experiments", "reports"):
+                write_atomic(self.root / name / ".writable", "")
+                (self.root / name / ".writable").unlink()
+        except OSError as error:
+            raise BadInput(
+                f"root={self.root} cannot be written to: {error.strerror}; name another with root=DIR"
+            ) from None

@@ -1,0 +1,38 @@
+"""The process that follows run folders. A line on its standard input, or the end of it, says that no more will come."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ablate.tracking import DRAIN
+from ablate.tracking.follower import Follower, Unreachable
+
+
+def main(path: str, problem: str = "") -> None:
+    """Follow what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
+    os.nice(10)  # workers come first
+    ended = threading.Event()
+    threading.Thread(target=watch_the_lifeline, args=(ended,), daemon=True).start()
+    try:
+        Follower(json.loads(Path(path).read_text()), problem).follow(ended)
+    except Unreachable as error:  # wandb lets go of a run that it began online only with the process
+        os.environ.pop("WANDB_SERVICE", None)
+        os.execv(sys.executable, [sys.executable, "-m", "ablate.tracking", path, str(error) or "unreachable"])
+
+
+def watch_the_lifeline(ended: threading.Event) -> None:
+    """Pass the end on; and where wandb hangs and nobody is left to see it, end the process all the same."""
+    sys.stdin.readline()
+    ended.set()
+    time.sleep(2 * DRAIN)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,55 @@
+"""Which of the weights seen at validations a run keeps."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+Weights = dict[str, Tensor]
+
+
+class Checkpoint(Protocol):
+    update: int  # of the weights kept
+
+    def offer(self, model: nn.Module, update: int, validation_loss: float) -> None: ...
+
+    def weights(self) -> Weights: ...
+
+
+class Best:
+    """Those of the lowest validation loss, the earliest in a tie."""
+
+    def __init__(self) -> None:
+        self.update, self.loss, self.kept = 0, float("inf"), {}  # type: int, float, Weights
+
+    def offer(self, model: nn.Module, update: int, validation_loss: float) -> None:
+        if validation_loss < self.loss or not self.kept:
+            self.update, self.loss, self.kept = update, validation_loss, copy(model)
+
+    def weights(self) -> Weights:
+        return self.kept
+
+
+class AverageLast10:
+    """The mean of the last ten.  Vaswani et al. 2017, section 6.1, average the last five or twenty."""
+
+    def __init__(self) -> None:
+        self.update = 0
+        self.kept: deque[Weights] = deque(maxlen=10)
+
+    def offer(self, model: nn.Module, update: int, validation_loss: float) -> None:
+        self.update = update
+        self.kept.append(copy(model))
+
+    def weights(self) -> Weights:
+        return {name: torch.stack([weights[name] for weights in self.kept]).mean(0) for name in self.kept[0]}
+
+
+def copy(model: nn.Module) -> Weights:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+CHECKPOINTS: dict[str, type[Best] | type[AverageLast10]] = {"best": Best, "average_last_10": AverageLast10}

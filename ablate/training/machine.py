@@ -1,0 +1,125 @@
+"""The machine underneath: device, precision, threads, memory, and what produced a result."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import resource
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablate.config import BadInput, Device, Precision
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
+GIBIBYTE = 2**30
+
+
+def choose_device(wanted: Device) -> torch.device:
+    """The device to train on. Raises BadInput where the one wanted is not there."""
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if wanted is Device.auto:
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there[wanted.name]:
+        raise BadInput(
+            f"device={wanted.name} is not there; this machine has {', '.join(k for k, v in there.items() if v)}"
+        )
+    return torch.device(wanted.name)
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    if precision is Precision.bf16 and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise BadInput("precision=bf16 is not supported by this GPU; precision=fp32 is")
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bf16)
+
+
+def use_one_thread() -> None:
+    """One thread a run, so that its result is the same alone or beside others."""
+    torch.set_num_threads(1)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to reuse what is freed. By default each large tensor is mapped and faulted in anew."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, GIBIBYTE)
+        libc.mallopt(M_TOP_PAD, 64 * 2**20)
+    except (OSError, AttributeError):  # not glibc
+        pass
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget the peak of what this process did before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak is then that of the whole process
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: those allocated on a GPU, or the process's resident set on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    except (OSError, IndexError):
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
+    """Where a result comes from: code, versions, device, time."""
+    return {
+        **commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "precision": precision.name,
+        "threads": torch.get_num_threads(),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit() -> dict[str, Any]:
+    """The commit of the code and whether the tree was dirty; None where the code is not in a git checkout."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # Only the code and its configuration: a report that a study rewrites does not change how the next run trains.
+    top = git("rev-parse", "--show-toplevel")
+    changed = git("status", "--porcelain", "--", ".", os.path.join(top, "conf")) if top else None
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed)}
+
+
+def processor() -> str:
+    """The CPU's model."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

@@ -1,0 +1,182 @@
+"""One member of a study, from its frozen description on disk to its result on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import traceback
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ablate.config import Config, Device
+from ablate.data.batches import Batches, EvaluationBatches, first_batch
+from ablate.data.corpus import Corpus
+from ablate.diagnostics import diagnose
+from ablate.diagnostics.parts import parameter_counts
+from ablate.diagnostics.units import dead_units_over
+from ablate.evaluation.decoding import translate
+from ablate.evaluation.loss import mean_loss, pair_losses
+from ablate.evaluation.scores import corpus_scores, signatures
+from ablate.model import build
+from ablate.model.cost import flops_per_token
+from ablate.model.dropout import Dropout
+from ablate.model.transformer import Transformer
+from ablate.plain import config_from_plain
+from ablate.seeding import generator
+from ablate.store import RunFolder
+from ablate.study import evaluation_id
+from ablate.training import machine
+from ablate.training.checkpoints import CHECKPOINTS
+from ablate.training.loop import TrainState, train
+from ablate.training.meter import COLUMNS, Meter, Row
+from ablate.training.schedule import learning_rate
+
+LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run below it has learned
+DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model
+
+
+def run_member(folder: RunFolder, wanted: Device) -> None:
+    """Do what is missing of a run: train it, score it. A fault ends up in its folder, not in its neighbours' way."""
+    try:
+        machine.keep_freed_memory()
+        machine.use_one_thread()
+        frozen = folder.read("run.json")
+        assert frozen is not None
+        config, device = config_from_plain(frozen["config"]), machine.choose_device(wanted)
+        corpus = Corpus.load(frozen["corpus"])
+        folder.file("failure.txt").unlink(missing_ok=True)
+        if folder.result() is None:
+            train_member(folder, config, frozen["seed"], corpus, device)
+        if not folder.done(evaluation_id(config)):
+            score_member(folder, config, corpus, device)
+    except Exception:
+        folder.append("failure.txt", traceback.format_exc().splitlines())
+
+
+def train_member(folder: RunFolder, config: Config, seed: int, corpus: Corpus, device: torch.device) -> None:
+    """Train, and leave the curve, the kept weights and result.json."""
+    began = time.perf_counter()
+    machine.reset_peak_memory(device)
+    for name in ("curve.csv", "validation.csv", "diagnostics.jsonl"):
+        folder.file(name).unlink(missing_ok=True)  # of a try that was cut short
+
+    metadata, updates = corpus.metadata, config.train.updates
+    model = build(config.model, metadata["vocabulary_size"], seed).to(device)
+    seed_dropout(model, seed, device)
+    state = TrainState(
+        model,
+        optimizer(model, config),
+        learning_rate(config.optim, updates),
+        config.train.label_smoothing,
+        config.optim.clip,
+        machine.autocast(config.precision, device),
+    )
+    batches = Batches(corpus.train, config.train.batch_tokens, device)
+    validation = EvaluationBatches(corpus.validation, device)
+    probe = first_batch(corpus.validation, DIAGNOSED_PAIRS, device)
+    validations, measurements = evenly(config.train.validations, updates), evenly(config.diagnostics.times, updates)
+    checkpoint = CHECKPOINTS[config.train.checkpoint.name]()
+    losses: list[float] = []
+
+    def write(rows: list[Row]) -> None:
+        folder.append("curve.csv", (",".join(f"{value:.7g}" for value in row) for row in rows))
+
+    def pause(update: int) -> None:
+        if update in validations:
+            losses.append(mean_loss(model, validation))
+            folder.append("validation.csv", [f"{update},{losses[-1]:.7g}"])
+            checkpoint.offer(model, update, losses[-1])
+        if update in measurements:
+            folder.append("diagnostics.jsonl", [json.dumps({"update": update, **diagnose(model, probe)})])
+
+    folder.append("curve.csv", [",".join(COLUMNS)])
+    folder.append("validation.csv", ["update,loss"])
+    meter = Meter(write)
+    train(state, batches, seed, updates, validations | measurements, pause, meter)
+
+    finished = meter.diverged_at is None
+    model.load_state_dict(checkpoint.weights())
+    torch.save(model.state_dict(), folder.file("weights.pt"))
+    best = min(loss for loss in losses)
+    unigram = metadata["unigram_cross_entropy"]
+    counts = parameter_counts(model)
+    lengths = math.ceil(metadata["mean_source"]), math.ceil(metadata["mean_target"])
+    measured = bool(config.diagnostics.times) and finished
+    result: dict[str, Any] = {
+        "status": "finished" if finished else "diverged",
+        "scorable": finished and updates > 0,
+        "learned": None if updates == 0 else int(finished and best <= LEARNED_BELOW * unigram),
+        "diverged_at": meter.diverged_at,
+        "updates": updates,
+        "best_update": checkpoint.update,
+        "best_validation_loss": best,
+        "validation_loss": mean_loss(model, validation) if finished else None,
+        "parameters": sum(counts.values()),
+        "parameter_counts": counts,
+        "flops_per_token": flops_per_token(config.model, metadata["vocabulary_size"], *lengths),
+        "peak_memory": machine.peak_memory(device),
+        "tokens_per_second": meter.tokens_per_second,
+        "batch_real_share": batches.real_share,
+        "diagnostics": [json.loads(line) for line in folder.lines("diagnostics.jsonl")],
+        "final_dead_units": dead_units_over(model, (batch for _, batch in validation)) if measured else None,
+        "seconds": time.perf_counter() - began,
+        "provenance": machine.provenance(device, config.precision),
+    }
+    folder.write("result.json", result)
+
+
+def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> None:
+    """Translate the test set with the kept weights, and leave result-<evaluation>.json."""
+    began = time.perf_counter()
+    model = load_model(folder, config, corpus, device)
+    best, greedy = (
+        corpus.tokenizer.decode_batch(translate(model, corpus.test_sources, beam, config.evaluation.length_penalty))
+        for beam in (config.evaluation.beam, 1)
+    )
+    losses, tokens = pair_losses(model, EvaluationBatches(corpus.test, device))
+    scores = {
+        **corpus_scores(best, greedy, corpus.references),
+        "test_loss": sum(losses) / sum(tokens),
+        "signatures": signatures(corpus.references),
+        "evaluation": asdict(config.evaluation),
+        "seconds": time.perf_counter() - began,
+        "beam": best,
+        "greedy": greedy,
+        "loss": [round(loss, 4) for loss in losses],
+        "tokens": tokens,
+    }
+    folder.write(f"result-{evaluation_id(config)}.json", scores)
+
+
+def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> Transformer:
+    """The trained model of a run, in evaluation mode."""
+    model = build(config.model, corpus.metadata["vocabulary_size"]).to(device)
+    model.load_state_dict(torch.load(folder.file("weights.pt"), map_location=device, weights_only=True))
+    return model.eval()
+
+
+def optimizer(model: Transformer, config: Config) -> torch.optim.Optimizer:
+    optim = config.optim
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=optim.lr,
+        betas=(optim.beta1, optim.beta2),
+        eps=optim.epsilon,
+        weight_decay=optim.weight_decay,
+        foreach=True,  # on a CPU, too, a little faster than one parameter after the other
+    )
+
+
+def seed_dropout(model: Transformer, seed: int, device: torch.device) -> None:
+    """Give each dropout of the model a random stream of its own."""
+    for name, module in model.named_modules():
+        if isinstance(module, Dropout):
+            module.generator = generator(seed, "dropout", name, device=device)
+
+
+def evenly(times: int, updates: int) -> frozenset[int]:
+    """`times` points spread evenly over the updates, the last one among them, and 0; none for no times."""
+    return frozenset({0} | {round(k * updates / times) for k in range(1, times + 1)} if times else ())

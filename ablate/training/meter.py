@@ -1,0 +1,75 @@
+"""What a run's curve is made of, and the eye that sees a run diverge."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+FLUSH_EVERY = 25  # updates between looks at the loss: each look makes a GPU wait
+DIVERGED_OVER = 50  # updates whose mean loss is held against the initial one
+DIVERGED_BY = 1.0  # nats
+
+Row = tuple[int, float, float, float, int, float]
+COLUMNS = ("update", "loss", "lr", "gradient_norm", "tokens", "seconds")
+
+
+class Meter:
+    """Gathers what each update measured and hands it on in rows, a few updates at a time.
+
+    A row: update, label-smoothed loss (nats a target token), learning rate, gradient norm before clipping, target
+    tokens of the update, seconds of training up to the row's flush. Pauses count in no second.
+    """
+
+    def __init__(self, write: Callable[[list[Row]], None]) -> None:
+        self.write = write
+        self.diverged_at: int | None = None
+        self.tokens = 0
+        self.seconds = 0.0
+        self.waiting: list[tuple[int, float, Tensor]] = []
+        self.first_loss: float | None = None
+        self.losses: deque[float] = deque(maxlen=DIVERGED_OVER)
+        self.began = time.perf_counter()
+
+    def add(self, update: int, lr: float, measured: Tensor) -> None:
+        """`measured` is [loss, gradient norm, target tokens], on any device."""
+        self.waiting.append((update, lr, measured))
+        if len(self.waiting) == FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. This is where the device catches up, so this is where the clock is read."""
+        if not self.waiting:
+            return
+        values = torch.stack([measured for _, _, measured in self.waiting]).tolist()
+        self.seconds += time.perf_counter() - self.began
+        rows: list[Row] = []
+        for (update, lr, _), (loss, norm, tokens) in zip(self.waiting, values):
+            rows.append((update, loss, lr, norm, int(tokens), self.seconds))
+            self.tokens += int(tokens)
+            if self._diverged(loss):
+                self.diverged_at = update
+                break
+        self.write(rows)
+        self.waiting = []
+        self.resume()
+
+    def resume(self) -> None:
+        """Start the clock again after a pause."""
+        self.began = time.perf_counter()
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        return self.tokens / self.seconds if self.seconds else None
+
+    def _diverged(self, loss: float) -> bool:
+        """A non-finite loss, or a mean over the last updates that lies a nat above the first loss."""
+        self.first_loss = loss if self.first_loss is None else self.first_loss
+        self.losses.append(loss)
+        mean = sum(self.losses) / len(self.losses)
+        full = len(self.losses) == DIVERGED_OVER
+        return not math.isfinite(loss) or (full and mean > self.first_loss + DIVERGED_BY)

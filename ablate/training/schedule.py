@@ -1,0 +1,41 @@
+"""The learning rate over the updates: peak * min(1, t / warmup) * decay(t), t = 1 ... updates.
+
+The decay does not know the warmup, so that two warmups differ only while they last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ablate.config import OptimConfig
+
+
+def learning_rate(config: OptimConfig, updates: int) -> Callable[[int], float]:
+    """The rate of update t, counted from 1. A warmup of 0 starts at the peak."""
+    warmup = warmup_updates(config, updates)
+    decay = SCHEDULES[config.schedule.name](config, updates)
+
+    def rate(t: int) -> float:
+        return config.lr * min(1.0, t / warmup if warmup else 1.0) * decay(t)
+
+    return rate
+
+
+def warmup_updates(config: OptimConfig, updates: int) -> int:
+    """The warmup's share of the updates, as a number of updates."""
+    return round(config.warmup * updates)
+
+
+def linear(config: OptimConfig, updates: int) -> Callable[[int], float]:
+    """To zero at the last update."""
+    return lambda t: 1 - t / updates
+
+
+def inverse_sqrt(config: OptimConfig, updates: int) -> Callable[[int], float]:
+    """sqrt(a / max(t, a)); with a = warmup it is the formula of Vaswani et al. 2017, section 5.3."""
+    anchor = max(1, round(config.anchor * updates))
+    return lambda t: math.sqrt(anchor / max(t, anchor))
+
+
+SCHEDULES = {"linear": linear, "inverse_sqrt": inverse_sqrt}

@@ -1,0 +1,50 @@
+"""A Hydra sweeper that hands a whole command to ablate, and ablate's runs to whatever launcher is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+class StudySweeper(Sweeper):
+    """Where Hydra's own sweeper would make a job of each combination of values, a study makes its runs itself."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> None:
+        from ablate.cli import study  # what trains nothing need not import what plans
+
+        raise SystemExit(study(self.compose, arguments, self.launch))
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+
+    def launch(self, jobs: Sequence[Sequence[str]], root: Path, workers: int) -> None:
+        """Run a job for each list of overrides, as many at a time as the launcher is told."""
+        config = OmegaConf.create(self.config)
+        with open_dict(config):
+            config.hydra.sweep.dir = f"{root}/runs"
+            if "n_jobs" in config.hydra.launcher:  # joblib's; a cluster's launcher has limits of its own
+                config.hydra.launcher.n_jobs = workers
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=config
+        )
+        for job in launcher.launch(jobs, initial_job_idx=0):
+            job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="study",
+    node={"_target_": "hydra_plugins.ablate_sweeper.StudySweeper"},
+    provider="ablate",
+)

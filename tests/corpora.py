@@ -1,0 +1,27 @@
+"""Plans on the handwritten corpus, composed as the command composes them."""
+
+from __future__ import annotations
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from ablate.cli import CONF
+from ablate.composition import Plan, plan
+from ablate.data.prepare import prepare
+from ablate.plain import schema
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    ConfigStore.instance().store("schema", schema())
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=overrides)
+
+
+def fixture_plan(*overrides: str) -> Plan:
+    """A smoke-sized plan on the fixture corpus, which is prepared."""
+    planned = plan(composed, ["data=fixture", "preset=smoke", *overrides])
+    prepare(planned.config.data, lambda line: None)
+    return planned

@@ -1,0 +1,180 @@
+"""The command as a user has it: a process, its output, its exit code, what it leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablate.cli import CONF
+
+RESULTS = [
+    *("study", "setting", "variant", "seed", "run_id", "status", "learned", "test_bleu", "test_bleu_greedy"),
+    *("test_bleu_lower", "test_chrf", "test_loss", "validation_loss", "parameters", "flops_per_token", "peak_memory"),
+    *("tokens_per_second", "seconds"),
+]
+
+
+def ablate(*arguments: str, module: str = "ablate") -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
+    """A study run to its end, and where."""
+    root = tmp_path_factory.mktemp("root")
+    return root, ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
+
+
+def test_a_study_ends_with_the_folder_of_its_report(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, command = done
+    assert command.returncode == 0, command.stderr
+    folder = Path(command.stdout.splitlines()[-1])
+    assert folder == root / "reports" / "norm_placement" / "fixture-smoke"
+    assert {"report.md", "report.html", "results.csv", "summary.json", "figures"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_a_study_leaves_a_row_a_run(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    frame = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
+    assert list(frame.columns) == RESULTS
+    assert list(frame["variant"]) == ["pre", "pre", "post", "post"]
+    assert list(frame["seed"]) == [0, 1, 0, 1]
+    assert set(frame["status"]) == {"finished"}
+    assert frame["test_bleu"].between(0, 100).all()
+    assert sorted(path.name for path in (root / "runs").iterdir() if path.name != "wandb") == sorted(frame["run_id"])
+
+
+def test_a_line_is_printed_for_each_run(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    _, command = done
+    for name in ("pre/seed0", "pre/seed1", "post/seed0", "post/seed1"):
+        assert sum(f"{name} finished" in line for line in command.stdout.splitlines()) == 1
+
+
+def test_the_same_command_again_trains_nothing_and_changes_no_result(
+    done: tuple[Path, subprocess.CompletedProcess],
+) -> None:
+    root, _ = done
+    results = sorted((root / "runs").glob("*/result*.json"))
+    report = root / "reports" / "norm_placement" / "fixture-smoke"
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results]
+    text = (report / "report.md").read_bytes()
+    again = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
+    assert again.returncode == 0
+    assert "0 runs to train" in again.stdout
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results] == before
+    assert (report / "report.md").read_bytes() == text
+
+
+def test_the_baseline_alone_is_a_study_that_shares_its_runs(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    alone = ablate("preset=smoke", "data=fixture", f"root={root}")
+    assert alone.returncode == 0, alone.stderr
+    assert "0 runs to train" in alone.stdout
+    assert Path(alone.stdout.splitlines()[-1]) == root / "reports" / "baseline" / "fixture-smoke"
+
+
+def test_a_report_is_rebuilt_to_the_same_bytes(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    folder = root / "reports" / "norm_placement" / "fixture-smoke"
+    names = ["report.md", "results.csv", "summary.json"]
+    before = [(folder / name).read_bytes() for name in names]
+    for name in names:
+        (folder / name).unlink()
+    rebuilt = ablate("norm_placement", f"root={root}", module="ablate.report")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert rebuilt.stdout.splitlines()[-1] == str(folder)
+    assert [(folder / name).read_bytes() for name in names] == before
+
+
+def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    runs = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
+    victim = root / "runs" / runs["run_id"][3]
+    kept = {path: path.read_bytes() for path in victim.glob("result*.json")}
+    for path in [*kept, victim / "curve.csv"]:
+        path.unlink()
+    (victim / "curve.csv").mkdir()  # nothing can be appended to a folder
+    failing = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
+    assert failing.returncode == 1
+    assert "post/seed1 failed" in failing.stdout
+    rows = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
+    assert list(rows["status"]) == ["finished", "finished", "finished", "failed"]
+    assert rows["test_bleu"].isna().tolist() == [False, False, False, True]
+    (victim / "curve.csv").rmdir()
+    retried = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
+    assert retried.returncode == 0
+    assert "1 runs to train" in retried.stdout
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
+    planned = ablate("+sweep=ffn_ratio", f"root={tmp_path}", "dry_run=true")
+    assert planned.returncode == 0, planned.stderr
+    for name in ("ratio1", "ratio2", "ratio4", "ratio8", "model.ffn_ratio=8", "12 runs to train"):
+        assert name in planned.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_names_every_study_corpus_and_preset() -> None:
+    text = ablate("--help").stdout
+    for path in CONF.glob("*/*.yaml"):
+        assert path.stem in text
+    assert "model.norm_placement=pre" in text
+
+
+BAD = {
+    "+sweep=nothing": "norm_placement",
+    "preset=huge": "laptop",
+    "data=nothing": "tatoeba",
+    "model.norm_placement=mid": "pre, post",
+    "model.norm_placment=pre": "norm_placement",
+    "+model.depth=3": "layers",
+    "colour=blue": "colour",
+    "model.heads=3": "1, 2, 4",
+    "model.ffn_ratio=0": "(0, inf)",
+    "model.layers=two": "two",
+    "seeds=0": "[1, inf)",
+    "optim.warmup=1": "[0, 1)",
+    "optim.warmup=-0.1": "[0, 1)",
+    "model.dropout=1.5": "[0, 1)",
+    "model.d_model=64,128": "study",
+    "device=tpu": "cpu, cuda",
+    "device=cuda": "cpu",
+    "workers=0": "workers",
+    "wandb.mode=loud": "offline",
+    "root=/dev/null/nowhere": "root=",
+    "data.loader=nothing": "tatoeba",
+    "model.d_model=": "d_model",
+    "=3": "=3",
+    "nonsense": "nonsense",
+}
+
+
+@pytest.mark.parametrize("argument", BAD)
+def test_bad_input_gets_one_line_that_names_the_choices(argument: str, tmp_path: Path) -> None:
+    if argument == "device=cuda":
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU")
+    arguments = ["preset=smoke", "data=fixture", f"root={tmp_path}"]
+    arguments = [given for given in arguments if given.partition("=")[0] != argument.partition("=")[0]]
+    refused = ablate(*arguments, argument)
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    lines = refused.stderr.strip().splitlines()
+    assert len(lines) == 1, refused.stderr
+    assert BAD[argument] in lines[0]
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert not list(tmp_path.glob("runs/*/run.json"))
+
+
+def test_a_key_that_the_study_varies_cannot_be_set() -> None:
+    refused = ablate("+sweep=norm_placement", "model.norm_placement=post", "dry_run=true")
+    assert refused.returncode == 2
+    assert "model.norm_placement is what the study norm_placement varies" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1

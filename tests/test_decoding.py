@@ -1,0 +1,122 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, VOCABULARY, describe, every_choice, tokens
+
+from ablate.config import ModelConfig
+from ablate.evaluation import decoding
+from ablate.evaluation.decoding import END, START, beam_search, translate
+from ablate.evaluation.scores import corpus_scores, reference_streams, signatures
+from ablate.model import build
+from ablate.model.transformer import PAD, Transformer
+
+each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
+
+
+def sharp(config: ModelConfig, vocabulary: int = VOCABULARY) -> Transformer:
+    """A model whose next-token distributions are far from flat."""
+    model = build(config, vocabulary).eval()
+    with torch.no_grad():
+        for number, parameter in enumerate(model.parameters()):
+            generator = torch.Generator().manual_seed(number)
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def log_probability(model: Transformer, source: torch.Tensor, hypothesis: list[int]) -> float:
+    """Of the tokens, one after the other, without a cache."""
+    target = torch.tensor([[START, *hypothesis]])
+    logits = model(source, target[:, :-1]).float()
+    return torch.log_softmax(logits, -1)[0, range(len(hypothesis)), target[0, 1:]].sum().item()
+
+
+def greedy(model: Transformer, source: torch.Tensor, limit: int) -> list[int]:
+    """The plainest way to decode: the whole prefix again at each step."""
+    found: list[int] = []
+    while len(found) < limit:
+        logits = model(source, torch.tensor([[START, *found]]))[0, -1]
+        logits[[PAD, START]] = -math.inf
+        best = int(logits.argmax())
+        if best == END:
+            break
+        found.append(best)
+    return found
+
+
+@each_choice
+def test_a_beam_of_one_is_greedy_decoding_without_a_cache(config: ModelConfig) -> None:
+    model, source = sharp(config), tokens(5, 4)
+    limit = int(decoding.longest(source)[0])
+    with torch.inference_mode():
+        expected = [greedy(model, source[row : row + 1], limit) for row in range(5)]
+        assert beam_search(model, source, beam=1, length_penalty=1.0) == expected
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
+def test_a_wide_beam_finds_what_exhaustive_search_finds(length_penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary, limit = 6, 3  # <pad> <s> </s> <unk> and two words
+    monkeypatch.setattr(decoding, "longest", lambda source: torch.full((len(source),), limit))
+    ordinary = [token for token in range(vocabulary) if token not in (PAD, START, END)]
+    for seed in range(4):
+        model, source = (
+            sharp(TINY, vocabulary),
+            torch.randint(4, vocabulary, (1, 3), generator=torch.Generator().manual_seed(seed)),
+        )
+        candidates = {}
+        with torch.inference_mode():
+            for length in range(limit):
+                for words in itertools.product(ordinary, repeat=length):
+                    score = log_probability(model, source, [*words, END]) / (length + 1) ** length_penalty
+                    candidates[words] = score
+            [found] = beam_search(model, source, beam=40, length_penalty=length_penalty)
+        assert tuple(found) == max(candidates, key=candidates.__getitem__)
+
+
+def test_translations_do_not_depend_on_the_batch() -> None:
+    model = sharp(TINY)
+    sources = [tokens(1, length, seed=length)[0].numpy() for length in (3, 6, 4, 6, 5, 3)]
+    together = translate(model, sources, beam=3)
+    assert together == [translate(model, [source], beam=3)[0] for source in sources]
+
+
+def test_a_wider_beam_never_scores_lower_than_exhausting_its_first_choice() -> None:
+    model, source = sharp(TINY), tokens(6, 5)
+    with torch.inference_mode():
+        for row, (narrow, wide) in enumerate(
+            zip(beam_search(model, source, 1, 0.0), beam_search(model, source, VOCABULARY**2, 0.0))
+        ):
+            ended = len(narrow) < decoding.longest(source)[row]
+            if ended:  # a hypothesis cut at the limit has no </s> to score
+                of = source[row : row + 1]
+                assert log_probability(model, of, [*wide, END]) >= log_probability(model, of, [*narrow, END]) - 1e-4
+
+
+def test_special_tokens_are_never_part_of_a_translation() -> None:
+    for hypothesis in translate(sharp(TINY), [np.array([5, 6, END]), np.array([7, END])], beam=4):
+        assert not {PAD, START, END} & set(hypothesis)
+
+
+def test_sentences_may_differ_in_their_number_of_references() -> None:
+    references = [["the cat sat on the mat", "a cat sat on a mat"], ["dogs bark at night"]]
+    assert reference_streams(references) == [
+        ["the cat sat on the mat", "dogs bark at night"],
+        ["a cat sat on a mat", None],
+    ]
+    perfect = ["a cat sat on a mat", "dogs bark at night"]
+    scores = corpus_scores(perfect, ["A CAT SAT ON A MAT", "dogs"], references)
+    assert scores["test_bleu"] == pytest.approx(100)
+    assert scores["test_chrf"] == pytest.approx(100)
+    assert scores["test_bleu_greedy"] < 100
+    assert corpus_scores(["A CAT SAT ON A MAT", "Dogs bark at night"], perfect, references)[
+        "test_bleu_lower"
+    ] == pytest.approx(100)
+
+
+def test_signatures_say_how_scores_were_computed() -> None:
+    found = signatures([["the cat sat on the mat"], ["dogs bark", "dogs do bark"]])
+    assert "case:mixed" in found["bleu"]
+    assert "nrefs:var" in found["bleu"]
+    assert "nc:6" in found["chrf"]

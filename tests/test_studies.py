@@ -1,0 +1,194 @@
+from dataclasses import asdict, replace
+
+import pytest
+from corpora import composed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablate.analysis.metrics import METRICS
+from ablate.cli import CONF
+from ablate.composition import plan
+from ablate.config import BadInput, Config
+from ablate.plain import config_from_plain, config_to_plain
+from ablate.study import MEANING, run_id, study_from, study_to_plain
+
+STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
+PRESETS = sorted(path.stem for path in CONF.glob("preset/*.yaml"))
+CORPORA = sorted(path.stem for path in CONF.glob("data/*.yaml"))
+
+each_study = pytest.mark.parametrize("name", STUDIES)
+
+
+@each_study
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_every_study_composes_with_every_preset_and_corpus(name: str, preset: str, corpus: str) -> None:
+    made = plan(composed, [f"+sweep={name}", f"preset={preset}", f"data={corpus}"])
+    assert made.study.name == name
+    assert made.setting == f"{corpus}-{preset}"
+    assert len({spec.id for spec in made.runs}) == len(made.runs) == len(made.cells) * made.config.seeds
+    if preset == "smoke":
+        assert made.config.seeds == 2
+        assert all(config.model.layers <= 4 for config in made.configs.values())
+
+
+@each_study
+def test_every_cell_differs_from_the_baseline_in_just_what_it_says(name: str) -> None:
+    made = plan(composed, [f"+sweep={name}"])
+    plain = {cell: config_to_plain(config) for cell, config in made.configs.items()}
+    for cell in made.cells:
+        if cell.baseline is not None:
+            for key, value in cell.overrides.items():
+                section, leaf = key.split(".")
+                assert plain[cell.name][section].pop(leaf) == value
+                plain[cell.baseline][section].pop(leaf, None)
+            assert plain[cell.name] == plain[cell.baseline]
+
+
+@each_study
+def test_the_baseline_of_every_study_is_the_default(name: str) -> None:
+    made, default = plan(composed, [f"+sweep={name}"]), plan(composed, [])
+    baseline = made.configs[made.study.baseline]
+    assert replace(baseline, study=None) == replace(default.config, study=None)
+    assert {spec.id for spec in default.runs} <= {spec.id for spec in made.runs}  # so that studies share its runs
+
+
+@each_study
+def test_a_study_survives_being_written_down(name: str) -> None:
+    study = plan(composed, [f"+sweep={name}"]).study
+    assert study_from(study_to_plain(study)) == study
+
+
+@each_study
+def test_every_claim_speaks_of_a_metric_that_exists(name: str) -> None:
+    for claim in plan(composed, [f"+sweep={name}"]).study.claims:
+        for part in claim.parts:
+            assert part.metric in METRICS
+
+
+def test_a_configuration_survives_being_written_down() -> None:
+    for preset in PRESETS:
+        config = plan(composed, [f"preset={preset}"]).config
+        assert config_from_plain(config_to_plain(config)) == config
+
+
+def test_the_default_command_is_the_default_configuration() -> None:
+    config = plan(composed, []).config
+    for section in ("model", "optim", "train", "evaluation", "diagnostics", "wandb"):
+        assert getattr(config, section) == getattr(Config(), section)
+
+
+# --- ids and settings -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.d_model=64"], ["model.layers=3"], ["model.dropout=0.2"], ["model.attention_dropout=0.1"],
+        ["optim.lr=0.001"], ["optim.warmup=0"], ["optim.schedule=inverse_sqrt"], ["optim.clip=0.5"],
+        ["train.updates=100"], ["train.batch_tokens=500"], ["train.checkpoint=average_last_10"],
+        ["train.label_smoothing=0"], ["precision=bf16"], ["data.vocabulary_size=1000"], ["data.max_words=7"],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_determines_a_run_changes_its_id_and_its_setting(overrides: list[str]) -> None:
+    default, changed = plan(composed, []), plan(composed, overrides)
+    assert not {spec.id for spec in default.runs} & {spec.id for spec in changed.runs}
+    assert default.setting == "tatoeba-laptop"
+    key, _, value = overrides[0].partition("=")
+    assert changed.setting == f"tatoeba-laptop-{key.rpartition('.')[2]}={value}"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["wandb.mode=offline"], ["root=/tmp"], ["device=cpu"], ["workers=1"], ["diagnostics.times=0"], ["seeds=5"]],
+)
+def test_what_does_not_determine_a_run_changes_neither(overrides: list[str]) -> None:
+    default, changed = plan(composed, []), plan(composed, overrides)
+    assert {spec.id for spec in default.runs} <= {spec.id for spec in changed.runs}
+    assert default.setting == changed.setting
+
+
+def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:
+    default, changed = plan(composed, []), plan(composed, ["evaluation.beam=10"])
+    assert [spec.id for spec in default.runs] == [spec.id for spec in changed.runs]
+    assert changed.setting == "tatoeba-laptop-beam=10"
+
+
+def test_a_long_suffix_is_hashed() -> None:
+    many = [
+        "model.d_model=64",
+        "model.layers=3",
+        "model.dropout=0.2",
+        "optim.lr=0.001",
+        "train.updates=100",
+        "optim.clip=2",
+        "optim.warmup=0.1",
+    ]
+    setting = plan(composed, many).setting
+    assert len(setting) < 40
+    assert setting == plan(composed, many[::-1]).setting
+
+
+@given(seed=st.integers(0, 1000))
+def test_an_id_is_the_hash_of_seed_corpus_and_configuration(seed: int) -> None:
+    config = Config()
+    assert run_id(config, seed, "abc") == run_id(Config(), seed, "abc")
+    assert run_id(config, seed, "abc") != run_id(config, seed + 1, "abc")
+    assert run_id(config, seed, "abc") != run_id(config, seed, "abd")
+    assert MEANING >= 1
+    assert asdict(config)["study"] is None
+
+
+# --- two factors, coupled keys --------------------------------------------------------------------------------------
+
+TWO_FACTORS = {
+    "name": "depth",
+    "question": "Does depth matter to the placement of norms?",
+    "baseline": "pre",
+    "variants": {"pre": {"model.norm_placement": "pre"}, "post": {"model.norm_placement": "post", "optim.lr": 1e-3}},
+    "factors": {"layers": {1: {"model.layers": 1}, 3: {"model.layers": 3}}},
+}
+
+
+def test_a_factor_compares_within_its_levels() -> None:
+    cells = study_from(TWO_FACTORS).cells()
+    assert [(cell.name, cell.baseline) for cell in cells] == [
+        ("pre,layers=1", None),
+        ("post,layers=1", "pre,layers=1"),
+        ("pre,layers=3", None),
+        ("post,layers=3", "pre,layers=3"),
+    ]
+    assert cells[3].overrides == {"model.norm_placement": "post", "optim.lr": 1e-3, "model.layers": 3}
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+def one_part(**changes: object) -> dict:
+    claim = {"id": "c", "sentence": "s", "contrast": "post - pre", "metric": "test_bleu", "kind": "directional"}
+    variants = {"pre": {}, "post": {"model.norm_placement": "post"}}
+    return {"name": "n", "question": "q", "baseline": "pre", "variants": variants, "claims": [{**claim, **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"),
+    [
+        ({}, "study.name is missing"),
+        ({**one_part(), "baseline": "none"}, "pre, post"),
+        ({**one_part(), "varaints": {}}, "varaints is unknown"),
+        (one_part(kind="guess"), "directional, at_least_as_good"),
+        (one_part(direction="up"), "higher, lower"),
+        (one_part(contrast="post - mid"), "mid, which is no variant"),
+        (one_part(contrast="post"), "'variant - baseline'"),
+        (one_part(contrast="post", kind="in_range"), "range"),
+        (one_part(metric=None), "metric is missing"),
+        (one_part(marign=1), "marign is unknown"),
+        (one_part(kind="several"), "needs parts"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused_in_one_line(mapping: dict, says: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        study_from(mapping)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,287 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from corpora import fixture_plan
+from tiny import VOCABULARY, tiny_model, tokens
+
+from ablate.config import Config, OptimConfig, Schedule
+from ablate.model.loss import pair_loss, token_loss
+from ablate.model.transformer import PAD
+from ablate.store import RunFolder, Store
+from ablate.study import evaluation_id
+from ablate.training import meter as metering
+from ablate.training.checkpoints import AverageLast10, Best
+from ablate.training.member import LEARNED_BELOW, evenly, run_member
+from ablate.training.meter import Meter, Row
+from ablate.training.schedule import SCHEDULES, learning_rate
+
+UPDATES = 1000
+
+
+# --- the schedule ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", Schedule)
+def test_warmup_changes_the_rate_only_while_it_lasts(schedule: Schedule) -> None:
+    short, long = (learning_rate(OptimConfig(warmup=w, schedule=schedule), UPDATES) for w in (0.0, 0.2))
+    for t in range(1, UPDATES + 1):
+        ratio = 1 if t >= 200 else t / 200
+        assert long(t) == pytest.approx(ratio * short(t))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_rate_is_never_negative_nor_above_its_peak(schedule: str) -> None:
+    rate = learning_rate(OptimConfig(lr=1e-3, schedule=Schedule[schedule]), UPDATES)
+    assert all(0 <= rate(t) <= 1e-3 for t in range(1, UPDATES + 1))
+
+
+def test_linear_ends_at_zero() -> None:
+    assert learning_rate(OptimConfig(schedule=Schedule.linear), UPDATES)(UPDATES) == 0
+
+
+def test_inverse_sqrt_is_the_formula_of_the_paper_where_anchor_and_warmup_agree() -> None:
+    d_model, warmup = 512, 400
+    peak = d_model**-0.5 * warmup**-0.5
+    rate = learning_rate(OptimConfig(lr=peak, warmup=0.4, anchor=0.4, schedule=Schedule.inverse_sqrt), UPDATES)
+    for t in range(1, UPDATES + 1):
+        assert rate(t) == pytest.approx(d_model**-0.5 * min(t**-0.5, t * warmup**-1.5))
+
+
+# --- the loss -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+def test_the_loss_is_cross_entropy_against_a_smoothed_reference(smoothing: float) -> None:
+    logits = torch.randn(3, 5, VOCABULARY, generator=torch.Generator().manual_seed(0))
+    labels = tokens(3, 5)
+    labels[0, 3:] = PAD
+    expected = []
+    for row in range(3):
+        for t in range(5):
+            if labels[row, t] != PAD:
+                target = torch.full((VOCABULARY,), smoothing / VOCABULARY)
+                target[labels[row, t]] += 1 - smoothing
+                expected.append(-(target * torch.log_softmax(logits[row, t], -1)).sum())
+    assert token_loss(logits, labels, smoothing).item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+
+
+def test_pair_losses_sum_to_the_mean_loss() -> None:
+    logits = torch.randn(3, 5, VOCABULARY, generator=torch.Generator().manual_seed(0))
+    labels = tokens(3, 5)
+    labels[2, 2:] = PAD
+    total = pair_loss(logits, labels).sum() / (labels != PAD).sum()
+    assert total.item() == pytest.approx(token_loss(logits, labels).item(), rel=1e-5)
+    assert pair_loss(logits, labels)[2].item() == pytest.approx(
+        F.cross_entropy(logits[2, :2], labels[2, :2], reduction="sum").item(), rel=1e-5
+    )
+
+
+# --- the meter ------------------------------------------------------------------------------------------------------
+
+
+def metered(losses: list[float]) -> tuple[Meter, list[Row]]:
+    rows: list[Row] = []
+    meter = Meter(rows.extend)
+    for update, loss in enumerate(losses, start=1):
+        if meter.diverged_at is None:
+            meter.add(update, 1e-3, torch.tensor([loss, 1.0, 10.0]))
+    meter.flush()
+    return meter, rows
+
+
+def test_a_falling_loss_has_not_diverged() -> None:
+    meter, rows = metered([7 - 0.01 * update for update in range(200)])
+    assert meter.diverged_at is None
+    assert [row[0] for row in rows] == list(range(1, 201))
+    assert meter.tokens == 2000
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_has_diverged_at_its_update(bad: float) -> None:
+    meter, rows = metered([7.0] * 30 + [bad] + [7.0] * 30)
+    assert meter.diverged_at == 31
+    assert rows[-1][0] == 31
+
+
+def test_a_mean_loss_a_nat_above_the_first_has_diverged() -> None:
+    over = metering.DIVERGED_OVER
+    assert metered([7.0] * 10 + [7.9] * 300)[0].diverged_at is None
+    assert metered([7.0] + [8.1] * 300)[0].diverged_at == over  # (7 + 49 * 8.1) / 50 is more than a nat above 7
+    assert metered([7.0] * over + [90.0] + [7.0] * over)[0].diverged_at == over + 1  # the mean counts, not one update
+
+
+def test_a_single_high_loss_is_no_divergence() -> None:
+    assert metered([7.0] * 60 + [20.0] + [7.0] * 100)[0].diverged_at is None
+
+
+# --- which weights are kept -----------------------------------------------------------------------------------------
+
+
+def offer(checkpoint: Best | AverageLast10, losses: list[float]) -> list[torch.Tensor]:
+    model, seen = tiny_model(), []
+    for update, loss in enumerate(losses):
+        with torch.no_grad():
+            model.embedding.table.weight.fill_(float(update))
+        seen.append(model.embedding.table.weight.detach().clone())
+        checkpoint.offer(model, update, loss)
+    return seen
+
+
+def test_best_keeps_the_lowest_validation_loss() -> None:
+    checkpoint = Best()
+    seen = offer(checkpoint, [5.0, 3.0, 2.0, 2.0, 4.0])
+    assert checkpoint.update == 2
+    assert torch.equal(checkpoint.weights()["embedding.table.weight"], seen[2])
+
+
+def test_average_takes_the_mean_of_the_last_ten() -> None:
+    checkpoint = AverageLast10()
+    seen = offer(checkpoint, [1.0] * 14)
+    assert torch.equal(checkpoint.weights()["embedding.table.weight"], torch.stack(seen[4:]).mean(0))
+
+
+@pytest.mark.parametrize(("times", "updates"), [(1, 10), (3, 10), (20, 1500), (20, 7), (4, 0)])
+def test_pauses_begin_before_the_first_update_and_end_after_the_last(times: int, updates: int) -> None:
+    assert {0, updates} <= evenly(times, updates) <= set(range(updates + 1))
+    assert len(evenly(times, updates)) == min(times, updates) + 1
+    assert evenly(0, updates) == set()
+
+
+# --- a whole run ----------------------------------------------------------------------------------------------------
+
+
+def trained(root: Path, *overrides: str, cell: int = 0) -> RunFolder:
+    """The first run of a tiny study on the fixture corpus, done."""
+    plan = fixture_plan("+sweep=norm_placement", *overrides)
+    store = Store(root)
+    spec = plan.runs[cell]
+    store.freeze([spec])
+    folder = store.run(spec.id)
+    run_member(folder, spec.config.device)
+    assert folder.failure() is None, folder.file("failure.txt").read_text()
+    assert folder.done(evaluation_id(spec.config))
+    return folder
+
+
+def losses(folder: RunFolder) -> list[str]:
+    """Update, loss, rate, norm and tokens of each update; seconds left out."""
+    return [line.rpartition(",")[0] for line in folder.lines("curve.csv")]
+
+
+def test_the_same_seed_in_two_empty_stores_gives_the_same_run(tmp_path: Path) -> None:
+    first, second = trained(tmp_path / "a"), trained(tmp_path / "b")
+    assert losses(first) == losses(second)
+    weights = [torch.load(folder.file("weights.pt"), weights_only=True) for folder in (first, second)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    evaluation = evaluation_id(Config())
+    ours, theirs = (folder.scores(evaluation) for folder in (first, second))
+    assert ours is not None
+    assert theirs is not None
+    assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+def test_a_run_does_not_depend_on_what_its_process_did_before(tmp_path: Path) -> None:
+    alone = trained(tmp_path / "a", cell=2)
+    torch.manual_seed(1234)
+    torch.rand(100)
+    trained(tmp_path / "b", cell=0)
+    assert losses(trained(tmp_path / "b", cell=2)) == losses(alone)
+
+
+def test_diagnostics_change_no_loss(tmp_path: Path) -> None:
+    with_them, without = trained(tmp_path / "a"), trained(tmp_path / "b", "diagnostics.times=0")
+    assert with_them.id == without.id
+    assert losses(with_them) == losses(without)
+    assert with_them.lines("diagnostics.jsonl")
+    assert not without.lines("diagnostics.jsonl")
+
+
+def test_variants_of_a_seed_see_the_same_batches_in_the_same_order(tmp_path: Path) -> None:
+    def tokens_seen(folder: RunFolder) -> list[str]:
+        return [line.split(",")[4] for line in folder.lines("curve.csv")]
+
+    pre, other_seed, post = (trained(tmp_path, cell=cell) for cell in (0, 1, 2))
+    assert tokens_seen(pre) == tokens_seen(post)
+    assert tokens_seen(pre) != tokens_seen(other_seed)
+
+
+def test_a_result_says_what_later_analysis_needs(tmp_path: Path) -> None:
+    folder = trained(tmp_path)
+    result, scores = folder.result(), folder.scores(evaluation_id(Config()))
+    assert result is not None
+    assert scores is not None
+    parts = {
+        f"{stack}.{sublayer}"
+        for stack, subs in (
+            ("encoder.0", ("self_attention", "feedforward")),
+            ("decoder.0", ("self_attention", "cross_attention", "feedforward")),
+        )
+        for sublayer in subs
+    }
+    assert [measured["update"] for measured in result["diagnostics"]] == [0, 30, 60]
+    for measured in result["diagnostics"]:
+        assert parts | {"embedding"} <= set(measured["gradient_norm"])
+        assert (
+            set(measured["attention_entropy"])
+            == set(measured["score_variance"])
+            == {p for p in parts if "attention" in p}
+        )
+        assert set(measured["dead_units"]) == set(measured["negative_preactivations"]) == {"encoder.0", "decoder.0"}
+        assert all(0 <= share <= 1 for share in measured["dead_units"].values())
+        assert all(value > 0 for value in measured["gradient_norm"].values())
+    assert sum(result["parameter_counts"].values()) == result["parameters"]
+    assert result["flops_per_token"] > 6 * result["parameter_counts"]["encoder.0.feedforward"]
+    assert result["peak_memory"] > 2**20
+    assert result["provenance"]["threads"] == 1
+    assert len(scores["beam"]) == len(scores["greedy"])
+    assert sum(scores["loss"]) / sum(scores["tokens"]) == pytest.approx(scores["test_loss"], abs=1e-3)
+
+
+def test_a_run_of_zero_updates_is_finished_and_not_decoded(tmp_path: Path) -> None:
+    folder = trained(tmp_path, "train.updates=0")
+    result = folder.result()
+    assert result is not None
+    assert (result["status"], result["learned"], result["scorable"]) == ("finished", None, False)
+    assert [measured["update"] for measured in result["diagnostics"]] == [0]
+    assert not list(folder.path.glob("result-*.json"))
+
+
+def test_a_run_that_diverges_is_a_result_and_gets_no_score(tmp_path: Path) -> None:
+    folder = trained(tmp_path, "optim.lr=1e30", "optim.warmup=0", "optim.clip=1e30")
+    result = folder.result()
+    assert result is not None
+    assert (result["status"], result["learned"], result["scorable"]) == ("diverged", 0, False)
+    assert 1 <= result["diverged_at"] <= 60
+    assert result["validation_loss"] is None
+    assert not list(folder.path.glob("result-*.json"))
+
+
+def test_learned_is_held_against_the_unigram_distribution(tmp_path: Path) -> None:
+    result = trained(tmp_path, "train.updates=1").result()
+    assert result is not None
+    assert result["learned"] == 0
+    assert 0.9 < LEARNED_BELOW < 1
+
+
+def test_a_fault_ends_in_the_runs_folder(tmp_path: Path) -> None:
+    plan = fixture_plan("+sweep=norm_placement")
+    store, spec = Store(tmp_path), plan.runs[0]
+    store.freeze([spec])
+    folder = store.run(spec.id)
+    frozen = json.loads(folder.file("run.json").read_text())
+    folder.write("run.json", {**frozen, "corpus": "0" * 12})
+    run_member(folder, spec.config.device)
+    assert folder.result() is None
+    assert "corpus" in str(folder.failure())
+
+
+def test_bf16_trains_too(tmp_path: Path) -> None:
+    result = trained(tmp_path, "precision=bf16").result()
+    assert result is not None
+    assert result["status"] == "finished"
+    assert replace(Config()).precision.name == "fp32"
