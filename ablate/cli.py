@@ -57,6 +57,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     Returns 0 if every run has finished or diverged, 1 if some failed. Raises BadInput.
     """
     from ablate import tracking
+    from ablate.analysis.metrics import check_metrics
     from ablate.composition import plan as make_plan
     from ablate.forecast import forecast as make_forecast
     from ablate.progress import Progress
@@ -64,6 +65,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.training.machine import check_precision, choose_device
 
     plan = make_plan(compose, arguments)
+    check_metrics(plan.study)
     device = choose_device(plan.config.device)
     check_precision(plan.config.precision, device)
     tracking.check(plan.config.wandb)
@@ -86,16 +88,15 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
     from ablate import tracking
 
     todo = store.freeze(plan.runs)
+    device = plan.config.device.name
+    jobs = [[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in todo]
     tracker = tracking.start(plan, store, plan.config.wandb)
     try:
         with progress.watching(todo):
-            if todo:
-                device = plan.config.device.name
-                launch(
-                    [[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in todo],
-                    store.root,
-                    workers,
-                )
+            if jobs:
+                launch(jobs, store.root, workers)
+    except Exception as error:  # launchers raise when a worker dies. What counts is what is on disk
+        progress.say(f"a worker broke off: {in_a_line(error)}")
     finally:
         progress.say(tracker.finish())
 

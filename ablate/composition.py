@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from ablate.config import BadInput, Config
 from ablate.data.prepare import fingerprint
 from ablate.plain import config_from
-from ablate.study import Cell, RunSpec, Study, digest, run_id, study_from
+from ablate.study import Cell, RunSpec, Study, digest, run_id
+from ablate.study_file import study_from
 
 Compose = Callable[[list[str]], DictConfig]
 

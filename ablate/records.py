@@ -16,29 +16,10 @@ from typing import Any
 from ablate.composition import Plan
 from ablate.data.corpus import Corpus
 from ablate.plain import config_to_plain
-from ablate.store import RunFolder, Store, write_atomic
-from ablate.study import Cell, RunSpec, evaluation_id, study_to_plain
+from ablate.store import RESULT_COLUMNS, RunFolder, Store, write_atomic
+from ablate.study import Cell, RunSpec, evaluation_id
+from ablate.study_file import study_to_plain
 
-COLUMNS = (  # of results.csv, before a column for each factor
-    "study",
-    "setting",
-    "variant",
-    "seed",
-    "run_id",
-    "status",
-    "learned",
-    "test_bleu",
-    "test_bleu_greedy",
-    "test_bleu_lower",
-    "test_chrf",
-    "test_loss",
-    "validation_loss",
-    "parameters",
-    "flops_per_token",
-    "peak_memory",
-    "tokens_per_second",
-    "seconds",
-)
 ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "parameter_counts")
 ALSO_MEASURED = ("diagnostics", "final_dead_units", "provenance")
 
@@ -96,7 +77,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
         "seconds": sum(seconds) if seconds else None,
     }
     return {
-        **{column: known.get(column) for column in COLUMNS},
+        **{column: known.get(column) for column in RESULT_COLUMNS},
         **cell.factors,
         **{key: known.get(key) for key in (*ALSO, *ALSO_MEASURED)},
         "corpus": spec.corpus,

@@ -15,6 +15,27 @@ from ablate.config import BadInput
 from ablate.plain import config_to_plain
 from ablate.study import RunSpec, evaluation_id
 
+RESULT_COLUMNS = {  # of results.csv with their types, before a column for each factor
+    "study": "str",
+    "setting": "str",
+    "variant": "str",
+    "seed": "Int64",
+    "run_id": "str",
+    "status": "str",
+    "learned": "Int64",
+    "test_bleu": "float64",
+    "test_bleu_greedy": "float64",
+    "test_bleu_lower": "float64",
+    "test_chrf": "float64",
+    "test_loss": "float64",
+    "validation_loss": "float64",
+    "parameters": "Int64",
+    "flops_per_token": "float64",
+    "peak_memory": "Int64",
+    "tokens_per_second": "float64",
+    "seconds": "float64",
+}
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Put a file in place whole or not at all, and on the disk before it bears its name."""

@@ -26,7 +26,8 @@ FLOORS = [
     ["ablate.data.clean", "ablate.data.corpus", "ablate.store", "ablate.seeding"],
     ["ablate.data.corpora"],
     ["ablate.data.tatoeba"],
-    ["ablate.data.cache", "ablate.study", "ablate.plain"],
+    ["ablate.data.cache", "ablate.study_file", "ablate.plain"],
+    ["ablate.study"],
     ["ablate.config"],
     ["ablate", "ablate.data"],
 ]

@@ -10,7 +10,8 @@ from ablate.cli import CONF
 from ablate.composition import plan
 from ablate.config import BadInput, Config
 from ablate.plain import config_from_plain, config_to_plain
-from ablate.study import MEANING, run_id, study_from, study_to_plain
+from ablate.study import MEANING, run_id
+from ablate.study_file import study_from, study_to_plain
 
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
 PRESETS = sorted(path.stem for path in CONF.glob("preset/*.yaml"))

@@ -35,7 +35,7 @@ def train_tokenizer(pairs: Pairs, vocabulary_size: int) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Metaspace(prepend_scheme="always"),
-            pre_tokenizers.Split(Regex("\u2581?\\w+(?:['’-]\\w*)*|\u2581?[^\\w\u2581]+"), behavior="isolated"),
+            pre_tokenizers.Split(Regex("\u2581?\\w+(?:['\u2019-]\\w*)*|\u2581?[^\\w\u2581]+"), behavior="isolated"),
         ]
     )
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")

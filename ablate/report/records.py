@@ -14,28 +14,10 @@ from typing import Any
 import pandas as pd
 
 from ablate.config import BadInput
-from ablate.study import Cell, Study, study_from
+from ablate.store import RESULT_COLUMNS
+from ablate.study import Cell, Study
+from ablate.study_file import study_from
 
-COLUMNS = {  # of results.csv, before a column for each factor
-    "study": "str",
-    "setting": "str",
-    "variant": "str",
-    "seed": "Int64",
-    "run_id": "str",
-    "status": "str",
-    "learned": "Int64",
-    "test_bleu": "float64",
-    "test_bleu_greedy": "float64",
-    "test_bleu_lower": "float64",
-    "test_chrf": "float64",
-    "test_loss": "float64",
-    "validation_loss": "float64",
-    "parameters": "Int64",
-    "flops_per_token": "float64",
-    "peak_memory": "Int64",
-    "tokens_per_second": "float64",
-    "seconds": "float64",
-}
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
 
 
@@ -62,13 +44,13 @@ class ReportData:
     @property
     def columns(self) -> list[str]:
         """Of results.csv."""
-        return [*COLUMNS, *self.study.factors]
+        return [*RESULT_COLUMNS, *self.study.factors]
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """results.csv as a table: a row a run, missing where a number does not exist."""
         rows = [[run.get(column) for column in self.columns] for run in self.runs]
-        return pd.DataFrame(rows, columns=self.columns).astype(COLUMNS)
+        return pd.DataFrame(rows, columns=self.columns).astype(RESULT_COLUMNS)
 
     def runs_of(self, cell: str) -> list[dict[str, Any]]:
         return [run for run in self.runs if run["variant"] == cell]
@@ -93,7 +75,7 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
     """The manifest, its study and the runs: what verdicts need."""
     manifest = read_manifest(folder)
     study = study_from(manifest["study"])
-    runs = tuple(read_lines(folder / "runs.jsonl", (*COLUMNS, *study.factors)))
+    runs = tuple(read_lines(folder / "runs.jsonl", (*RESULT_COLUMNS, *study.factors)))
     cells = {cell.name for cell in study.cells()}
     for run in runs:
         if run["variant"] not in cells:

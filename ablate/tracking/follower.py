@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ablate.plain import config_from_plain
-from ablate.records import ALSO, COLUMNS, run_record
-from ablate.store import RunFolder, Store, write_atomic
+from ablate.records import ALSO, run_record
+from ablate.store import RESULT_COLUMNS, RunFolder, Store, write_atomic
 from ablate.study import Cell, RunSpec, digest, evaluation_id
 from ablate.tracking import SAYS
 
@@ -81,7 +81,9 @@ class Follower:
         if not (done or failed):
             return False
         record = run_record(folder, spec, self.cells[spec.cell])
-        view.finish({key: record[key] for key in (*COLUMNS, *ALSO) if key not in IDENTITY}, exit_code=int(failed))
+        view.finish(
+            {key: record[key] for key in (*RESULT_COLUMNS, *ALSO) if key not in IDENTITY}, exit_code=int(failed)
+        )
         del self.open[spec.id]
         self.tracked += 1
         if done:  # a failed run is tried again by the next command

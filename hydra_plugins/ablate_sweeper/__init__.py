@@ -16,9 +16,9 @@ class StudySweeper(Sweeper):
     """Where Hydra's own sweeper would make a job of each combination of values, a study makes its runs itself."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context = hydra_context
-        self.task_function = task_function
-        self.config = config
+        self.hydra_context: HydraContext | None = hydra_context
+        self.task_function: TaskFunction | None = task_function
+        self.config: DictConfig | None = config
 
     def sweep(self, arguments: list[str]) -> None:
         from ablate.cli import study  # what trains nothing need not import what plans
@@ -26,10 +26,14 @@ class StudySweeper(Sweeper):
         raise SystemExit(study(self.compose, arguments, self.launch))
 
     def compose(self, overrides: list[str]) -> DictConfig:
+        assert self.hydra_context is not None
+        assert self.config is not None
         return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
 
     def launch(self, jobs: Sequence[Sequence[str]], root: Path, workers: int) -> None:
         """Run a job for each list of overrides, as many at a time as the launcher is told."""
+        assert self.hydra_context is not None
+        assert self.task_function is not None
         config = OmegaConf.create(self.config)
         with open_dict(config):
             config.hydra.sweep.dir = f"{root}/runs"
@@ -39,7 +43,7 @@ class StudySweeper(Sweeper):
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
         )
         for job in launcher.launch(jobs, initial_job_idx=0):
-            job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
+            _ = job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
 
 
 ConfigStore.instance().store(
