@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import TINY, VOCABULARY, describe, every_choice, tiny_model, tokens
 from torch import nn
 
@@ -152,7 +153,7 @@ def torch_stacks(model: Transformer, config: ModelConfig) -> tuple[nn.Transforme
         "nhead": config.heads,
         "dim_feedforward": config.d_ffn,
         "dropout": 0.0,
-        "activation": config.activation.name,
+        "activation": vars(F)[config.activation.name],
         "batch_first": True,
         "norm_first": pre,
     }
