@@ -34,6 +34,7 @@ class AttentionScale(Enum):
 class Activation(Enum):
     relu = "relu"
     gelu = "gelu"
+    silu = "silu"
 
 
 class Schedule(Enum):

@@ -28,4 +28,10 @@ class GELU(nn.GELU):
     dead_below = 1e-3  # it is never exactly zero
 
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "gelu": GELU}
+class SiLU(nn.SiLU):
+    """x * sigmoid(x), also called swish.  Ramachandran et al. 2017, arXiv:1710.05941."""
+
+    dead_below = 1e-3
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "gelu": GELU, "silu": SiLU}
