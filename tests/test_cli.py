@@ -96,17 +96,16 @@ def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, sub
     root, _ = done
     runs = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
     victim = root / "runs" / runs["run_id"][3]
-    kept = {path: path.read_bytes() for path in victim.glob("result*.json")}
-    for path in [*kept, victim / "curve.csv"]:
+    for path in [*victim.glob("result*.json"), victim / "weights.pt"]:
         path.unlink()
-    (victim / "curve.csv").mkdir()  # nothing can be appended to a folder
+    (victim / "weights.pt").mkdir()  # no file can be written in its place
     failing = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
     assert failing.returncode == 1
     assert "post/seed1 failed" in failing.stdout
     rows = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
     assert list(rows["status"]) == ["finished", "finished", "finished", "failed"]
     assert rows["test_bleu"].isna().tolist() == [False, False, False, True]
-    (victim / "curve.csv").rmdir()
+    (victim / "weights.pt").rmdir()
     retried = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
     assert retried.returncode == 0
     assert "1 runs to train" in retried.stdout

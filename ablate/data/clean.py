@@ -40,7 +40,7 @@ def clean(raw: Pairs, data: DataConfig) -> tuple[Pairs, dict[str, int]]:
 
 def normalise(text: str) -> str:
     """NFC, every run of whitespace one plain space, none at the ends, nothing invisible."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", text).translate(_INVISIBLE)).strip()
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", text.translate(_INVISIBLE))).strip()
 
 
 def words(text: str) -> tuple[str, ...]:

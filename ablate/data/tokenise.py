@@ -26,9 +26,9 @@ def train_tokenizer(pairs: Pairs, vocabulary_size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
     tokenizer.normalizer = normalizers.Sequence(
         [
-            normalizers.NFC(),
             normalizers.Replace(Regex("[\u00ad\u200b\ufeff]"), ""),
-            normalizers.Replace(Regex("[\\s\u2581]+"), " "),
+            normalizers.NFC(),
+            normalizers.Replace(Regex("[\\s\u001c-\u001f\u2581]+"), " "),
             normalizers.Strip(),
         ]
     )

