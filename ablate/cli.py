@@ -26,7 +26,8 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folde
 
 def main() -> int:
     """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 when interrupted."""
-    if {"--help", "-h"} & set(sys.argv[1:]):
+    given = sys.argv[1:]
+    if {"--help", "-h"} & set(given):
         from ablate import help
 
         print(help.text(CONF))
@@ -36,11 +37,13 @@ def main() -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from ablate.arguments import override_keys
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
+        override_keys([argument for argument in given if "=" in argument and not argument.startswith("-")])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(work)()
     except BadInput as error:
         return complain(str(error))

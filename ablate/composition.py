@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from ablate.arguments import GROUPS, override_keys
 from ablate.config import BadInput, Config
 from ablate.data.prepare import fingerprint
 from ablate.plain import config_from
@@ -18,7 +18,6 @@ from ablate.study_file import study_from
 
 Compose = Callable[[list[str]], DictConfig]
 
-SELECTIONS = ("data", "preset", "sweep")  # config groups: they name a setting themselves and are no suffix of it
 DETERMINANTS = ("model", "optim", "train", "data", "evaluation")  # sections that determine a result
 NAMES = ("name", "loader", "path")  # of a corpus: its content determines a result, not what it is called
 LONGEST_SUFFIX = 60  # characters
@@ -48,7 +47,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
     sizes = [override(key, value) for key, value in study.sizes.get(first.preset, {}).items()]
-    selections = [argument for argument, key in zip(arguments, keys) if key in SELECTIONS]
+    selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
 
     base = config_from(compose([*sizes, *arguments]))
     default = config_from(compose([*sizes, *selections]))
@@ -119,15 +118,3 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
-
-
-def override_keys(arguments: Sequence[str]) -> list[str]:
-    """The keys that the command line sets. Raises BadInput for a list of values, which is what studies are for."""
-    keys = []
-    for parsed in OverridesParser.create().parse_overrides(list(arguments)):
-        if parsed.is_sweep_override():
-            raise BadInput(
-                f"{parsed.input_line}: give one value; to compare several, write a study (conf/sweep/NAME.yaml)"
-            )
-        keys.append(parsed.key_or_group)
-    return keys

@@ -80,7 +80,7 @@ class RunFolder:
         """A JSON file of the folder; None where there is none."""
         try:
             return json.loads(self.file(name).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write(self, name: str, value: Any) -> None:
@@ -94,7 +94,7 @@ class RunFolder:
         """The complete lines of a file that may still be written to."""
         try:
             text = self.file(name).read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return text[: text.rfind("\n") + 1].splitlines()
 

@@ -27,7 +27,7 @@ FLOORS = [
     ["ablate.data.corpora"],
     ["ablate.data.tatoeba"],
     ["ablate.data.cache", "ablate.study_file", "ablate.plain"],
-    ["ablate.study"],
+    ["ablate.study", "ablate.arguments"],
     ["ablate.config"],
     ["ablate", "ablate.data"],
 ]
