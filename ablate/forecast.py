@@ -12,14 +12,14 @@ import torch
 from ablate.composition import Plan
 from ablate.config import Config
 from ablate.data.cache import cached_metadata
-from ablate.model.cost import flops_per_token, parameter_count
+from ablate.model.cost import parameter_count
 from ablate.store import Store
 from ablate.study import evaluation_id
 from ablate.training.machine import GIBIBYTE
 
-CORE = 4e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
+CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
 GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
-SENTENCE = 12  # tokens assumed in a sentence as long as the corpus has not been prepared
+OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,15 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
         speed = CORE
     known = cached_metadata(plan.corpus) or {}
     vocabulary = known.get("vocabulary_size", plan.config.data.vocabulary_size)
-    lengths = round(known.get("mean_source", SENTENCE)), round(known.get("mean_target", SENTENCE))
     cells = []
     for cell in plan.cells:
         config = plan.configs[cell.name]
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
         done = sum(store.run(spec.id).done(evaluation_id(config)) for spec in specs)
-        operations = (
-            flops_per_token(config.model, vocabulary, *lengths) * config.train.updates * config.train.batch_tokens
-        )
-        seconds = operations / speed if speed else None
-        cells.append(CellForecast(cell.name, parameter_count(config.model, vocabulary), len(specs), done, seconds))
+        parameters = parameter_count(config.model, vocabulary)
+        tokens = config.train.updates * config.train.batch_tokens
+        seconds = OPERATIONS * parameters * tokens / speed if speed else None
+        cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
     todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
     count = workers(plan.config, device, len(todo))
     total = None if None in todo else schedule([seconds for seconds in todo if seconds is not None], count)
@@ -86,5 +84,5 @@ def measured_speed(store: Store, device: torch.device) -> float | None:
     for path in store.root.glob("runs/*/result.json"):
         result = json.loads(path.read_text())
         if result["provenance"]["device"] == device.type and result["tokens_per_second"]:
-            speeds.append(result["flops_per_token"] * result["tokens_per_second"])
+            speeds.append(OPERATIONS * result["parameters"] * result["tokens_per_second"])
     return median(speeds) if speeds else None
