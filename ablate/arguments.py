@@ -23,6 +23,8 @@ def override_keys(arguments: Sequence[str]) -> list[str]:
             raise BadInput(f"{given} has no key; an override is KEY=VALUE")
         if parsed.is_sweep_override():
             raise BadInput(f"{given}: give one value; to compare several, write a study (conf/sweep/NAME.yaml)")
+        if key == "hydra.mode":
+            raise BadInput(f"{given}: a command is always a study, so hydra.mode stays as it is")
         if key in GROUPS:
             if not isinstance(parsed.value(), str) and not parsed.is_delete():
                 raise BadInput(f"{given}: {key} takes the name of a file in conf/{key}/")

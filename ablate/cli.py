@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput
 
@@ -41,6 +43,7 @@ def main() -> int:
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
+    signal.signal(signal.SIGTERM, on_sigterm)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
         override_keys([argument for argument in given if "=" in argument and not argument.startswith("-")])
@@ -49,9 +52,19 @@ def main() -> int:
         return complain(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return complain(in_a_line(error))
+    except Terminated:
+        return 143
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which is to unwind what Ctrl-C unwinds: workers end, W&B closes, the terminal is left clean."""
+
+
+def on_sigterm(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch) -> int:
@@ -81,9 +94,9 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     store.check_writable()
     from ablate.data.prepare import prepare
 
-    prepare(plan.config.data, progress.say)
+    metadata = prepare(plan.config.data, progress.say)
     train(plan, store, launch, progress, forecast.workers)
-    return report(plan, store, progress)
+    return report(plan, store, metadata, progress)
 
 
 def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:
@@ -104,20 +117,21 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
         progress.say(tracker.finish())
 
 
-def report(plan: Plan, store: Store, progress: Progress) -> int:
+def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progress) -> int:
     """Gather the records, build the report and the ledger, show the results."""
     from ablate.data.corpus import Corpus
     from ablate.records import collect
     from ablate.report import build, headline, ledger
 
-    collect(store, plan, Corpus.load(plan.corpus), command(plan.overrides))
+    collect(store, plan, replace(Corpus.load(plan.corpus), metadata=metadata), command(plan.overrides))
     folder = build(store.root, plan.study.name, plan.setting)
     ledger(store.root)
     for line in headline(folder):
         progress.say(line)
-    failed = [spec for spec in plan.runs if store.run(spec.id).result() is None]
+    failed = [spec for spec in plan.runs if not store.run(spec.id).done(spec.config)]
     for spec in failed:
-        progress.say(f"failed: {spec.cell}/seed{spec.seed}, see runs/{spec.id}/failure.txt")
+        why = store.run(spec.id).failure() or "its worker died"
+        progress.say(f"failed: {spec.cell}/seed{spec.seed} (runs/{spec.id}): {why}; the same command tries it again")
     progress.say(str(folder))
     return 1 if failed else 0
 
@@ -151,5 +165,5 @@ def in_a_line(error: BaseException) -> str:
     messages = [str(error)]
     if error.__cause__ is not None:
         messages.append(str(error.__cause__).splitlines()[0])
-    lines = [line.strip() for message in messages for line in message.splitlines()]
+    lines = [line.strip() for message in messages for line in message.partition("Config search path")[0].splitlines()]
     return " ".join(line for line in lines if line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -43,6 +45,9 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     keys = override_keys(arguments)
     first = config_from(compose(arguments))
     study = study_from(first.study)
+    for key, name in (("study.name", study.name), ("data.name", first.data.name), ("preset", first.preset)):
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise BadInput(f"{key}={name} names a folder, so it must be made of letters, digits, '_', '-' and '.'")
     for key in keys:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
@@ -74,7 +79,7 @@ def check_distinct(configs: dict[str, Config], corpus: str) -> None:
     for cell, config in configs.items():
         other = seen.setdefault(run_id(config, 0, corpus), cell)
         if other != cell:
-            raise BadInput(f"variants {other} and {cell} are the same configuration here; each must change something")
+            raise BadInput(f"variants {other} and {cell} train the same run here; each must change how it is trained")
 
 
 def setting_name(config: Config, default: Config) -> str:
@@ -106,7 +111,8 @@ def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
 
 def override(key: str, value: Any) -> str:
     """A Hydra override that sets this value."""
-    return f"{key}={text(value)}"
+    quoted = isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value, re.ASCII)
+    return f"{key}={json.dumps(value, ensure_ascii=False) if quoted else text(value)}"
 
 
 def text(value: Any) -> str:
@@ -116,5 +122,5 @@ def text(value: Any) -> str:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
     return str(value)

@@ -16,6 +16,11 @@ class BadInput(ValueError):
     """Something the user can mend. Its message is one line that names the choices; the process exits with code 2."""
 
 
+LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run whose best validation loss is below that has learned
+AVERAGED = 10  # checkpoints of average_last_10
+LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average is of the end of training, and of nothing before
+
+
 class NormPlacement(Enum):
     pre = "pre"
     post = "post"
@@ -179,6 +184,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self, "train")
+        if self.checkpoint is Checkpoint.average_last_10 and self.validations < LEAST_VALIDATIONS:
+            raise BadInput(
+                f"train.checkpoint=average_last_10 needs train.validations={LEAST_VALIDATIONS} or more, not "
+                f"{self.validations}: the average is to be of the end of training"
+            )
 
 
 @dataclass(frozen=True)
@@ -236,5 +246,10 @@ class Config:
 
     def __post_init__(self) -> None:
         check_bounds(self, "")
-        if self.workers != "auto" and not (isinstance(self.workers, int) and self.workers >= 1):
+        if self.workers != "auto" and not (type(self.workers) is int and self.workers >= 1):
             raise BadInput(f"workers={self.workers} is neither auto nor a whole number of at least 1")
+
+    @property
+    def warmup_updates(self) -> int:
+        """The warmup's share of the updates, as a number of updates."""
+        return round(self.optim.warmup * self.train.updates)

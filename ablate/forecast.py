@@ -14,7 +14,6 @@ from ablate.config import Config
 from ablate.data.cache import cached_metadata
 from ablate.model.cost import parameter_count
 from ablate.store import Store
-from ablate.study import evaluation_id
 from ablate.training.machine import GIBIBYTE
 
 CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
@@ -48,7 +47,7 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
     for cell in plan.cells:
         config = plan.configs[cell.name]
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
-        done = sum(store.run(spec.id).done(evaluation_id(config)) for spec in specs)
+        done = sum(store.run(spec.id).done(config) for spec in specs)
         parameters = parameter_count(config.model, vocabulary)
         tokens = config.train.updates * config.train.batch_tokens
         seconds = OPERATIONS * parameters * tokens / speed if speed else None

@@ -7,7 +7,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ablate.config import DataConfig, EvaluationConfig, ModelConfig, OptimConfig, TrainConfig
+from ablate.config import (
+    DataConfig,
+    DiagnosticsConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimConfig,
+    TrainConfig,
+    WandbConfig,
+)
 
 USAGE = """\
 ablate settles arguments about Transformer design with experiments.
@@ -24,7 +32,6 @@ Also
   workers=N                runs side by side (auto: one a core)
   device=auto|cpu|cuda     where to train
   precision=fp32|bf16      part of the preset
-  wandb.mode=MODE          auto, online, offline or disabled
   dry_run=true             print the plan and train nothing
   root=DIR                 where runs/, experiments/ and reports/ go
   --cfg job                print the configuration as composed
@@ -37,7 +44,9 @@ SECTIONS: dict[str, type] = {
     "optim": OptimConfig,
     "train": TrainConfig,
     "evaluation": EvaluationConfig,
+    "diagnostics": DiagnosticsConfig,
     "data": DataConfig,
+    "wandb": WandbConfig,
 }
 
 

@@ -4,6 +4,7 @@ nothing of it. Into a file it writes plain lines."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +36,7 @@ class Progress:
     def show_plan(self, forecast: Forecast) -> None:
         """The question, and for each variant what it sets, its size and its runs."""
         plan, config = self.plan, self.plan.config
-        warmup = round(config.optim.warmup * config.train.updates)
+        warmup = config.warmup_updates
         self.say(f"{plan.study.name}: {plan.study.question}")
         self.say(
             f"{plan.setting}: {config.train.updates} updates of {config.train.batch_tokens} target tokens, "
@@ -70,21 +71,13 @@ class Progress:
             stop.set()
             thread.join()
 
-    def show_results(self, rows: list[tuple[str, ...]], headers: tuple[str, ...]) -> None:
-        table = Table(box=None, pad_edge=False)
-        for index, header in enumerate(headers):
-            table.add_column(header, justify="left" if index == 0 else "right")
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table)
-
 
 class _Watcher:
     """Looks at run folders, shows those in the making, prints a line for each that ends."""
 
     def __init__(self, progress: Progress, specs: list[RunSpec]) -> None:
         self.progress, self.waiting, self.total = progress, list(specs), len(specs)
-        self.stop = threading.Event()
+        self.stop, self.began = threading.Event(), time.time()
 
     def follow(self) -> None:
         console = self.progress.console
@@ -112,21 +105,20 @@ class _Watcher:
         for header in ("run", "update", "loss", "tokens/s", "left"):
             table.add_column(header, justify="left" if header == "run" else "right")
         for spec in self.waiting:
-            row = state(self.progress.store.run(spec.id), spec)
+            row = state(self.progress.store.run(spec.id), spec, self.began)
             if row is not None:
                 table.add_row(label(spec), *row)
         ended = self.total - len(self.waiting)
         return Group(table, Text(f"{ended} of {self.total} runs have ended"))
 
 
-def state(folder: RunFolder, spec: RunSpec) -> tuple[str, str, str, str] | None:
-    """A run in the making: update, loss, speed, time left. None where it has not started."""
-    rows = folder.lines("curve.csv")
-    if not rows:
-        return None
-    updates = spec.config.train.updates
-    if folder.result() is not None:
+def state(folder: RunFolder, spec: RunSpec, began: float) -> tuple[str, str, str, str] | None:
+    """A run in the making: update, loss, speed, time left. None where it has not started since `began`."""
+    if folder.trained(spec.config):
         return "translating the test set", "", "", ""
+    rows, updates = folder.lines("curve.csv"), spec.config.train.updates
+    if not rows or folder.file("curve.csv").stat().st_mtime < began:  # of an earlier try
+        return None
     if len(rows) == 1:
         return f"0/{updates}", "", "", ""
     values = [row.split(",") for row in rows[1:]]
@@ -138,13 +130,12 @@ def state(folder: RunFolder, spec: RunSpec) -> tuple[str, str, str, str] | None:
 
 def ending(folder: RunFolder, spec: RunSpec) -> str | None:
     """A line about a run that has ended; None while it has not."""
-    evaluation = evaluation_id(spec.config)
     failure = folder.failure()
     if failure is not None:
         return f"{label(spec)} failed: {failure} (runs/{spec.id}/failure.txt)"
-    if not folder.done(evaluation):
+    if not folder.done(spec.config):
         return None
-    result, scores = folder.result(), folder.scores(evaluation)
+    result, scores = folder.result(), folder.scores(evaluation_id(spec.config))
     assert result is not None
     if result["status"] == "diverged":
         return f"{label(spec)} diverged at update {result['diverged_at']}"

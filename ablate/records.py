@@ -65,6 +65,8 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
     """A run as a row of results.csv and more. What does not exist is None."""
     result = folder.result() or {"status": "failed"}
     scores = folder.scores(evaluation_id(spec.config)) or {}
+    if not folder.done(spec.config):
+        result = {**result, "status": "failed"}  # trained, perhaps, but not scored
     seconds = [part["seconds"] for part in (result, scores) if "seconds" in part]
     known = {
         **scores,
@@ -79,7 +81,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
     return {
         **{column: known.get(column) for column in RESULT_COLUMNS},
         **cell.factors,
-        **{key: known.get(key) for key in (*ALSO, *ALSO_MEASURED)},
+        **{key: short(known.get(key)) for key in (*ALSO, *ALSO_MEASURED)},
         "corpus": spec.corpus,
         "config": determining(config_to_plain(spec.config)),
     }
@@ -115,16 +117,22 @@ def cell_record(cell: Cell) -> dict[str, Any]:
 
 def determining(plain: dict[str, Any]) -> dict[str, Any]:
     """A resolved configuration without what says where and how to run it, and without any path."""
-    kept = {
-        key: plain[key]
-        for key in ("model", "optim", "train", "data", "evaluation", "diagnostics", "precision", "preset")
-    }
+    kept = {key: plain[key] for key in ("model", "optim", "train", "data", "evaluation", "precision", "preset")}
     return {**kept, "data": {key: value for key, value in kept["data"].items() if key != "path"}}
 
 
 def finite(text: str) -> float | None:
     value = float(text)
     return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def short(value: Any) -> Any:
+    """The value with its numbers as long as anybody reads them, so that records stay small."""
+    if isinstance(value, dict):
+        return {key: short(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [short(item) for item in value]
+    return finite(str(value)) if isinstance(value, float) else value
 
 
 def lines(values: Iterable[Any]) -> str:

@@ -4,6 +4,7 @@ process believes."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.config import BadInput
+from ablate.config import BadInput, Config
 from ablate.plain import config_to_plain
 from ablate.study import RunSpec, evaluation_id
 
@@ -53,6 +54,15 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         raise
 
 
+def strict(value: Any) -> Any:
+    """The value with None for every number that JSON does not have: nan and the infinities."""
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """`runs/<run id>/`.
@@ -84,7 +94,7 @@ class RunFolder:
             return None
 
     def write(self, name: str, value: Any) -> None:
-        write_atomic(self.file(name), json.dumps(value))
+        write_atomic(self.file(name), json.dumps(strict(value), allow_nan=False))
 
     def append(self, name: str, lines: Iterable[str]) -> None:
         with self.file(name).open("a") as file:
@@ -104,10 +114,17 @@ class RunFolder:
     def scores(self, evaluation: str) -> dict[str, Any] | None:
         return self.read(f"result-{evaluation}.json")
 
-    def done(self, evaluation: str) -> bool:
+    def trained(self, config: Config) -> bool:
+        """Trained to its end, and looked into on the way where the configuration asks for that."""
+        result = self.result()
+        return result is not None and bool(result["diagnostics"] or not config.diagnostics.times)
+
+    def done(self, config: Config) -> bool:
         """Trained, and where there is anything to score, scored."""
         result = self.result()
-        return result is not None and (not result["scorable"] or self.scores(evaluation) is not None)
+        if result is None or not self.trained(config):
+            return False
+        return not result["scorable"] or self.scores(evaluation_id(config)) is not None
 
     def failure(self) -> str | None:
         """The last line of a failed run's traceback."""
@@ -129,13 +146,10 @@ class Store:
         todo = []
         for spec in specs:
             folder = self.run(spec.id)
-            if not folder.done(evaluation_id(spec.config)):
-                folder.write(
-                    "run.json", {"corpus": spec.corpus, "seed": spec.seed, "config": config_to_plain(spec.config)}
-                )
-                stale = ("failure.txt",) if folder.result() else ("failure.txt", "curve.csv", "validation.csv")
-                for name in stale:  # of a try that was cut short
-                    folder.file(name).unlink(missing_ok=True)
+            if not folder.done(spec.config):
+                run = {"corpus": spec.corpus, "seed": spec.seed, "config": config_to_plain(spec.config)}
+                folder.write("run.json", run)
+                folder.file("failure.txt").unlink(missing_ok=True)  # of an earlier try
                 todo.append(spec.id)
         return todo
 

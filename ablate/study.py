@@ -51,12 +51,13 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that people say. No parts: this study does not test it, `command` says what would."""
+    """A sentence that people say. No parts: not tested by this study; `command` says what would, `needs` what for."""
 
     id: str
     sentence: str
     parts: tuple[Contrast, ...]
     command: str | None = None
+    needs: str | None = None
 
 
 @dataclass(frozen=True)

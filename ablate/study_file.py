@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
@@ -13,6 +14,15 @@ from ablate.study import Claim, Contrast, Direction, Kind, Study
 
 def study_from(mapping: Mapping[str, Any] | None) -> Study:
     """Read the `study:` part of a sweep file. None is the study of the baseline alone. Raises BadInput."""
+    try:
+        return _study(mapping)
+    except BadInput:
+        raise
+    except (TypeError, ValueError, AttributeError, KeyError) as error:  # a list where a mapping belongs, and so on
+        raise BadInput(f"the study is not of the form that conf/sweep/ shows: {error}") from None
+
+
+def _study(mapping: Mapping[str, Any] | None) -> Study:
     if mapping is None:
         return Study(
             "baseline",
@@ -73,7 +83,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
     }
 
 
-_CLAIM = ("id", "sentence", "command", "parts")
+_CLAIM = ("id", "sentence", "command", "needs", "parts")
 _PART = ("contrast", "metric", "kind", "direction", "margin", "range")
 
 
@@ -94,7 +104,7 @@ def _claim(mapping: Mapping[str, Any]) -> Claim:
     command = mapping.get("command")
     if not parts and not command:
         raise BadInput(f"claim {mapping['id']} has neither a kind nor the command that would test it")
-    return Claim(str(mapping["id"]), str(mapping["sentence"]), parts, command)
+    return Claim(str(mapping["id"]), str(mapping["sentence"]), parts, command, mapping.get("needs"))
 
 
 def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
@@ -105,19 +115,26 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
     if not variant or bool(baseline) == (kind is Kind.in_range):
         expected = "one variant" if kind is Kind.in_range else "'variant - baseline'"
         raise BadInput(f"claim {claim}: contrast={mapping.get('contrast')!r} should be {expected} for kind {kind.name}")
-    low, high = mapping.get("range", (None, None))
+    low, high = (None if end is None else float(end) for end in mapping.get("range", (None, None)))
+    margin = None if mapping.get("margin") is None else float(mapping["margin"])
+    if margin is not None and not 0 <= margin < math.inf:
+        raise BadInput(f"claim {claim}: margin={margin} should be a number of at least 0, in the metric's unit")
+    if kind is Kind.several:
+        raise BadInput(f"claim {claim}: a part cannot be of kind several itself")
     if kind is Kind.in_range and low is None and high is None:
         raise BadInput(f"claim {claim}: kind in_range needs range: [low, high], either may be null")
     metric = "learned" if kind is Kind.share_learned else mapping.get("metric")
     if not metric:
         raise BadInput(f"claim {claim}: metric is missing")
-    return Contrast(kind, str(metric), variant, baseline or None, direction, mapping.get("margin"), low, high)
+    return Contrast(kind, str(metric), variant, baseline or None, direction, margin, low, high)
 
 
 def _claim_to_plain(claim: Claim) -> dict[str, Any]:
     plain: dict[str, Any] = {"id": claim.id, "sentence": claim.sentence}
     if claim.command:
         plain["command"] = claim.command
+    if claim.needs:
+        plain["needs"] = claim.needs
     if len(claim.parts) == 1:
         plain |= _contrast_to_plain(claim.parts[0])
     elif claim.parts:

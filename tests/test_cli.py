@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -151,6 +152,9 @@ BAD = {
     "model.d_model=": "d_model",
     "=3": "=3",
     "nonsense": "nonsense",
+    "hydra.mode=RUN": "hydra.mode",
+    "workers=true": "workers",
+    "data=3": "conf/data",
 }
 
 
@@ -177,3 +181,39 @@ def test_a_key_that_the_study_varies_cannot_be_set() -> None:
     assert refused.returncode == 2
     assert "model.norm_placement is what the study norm_placement varies" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_run_that_cannot_be_scored_has_failed(tmp_path: Path) -> None:
+    arguments = ("preset=smoke", "data=fixture", f"root={tmp_path}")
+    assert ablate(*arguments).returncode == 0
+    for weights in tmp_path.glob("runs/*/weights.pt"):
+        weights.unlink()
+    failing = ablate(*arguments, "evaluation.beam=3")
+    assert failing.returncode == 1
+    folder = Path(failing.stdout.splitlines()[-1])
+    assert set(pd.read_csv(folder / "results.csv")["status"]) == {"failed"}
+
+
+def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:
+    arguments = ["preset=smoke", "data=fixture", f"root={tmp_path}", "train.updates=100000", "train.validations=1"]
+    command = subprocess.Popen([sys.executable, "-m", "ablate", *arguments], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.glob("runs/*/curve.csv")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(1)
+    command.terminate()
+    assert command.wait(30) == 143
+    time.sleep(1)
+    curves = list(tmp_path.glob("runs/*/curve.csv"))
+    assert curves
+    sizes = [curve.stat().st_size for curve in curves]
+    time.sleep(2)
+    assert [curve.stat().st_size for curve in curves] == sizes  # nobody trains on
+
+
+def test_the_example_for_notebooks_works(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    example = (CONF.parent / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    shown = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=root, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+    assert "pre" in shown.stdout

@@ -25,7 +25,8 @@ from ablate.data.clean import STEPS, clean, most_frequent, normalise, words
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import NOT_RECIPE, fingerprint, prepare
 from ablate.data.split import components, split
-from ablate.data.tokenise import END, PAD, SPECIAL, START, UNKNOWN, encode, train_tokenizer
+from ablate.data.tokenise import encode, train_tokenizer
+from ablate.vocabulary import END, PAD, SPECIAL, START, UNKNOWN
 
 FIXTURE = DataConfig(loader="fixture", name="fixture", min_words=3, max_words=8)
 RAW = corpora.tab_separated(corpora.FIXTURE.read_text(encoding="utf-8"))

@@ -8,10 +8,11 @@ from tiny import TINY, VOCABULARY, describe, every_choice, tokens
 
 from ablate.config import ModelConfig
 from ablate.evaluation import decoding
-from ablate.evaluation.decoding import END, START, beam_search, translate
+from ablate.evaluation.decoding import beam_search, translate
 from ablate.evaluation.scores import corpus_scores, reference_streams, signatures
 from ablate.model import build
-from ablate.model.transformer import PAD, Transformer
+from ablate.model.transformer import Transformer
+from ablate.vocabulary import END, PAD, START
 
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
 

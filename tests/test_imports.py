@@ -17,7 +17,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts
 # From the top down; rooms on one line may not import each other, unless one contains the other.
 FLOORS = [
     ["ablate.__main__"],
-    ["ablate.cli"],
+    ["ablate.cli", "ablate.api"],
     ["ablate.help", "ablate.progress", "ablate.tracking", "ablate.report"],
     ["ablate.records", "ablate.forecast", "ablate.analysis"],
     ["ablate.composition", "ablate.training"],
@@ -26,7 +26,7 @@ FLOORS = [
     ["ablate.data.clean", "ablate.data.corpus", "ablate.store", "ablate.seeding"],
     ["ablate.data.corpora"],
     ["ablate.data.tatoeba"],
-    ["ablate.data.cache", "ablate.study_file", "ablate.plain"],
+    ["ablate.data.cache", "ablate.study_file", "ablate.plain", "ablate.vocabulary"],
     ["ablate.study", "ablate.arguments"],
     ["ablate.config"],
     ["ablate", "ablate.data"],

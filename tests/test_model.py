@@ -12,8 +12,9 @@ from ablate.model import build
 from ablate.model.cache import DecoderCache
 from ablate.model.cost import parameter_count
 from ablate.model.position import sinusoids
-from ablate.model.transformer import PAD, Transformer, causal_mask
+from ablate.model.transformer import Transformer, causal_mask
 from ablate.training.member import seed_dropout
+from ablate.vocabulary import PAD
 
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
 RATIOS = [replace(TINY, ffn_ratio=ratio) for ratio in (1.0, 2.0, 4.0, 8.0, 8 / 3)]

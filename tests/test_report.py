@@ -200,7 +200,7 @@ def test_the_report_opens_with_the_question_and_the_answer(tmp_path, undrawn):
     question, _, answer = (toy(tmp_path) / "report.md").read_text().splitlines()[:3]
     assert question == "# Does it matter?"
     assert re.fullmatch(
-        r"\*\*post against pre: 4\d\.\d\d vs 4\d\.\d\d BLEU, difference -\d\.\d+ \[-\d\.\d+, -\d\.\d+\], worse\.\*\*",
+        r"\*\*post reaches 4\d\.\d\d BLEU, pre 4\d\.\d\d: a difference of -\d\.\d+ \[-\d\.\d+, -\d\.\d+\], worse\.\*\*",
         answer.replace(MINUS, "-"),
     )
 

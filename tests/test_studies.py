@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
-from ablate.composition import plan
+from ablate.composition import override, plan, text
 from ablate.config import BadInput, Config
 from ablate.plain import config_from_plain, config_to_plain
 from ablate.study import MEANING, run_id
@@ -87,7 +87,7 @@ def test_the_default_command_is_the_default_configuration() -> None:
     [
         ["model.d_model=64"], ["model.layers=3"], ["model.dropout=0.2"], ["model.attention_dropout=0.1"],
         ["optim.lr=0.001"], ["optim.warmup=0"], ["optim.schedule=inverse_sqrt"], ["optim.clip=0.5"],
-        ["train.updates=100"], ["train.batch_tokens=500"], ["train.checkpoint=average_last_10"],
+        ["train.updates=100"], ["train.batch_tokens=500"], 
         ["train.label_smoothing=0"], ["precision=bf16"], ["data.vocabulary_size=1000"], ["data.max_words=7"],
     ],
     ids=str,
@@ -193,3 +193,44 @@ def test_a_study_that_makes_no_sense_is_refused_in_one_line(mapping: dict, says:
         study_from(mapping)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {**one_part(), "variants": {"pre": 3, "post": {}}},
+        {**one_part(), "variants": ["pre", "post"]},
+        {**one_part(), "claims": ["post is better"]},
+        one_part(range=3, kind="in_range", contrast="post"),
+        one_part(margin="abc"),
+        one_part(margin=-1),
+        one_part(kind="several", parts=[{"kind": "several", "contrast": "post - pre", "metric": "test_bleu"}]),
+    ],
+    ids=str,
+)
+def test_a_study_of_the_wrong_form_is_refused_in_one_line(mapping: dict) -> None:
+    with pytest.raises(BadInput) as refusal:
+        study_from(mapping)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("overrides", [["data.name=../../x"], ["data.name=a/b"], ["data.name=.hidden"], ["~preset"]])
+def test_no_name_leads_out_of_its_folder(overrides: list[str]) -> None:
+    with pytest.raises(BadInput, match="names a folder"):
+        plan(composed, overrides)
+
+
+@given(value=st.floats(1e-9, 1e9) | st.integers(0, 10**9))
+def test_a_number_survives_being_an_override(value: float) -> None:
+    assert float(text(value)) == value
+
+
+@pytest.mark.parametrize("value", ["a b", "x, y", 'quo"ted', "été", "plain", "a=b"])
+def test_a_text_survives_being_an_override(value: str) -> None:
+    assert composed([override("wandb.project", value)]).wandb.project == value
+
+
+def test_averaging_checkpoints_needs_enough_of_them() -> None:
+    with pytest.raises(BadInput, match="validations"):
+        plan(composed, ["train.checkpoint=average_last_10"])
+    plan(composed, ["train.checkpoint=average_last_10", "train.validations=40"])

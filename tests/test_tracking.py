@@ -65,6 +65,7 @@ def end(folder: RunFolder, spec: RunSpec) -> None:
     result = {
         "status": "finished",
         "scorable": True,
+        "diagnostics": [{"update": 0}],
         "learned": 1,
         "parameters": 1234,
         "flops_per_token": 1e6,

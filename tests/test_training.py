@@ -1,5 +1,7 @@
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +11,16 @@ import torch.nn.functional as F
 from corpora import fixture_plan
 from tiny import VOCABULARY, tiny_model, tokens
 
-from ablate.config import Config, OptimConfig, Schedule
+from ablate.config import LEARNED_BELOW, Config, OptimConfig, Schedule
 from ablate.model.loss import pair_loss, token_loss
-from ablate.model.transformer import PAD
 from ablate.store import RunFolder, Store
 from ablate.study import evaluation_id
 from ablate.training import meter as metering
 from ablate.training.checkpoints import AverageLast10, Best
-from ablate.training.member import LEARNED_BELOW, evenly, run_member
+from ablate.training.member import evenly, run_member
 from ablate.training.meter import Meter, Row
 from ablate.training.schedule import SCHEDULES, learning_rate
+from ablate.vocabulary import PAD
 
 UPDATES = 1000
 
@@ -164,7 +166,7 @@ def trained(root: Path, *overrides: str, cell: int = 0) -> RunFolder:
     folder = store.run(spec.id)
     run_member(folder, spec.config.device)
     assert folder.failure() is None, folder.file("failure.txt").read_text()
-    assert folder.done(evaluation_id(spec.config))
+    assert folder.done(spec.config)
     return folder
 
 
@@ -259,6 +261,39 @@ def test_a_run_that_diverges_is_a_result_and_gets_no_score(tmp_path: Path) -> No
     assert 1 <= result["diverged_at"] <= 60
     assert result["validation_loss"] is None
     assert not list(folder.path.glob("result-*.json"))
+
+
+def test_a_run_that_was_not_looked_into_is_done_again_where_that_is_wanted(tmp_path: Path) -> None:
+    without = trained(tmp_path, "diagnostics.times=0")
+    before = losses(without)
+    wanted = fixture_plan("+sweep=norm_placement").runs[0]
+    assert not without.done(wanted.config)
+    again = trained(tmp_path)
+    assert losses(again) == before
+    assert again.done(wanted.config)
+
+
+def test_a_run_that_two_commands_ask_for_is_trained_once(tmp_path: Path) -> None:
+    spec = fixture_plan("+sweep=norm_placement").runs[0]
+    store = Store(tmp_path)
+    store.freeze([spec])
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORKER, str(store.run(spec.id).path)], stdin=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert len(store.run(spec.id).lines("curve.csv")) == 1 + spec.config.train.updates
+    assert store.run(spec.id).failure() is None
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from ablate.config import Device
+from ablate.store import RunFolder
+from ablate.training.member import run_member
+run_member(RunFolder(Path(sys.argv[1])), Device.cpu)
+"""
 
 
 def test_learned_is_held_against_the_unigram_distribution(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ablate.data.corpus import Pairs
-
-PAD = 0
+from ablate.vocabulary import PAD
 
 ORDER = 1  # the name, within a seed, of the random stream that orders the data
 TARGET_BUCKETS, SOURCE_BUCKETS = 5, 4  # lengths that pairs are padded to: at most 20 shapes
@@ -40,7 +39,7 @@ class Batches:
     """Training batches in an order that the seed alone determines.
 
     Batch number `update` is a pure function of (update, seed), so that training can be taken up anywhere. An epoch goes
-    through every pair; where a bucket's pairs do not fill its last batch, some of them come twice.
+    through every pair; where a bucket's pairs do not fill its last batch, it goes round them again until they do.
     """
 
     def __init__(self, pairs: Pairs, batch_tokens: int, device: torch.device) -> None:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ablate.data.corpora import Pairs
+from ablate.vocabulary import END, SPECIAL, START, UNKNOWN
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]  # ids 0 to 3
-PAD, START, END, UNKNOWN = range(4)
 
 
 def train_tokenizer(pairs: Pairs, vocabulary_size: int) -> Tokenizer:

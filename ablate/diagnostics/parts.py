@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ablate.data.batches import Batch
-from ablate.model.transformer import PAD, Transformer
+from ablate.model.transformer import Transformer
+from ablate.vocabulary import PAD
 
 
 def part(name: str) -> str:

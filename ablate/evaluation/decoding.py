@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ablate.model.cache import DecoderCache
-from ablate.model.transformer import PAD, Transformer
+from ablate.model.transformer import Transformer
+from ablate.vocabulary import END, PAD, START
 
-START, END = 1, 2  # <s> and </s>
 ROWS = 512  # hypotheses decoded at a time
 IMPOSSIBLE = -1e9  # below any log-probability, yet finite under arithmetic
 

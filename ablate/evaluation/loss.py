@@ -7,7 +7,7 @@ from torch import nn
 
 from ablate.data.batches import EvaluationBatches
 from ablate.model.loss import pair_loss
-from ablate.model.transformer import PAD
+from ablate.vocabulary import PAD
 
 
 @torch.inference_mode()

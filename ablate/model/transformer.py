@@ -12,8 +12,7 @@ from ablate.model.cache import Cache, DecoderCache
 from ablate.model.embedding import TiedEmbedding
 from ablate.model.feedforward import FeedForward
 from ablate.model.wiring import Wiring
-
-PAD = 0
+from ablate.vocabulary import PAD
 
 Wire = Callable[[nn.Module], Wiring]
 

@@ -47,7 +47,10 @@ def compared(data: ReportData, found: Comparison) -> str:
         number(arm.mean(), min(measure.digits, 2)) for arm in (found.arms.variant, found.arms.baseline)
     )
     difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
-    return f"{names}: {variant} vs {baseline} {in_units(measure)}, difference {difference}, {worded(found)}"
+    return (
+        f"{escape(found.variant)} reaches {variant} {in_units(measure)}, {escape(found.baseline)} {baseline}: "
+        f"a difference of {difference}, {worded(found)}"
+    )
 
 
 def worded(found: Comparison) -> str:

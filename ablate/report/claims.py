@@ -25,8 +25,15 @@ def claim_rows(found: ClaimVerdict) -> list[list[str]]:
     rows = [[*first, *shown(part), note(part, alone=len(found.parts) == 1)] for part in found.parts]
     rows = rows or [[*first, "", "", "", ""]]
     if found.command:
-        rows[0][-1] = "; ".join(text for text in (rows[0][-1], f"would be tested by: {escape(found.command)}") if text)
+        rows[0][-1] = "; ".join(text for text in (rows[0][-1], wanted(found)) if text)
     return rows
+
+
+def wanted(found: ClaimVerdict) -> str:
+    """What a claim that was not tested would take."""
+    if found.claim.needs:
+        return f"needs {escape(found.claim.needs)}"
+    return f"would be tested by: {escape(found.command or '')}"
 
 
 def shown(part: Judgement) -> list[str]:

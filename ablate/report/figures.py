@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.effects import Comparison, comparisons, of_cell, values
 from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import mean_interval
+from ablate.config import LEARNED_BELOW
 from ablate.report.layers import dead_units, gradient_norms
 from ablate.report.records import ReportData
 from ablate.report.style import INK, legend_above, looks, panels
@@ -130,8 +131,8 @@ def learning_curves(data: ReportData) -> Figure | None:
     if not lost.empty:
         whole.plot([], [], "x", color=INK, markersize=8, markeredgewidth=2, label="did not finish")
     threshold = data.manifest["corpus"].get("unigram_cross_entropy")
-    if threshold is not None and 0.95 * threshold < curves["loss"].max() * 1.1:
-        whole.axhline(0.95 * threshold, color=INK, linewidth=1, linestyle=":", label="below: learned")
+    if threshold is not None and LEARNED_BELOW * threshold < curves["loss"].max() * 1.1:
+        whole.axhline(LEARNED_BELOW * threshold, color=INK, linewidth=1, linestyle=":", label="below: learned")
     legend_above(figure, whole)
     return figure
 
@@ -210,7 +211,7 @@ FIGURES = {
     "dead_units": Entry(
         dead_units,
         "Dead feed-forward units by layer",
-        "What to see: the share of units that are off (zero; for GELU never above 0.001 in size) on every "
+        "What to see: the share of units that are off (zero; for GELU and SiLU never above 0.001 in size) on every "
         "token of the validation set, and in which layers. "
         "Weights are those that were kept. Lines are means over seeds, bars their range.",
     ),

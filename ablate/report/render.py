@@ -99,6 +99,7 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         claims=claims(judge_all(data.study, data.runs, data.manifest["command"])) if data.study.claims else "",
         variants=tables.variants(data),
         costs=tables.costs(data),
+        budget=budget(data.manifest["config"]),
         figures=[(name, FIGURES[name]) for name in figures],
         pairs=tables.pairs(data),
         translations=tables.translations(data),
@@ -106,6 +107,19 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         provenance=tables.provenance(data),
         seeds=max((len(data.runs_of(cell.name)) for cell in data.cells), default=0),
     )
+
+
+def budget(config: dict[str, Any]) -> str:
+    """How long the baseline trains, in a sentence; none where the records do not say."""
+    try:
+        train, optim = config["train"], config["optim"]
+        warmup = round(optim["warmup"] * train["updates"])
+        return (
+            f"The baseline trains for {train['updates']:,} updates of {train['batch_tokens']:,} target tokens, "
+            f"{warmup:,} of them warmup, at a peak learning rate of {optim['lr']:g}."
+        )
+    except KeyError:
+        return ""
 
 
 def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:

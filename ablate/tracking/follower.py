@@ -70,7 +70,7 @@ class Follower:
 
     def show(self, spec: RunSpec) -> bool:
         folder = self.store.run(spec.id)
-        done = folder.done(evaluation_id(spec.config))
+        done = folder.done(spec.config)
         failed = not done and folder.failure() is not None
         if not (done or failed or self.started(spec)):
             return False

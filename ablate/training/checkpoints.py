@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ablate.config import AVERAGED
+
 Weights = dict[str, Tensor]
 
 
@@ -38,14 +40,15 @@ class AverageLast10:
 
     def __init__(self) -> None:
         self.update = 0
-        self.kept: deque[Weights] = deque(maxlen=10)
+        self.kept: deque[Weights] = deque(maxlen=AVERAGED)
 
     def offer(self, model: nn.Module, update: int, validation_loss: float) -> None:
         self.update = update
         self.kept.append(copy(model))
 
     def weights(self) -> Weights:
-        return {name: torch.stack([weights[name] for weights in self.kept]).mean(0) for name in self.kept[0]}
+        names = self.kept[0] if self.kept else ()
+        return {name: torch.stack([weights[name] for weights in self.kept]).mean(0) for name in names}
 
 
 def copy(model: nn.Module) -> Weights:

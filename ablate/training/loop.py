@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ablate.data.batches import Batch, Batches
 from ablate.model.loss import token_loss
-from ablate.model.transformer import PAD
 from ablate.training.meter import Meter
+from ablate.vocabulary import PAD
 
 
 @dataclass

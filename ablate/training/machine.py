@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import platform
 import resource
 import subprocess
@@ -99,7 +98,7 @@ def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
 
 def commit() -> dict[str, Any]:
     """The commit of the code and whether the tree was dirty; None where the code is not in a git checkout."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).resolve().parents[1]
 
     def git(*words: str) -> str | None:
         try:
@@ -110,7 +109,11 @@ def commit() -> dict[str, Any]:
 
     # Only the code and its configuration: a report that a study rewrites does not change how the next run trains.
     top = git("rev-parse", "--show-toplevel")
-    changed = git("status", "--porcelain", "--", ".", os.path.join(top, "conf")) if top else None
+    if top is None or Path(top).resolve() != folder.parent:  # installed somewhere in somebody else's repository
+        return {"commit": None, "dirty": None}
+    changed = git(
+        "status", "--porcelain", "--", *(str(folder.parent / part) for part in ("ablate", "conf", "hydra_plugins"))
+    )
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changed is None else bool(changed)}
 
 

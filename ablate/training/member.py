@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from filelock import FileLock
 
-from ablate.config import Config, Device
+from ablate.config import LEARNED_BELOW, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
 from ablate.diagnostics import diagnose
@@ -34,7 +35,6 @@ from ablate.training.loop import TrainState, train
 from ablate.training.meter import COLUMNS, Meter, Row
 from ablate.training.schedule import learning_rate
 
-LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run below it has learned
 DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model
 
 
@@ -43,15 +43,15 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
     try:
         machine.keep_freed_memory()
         machine.use_one_thread()
-        frozen = folder.read("run.json")
-        assert frozen is not None
-        config, device = config_from_plain(frozen["config"]), machine.choose_device(wanted)
-        corpus = Corpus.load(frozen["corpus"])
-        folder.file("failure.txt").unlink(missing_ok=True)
-        if folder.result() is None:
-            train_member(folder, config, frozen["seed"], corpus, device)
-        if not folder.done(evaluation_id(config)):
-            score_member(folder, config, corpus, device)
+        with FileLock(folder.file(".lock")):  # two commands may share a run: the second finds it done
+            frozen = folder.read("run.json")
+            assert frozen is not None
+            config, device = config_from_plain(frozen["config"]), machine.choose_device(wanted)
+            corpus = Corpus.load(frozen["corpus"])
+            if not folder.trained(config):
+                train_member(folder, config, frozen["seed"], corpus, device)
+            if not folder.done(config):
+                score_member(folder, config, corpus, device)
     except Exception:
         folder.append("failure.txt", traceback.format_exc().splitlines())
 
@@ -88,7 +88,8 @@ def train_member(folder: RunFolder, config: Config, seed: int, corpus: Corpus, d
         if update in validations:
             losses.append(mean_loss(model, validation))
             folder.append("validation.csv", [f"{update},{losses[-1]:.7g}"])
-            checkpoint.offer(model, update, losses[-1])
+            if update > 0 or updates == 0:  # what has not been trained is no checkpoint
+                checkpoint.offer(model, update, losses[-1])
         if update in measurements:
             folder.append("diagnostics.jsonl", [json.dumps({"update": update, **diagnose(model, probe)})])
 
@@ -98,7 +99,7 @@ def train_member(folder: RunFolder, config: Config, seed: int, corpus: Corpus, d
     train(state, batches, seed, updates, validations | measurements, pause, meter)
 
     finished = meter.diverged_at is None
-    model.load_state_dict(checkpoint.weights())
+    model.load_state_dict(checkpoint.weights() or model.state_dict())  # a run may diverge before its first validation
     torch.save(model.state_dict(), folder.file("weights.pt"))
     best = min(loss for loss in losses)
     unigram = metadata["unigram_cross_entropy"]

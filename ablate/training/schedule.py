@@ -13,18 +13,13 @@ from ablate.config import OptimConfig
 
 def learning_rate(config: OptimConfig, updates: int) -> Callable[[int], float]:
     """The rate of update t, counted from 1. A warmup of 0 starts at the peak."""
-    warmup = warmup_updates(config, updates)
+    warmup = round(config.warmup * updates)
     decay = SCHEDULES[config.schedule.name](config, updates)
 
     def rate(t: int) -> float:
         return config.lr * min(1.0, t / warmup if warmup else 1.0) * decay(t)
 
     return rate
-
-
-def warmup_updates(config: OptimConfig, updates: int) -> int:
-    """The warmup's share of the updates, as a number of updates."""
-    return round(config.warmup * updates)
 
 
 def linear(config: OptimConfig, updates: int) -> Callable[[int], float]:

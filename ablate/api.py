@@ -1,0 +1,66 @@
+"""ablate from Python: what a notebook wants of finished studies and trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablate.config import BadInput, Config
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from tokenizers import Tokenizer
+
+    from ablate.model.transformer import Transformer
+
+
+def results(study: str, root: str | Path = ".") -> pd.DataFrame:
+    """Every run of a study in every setting, a row each, with the columns of results.csv. Raises BadInput."""
+    import pandas as pd
+
+    from ablate.report.records import read_records, settings
+
+    known = settings(Path(root))
+    if study not in known:
+        raise BadInput(f"there are no records of {study}; there are of {', '.join(known) or 'no study'}")
+    folders = [Path(root) / "experiments" / study / setting for setting in known[study]]
+    return pd.concat([read_records(folder).frame for folder in folders], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained model and what belongs to it."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    config: Config
+
+    def translate(self, sentences: Sequence[str]) -> list[str]:
+        """The sentences in the target language, by the beam search of the configuration."""
+        import numpy as np
+
+        from ablate.evaluation.decoding import translate
+        from ablate.vocabulary import END
+
+        sources = [np.array([*self.tokenizer.encode(text, add_special_tokens=False).ids, END]) for text in sentences]
+        evaluation = self.config.evaluation
+        return self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
+
+
+def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:
+    """The trained model of a run, on the CPU, from `runs/` and the corpus cache. Raises BadInput."""
+    import torch
+
+    from ablate.data.corpus import Corpus
+    from ablate.plain import config_from_plain
+    from ablate.store import Store
+    from ablate.training.member import load_model
+
+    folder = Store(Path(root)).run(run_id)
+    frozen = folder.read("run.json")
+    if frozen is None or folder.result() is None:
+        raise BadInput(f"there is no trained run {run_id} in {folder.path.parent}")
+    config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
+    return LoadedRun(load_model(folder, config, corpus, torch.device("cpu")), corpus.tokenizer, config)
