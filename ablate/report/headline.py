@@ -26,7 +26,8 @@ def headline(folder: Path) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     return lines + [
-        f"{claim['id']}: {claim['verdict'] or 'not tested here: ' + claim['command']}" for claim in found["claims"]
+        f"{claim['id']}: {claim['verdict'] or 'not tested here; the report says what it takes'}"
+        for claim in found["claims"]
     ]
 
 
