@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -123,7 +122,7 @@ def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progres
     from ablate.records import collect
     from ablate.report import build, headline, ledger
 
-    collect(store, plan, replace(Corpus.load(plan.corpus), metadata=metadata), command(plan.overrides))
+    collect(store, plan, replace(Corpus.load(plan.corpus), metadata=metadata))
     folder = build(store.root, plan.study.name, plan.setting)
     ledger(store.root)
     for line in headline(folder):
@@ -134,12 +133,6 @@ def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progres
         progress.say(f"failed: {spec.cell}/seed{spec.seed} (runs/{spec.id}): {why}; the same command tries it again")
     progress.say(str(folder))
     return 1 if failed else 0
-
-
-def command(arguments: Sequence[str]) -> str:
-    """The command that does the same again. Where it writes and what it tells W&B is no part of that."""
-    kept = [shlex.quote(argument) for argument in arguments if not argument.startswith(("root=", "wandb.", "workers="))]
-    return " ".join(["python -m ablate", *kept])
 
 
 def work(config: DictConfig) -> None:

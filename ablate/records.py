@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import math
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from ablate.store import RESULT_COLUMNS, RunFolder, Store, write_atomic
 from ablate.study import Cell, RunSpec, evaluation_id
 from ablate.study_file import study_to_plain
 
+LOCAL = ("root", "workers", "device", "dry_run", "wandb", "hydra", "hydra/launcher")  # where and how, not what
 ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "parameter_counts")
 ALSO_MEASURED = ("diagnostics", "final_dead_units", "provenance")
 
 
-def collect(store: Store, plan: Plan, corpus: Corpus, command: str) -> Path:
+def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
     """Write the records of every run that has ended, and say how the study was put together."""
     folder = store.root / "experiments" / plan.study.name / plan.setting
     cells = {cell.name: cell for cell in plan.cells}
+    overrides = anywhere(plan.overrides)
     runs = [run_record(store.run(spec.id), spec, cells[spec.cell]) for spec in plan.runs]
     scores = [store.run(spec.id).scores(evaluation_id(spec.config)) for spec in plan.runs]
     scored = [(spec, score) for spec, score in zip(plan.runs, scores) if score is not None]
@@ -36,8 +39,8 @@ def collect(store: Store, plan: Plan, corpus: Corpus, command: str) -> Path:
         "study": study_to_plain(plan.study),
         "setting": plan.setting,
         "preset": plan.config.preset,
-        "overrides": plan.overrides,
-        "command": command,
+        "overrides": overrides,
+        "command": shlex.join(["python", "-m", "ablate", *overrides]),
         "corpus": corpus.metadata,
         "seeds": plan.config.seeds,
         "config": determining(config_to_plain(plan.config)),
@@ -59,6 +62,18 @@ def collect(store: Store, plan: Plan, corpus: Corpus, command: str) -> Path:
         ),
     )
     return folder
+
+
+def anywhere(overrides: list[str]) -> list[str]:
+    """The overrides that would do the same on another machine; where a corpus lies is for its owner to fill in."""
+    kept = []
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0]
+        if key == "data.path":
+            kept.append("data.path=PATH")
+        elif key.split(".")[0] not in LOCAL:
+            kept.append(override)
+    return kept
 
 
 def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 import time
@@ -49,6 +50,14 @@ def test_a_study_leaves_a_row_a_run(done: tuple[Path, subprocess.CompletedProces
     assert set(frame["status"]) == {"finished"}
     assert frame["test_bleu"].between(0, 100).all()
     assert sorted(path.name for path in (root / "runs").iterdir() if path.name != "wandb") == sorted(frame["run_id"])
+
+
+def test_nothing_of_this_machine_is_in_records_and_reports(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    for path in [*root.glob("experiments/**/*.json*"), *root.glob("reports/**/*.md"), *root.glob("reports/**/*.json")]:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert str(root).encode() not in content, path
+        assert str(Path.home()).encode() not in content, path
 
 
 def test_a_line_is_printed_for_each_run(done: tuple[Path, subprocess.CompletedProcess]) -> None:
