@@ -286,6 +286,19 @@ def test_a_run_that_two_commands_ask_for_is_trained_once(tmp_path: Path) -> None
     assert store.run(spec.id).failure() is None
 
 
+def test_a_run_is_the_same_alone_and_beside_another(tmp_path: Path) -> None:
+    alone = trained(tmp_path / "alone")
+    specs = fixture_plan("+sweep=norm_placement").runs[:2]
+    store = Store(tmp_path / "beside")
+    store.freeze(specs)
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORKER, str(store.run(spec.id).path)], stdin=subprocess.DEVNULL)
+        for spec in specs
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert losses(store.run(specs[0].id)) == losses(alone)
+
+
 WORKER = """
 import sys
 from pathlib import Path
