@@ -40,7 +40,7 @@ class Progress:
         self.say(f"{plan.study.name}: {plan.study.question}")
         self.say(
             f"{plan.setting}: {config.train.updates} updates of {config.train.batch_tokens} target tokens, "
-            f"{warmup} of them warmup, peak learning rate {config.optim.lr:g}, {config.seeds} seeds"
+            f"{warmup} of them warmup, peak learning rate {config.optim.lr:g}, {plural(config.seeds, 'seed')}"
         )
         table = Table(box=None, pad_edge=False)
         for header, justify in (
@@ -57,7 +57,7 @@ class Progress:
             table.add_row(cell.name, sets, f"{row.parameters:,}", runs, duration(row.seconds))
         self.console.print(table)
         todo = sum(row.runs - row.done for row in forecast.cells)
-        self.say(f"{todo} runs to train, {forecast.workers} at a time, about {duration(forecast.seconds)}")
+        self.say(f"{plural(todo, 'run')} to train, {forecast.workers} at a time, about {duration(forecast.seconds)}")
 
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:
@@ -148,6 +148,10 @@ def ending(folder: RunFolder, spec: RunSpec) -> str | None:
 
 def label(spec: RunSpec) -> str:
     return f"{spec.cell}/seed{spec.seed}"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def duration(seconds: float | None) -> str:

@@ -118,7 +118,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, sub
     (victim / "weights.pt").rmdir()
     retried = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
     assert retried.returncode == 0
-    assert "1 runs to train" in retried.stdout
+    assert "1 run to train" in retried.stdout
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
