@@ -26,7 +26,7 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folde
 
 
 def main() -> int:
-    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 when interrupted."""
+    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 or 143 when interrupted."""
     given = sys.argv[1:]
     if {"--help", "-h"} & set(given):
         from ablate import help

@@ -39,7 +39,7 @@ class Progress:
         warmup = config.warmup_updates
         self.say(f"{plan.study.name}: {plan.study.question}")
         self.say(
-            f"{plan.setting}: {config.train.updates} updates of {config.train.batch_tokens} target tokens, "
+            f"{plan.setting}: {config.train.updates} updates of {config.train.batch_tokens} target positions, "
             f"{warmup} of them warmup, peak learning rate {config.optim.lr:g}, {plural(config.seeds, 'seed')}"
         )
         table = Table(box=None, pad_edge=False)

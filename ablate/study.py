@@ -83,13 +83,12 @@ class Study:
     sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell
 
     def cells(self) -> list[Cell]:
-        """Every variant at every level of every factor, the baseline first."""
-        names = [self.baseline, *(name for name in self.variants if name != self.baseline)]
+        """Every variant at every level of every factor, in the study's own order."""
         cells = []
         for levels in itertools.product(*(factor.items() for factor in self.factors.values())):
             factors = {name: level for name, (level, _) in zip(self.factors, levels)}
             coordinates = "".join(f",{name}={level}" for name, level in factors.items())
-            for name in names:
+            for name in self.variants:
                 overrides = dict(self.variants[name])
                 for _, at_level in levels:
                     overrides |= at_level

@@ -19,6 +19,7 @@ from ablate.analysis.statistics import (
     wilson,
 )
 from ablate.analysis.verdicts import (
+    ALPHA,
     Verdict,
     at_least_as_good,
     directional,
@@ -103,8 +104,15 @@ def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record])
         for cell, (learned, n) in ((part.variant, variant), (part.baseline, baseline))
         for share in [wilson(learned, n)]
     )
+    if verdict is Verdict.unresolved and not decidable(baseline[1], variant[1]):
+        note += f"; {variant[1]} against {baseline[1]} runs cannot show a difference whatever they do"
     need = runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
     return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
+
+
+def decidable(n_0: int, n_1: int) -> bool:
+    """Whether Fisher's test could tell arms of these sizes apart if all of one learned and none of the other."""
+    return difference_of_shares((0, n_0), (n_1, n_1)).p < ALPHA
 
 
 def judge_in_range(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablate.analysis.metrics import Known, Metric, Record, metric
-from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed
+from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed, seeds_to_reject
 from ablate.analysis.verdicts import ALPHA, Reading, reading
 from ablate.study import Study
 
@@ -34,7 +34,8 @@ class Comparison:
     arms: Arms
     effect: Effect
     p_holm: float  # over the levels compared with this baseline
-    family: int  # how many those are
+    family: tuple[Effect, ...]  # the effects of those
+    place: int  # of this one among them
     margin: float
     reading: Reading
 
@@ -50,7 +51,7 @@ class Comparison:
             return None
         distance, effect = abs(self.effect.mean), self.effect
         needs = (
-            seeds_needed(effect.spread, effect.seeds, distance, 1 - ALPHA / self.family),
+            seeds_to_reject(self.family, self.place, ALPHA),
             seeds_needed(effect.spread, effect.seeds, self.margin - distance),
         )
         return min((need for need in needs if need), default=None)
@@ -117,12 +118,13 @@ def compare(
     effect = effect_of(pairs, measure)
     center, member = centered(study, variant, baseline)
     members = family(study, name, center, member)
-    effects = [effect_of(arms(records, measure, other, center), measure) for other in members]
-    p_holm = float(holm([each.p for each in effects])[members.index(member)])
+    effects = tuple(effect_of(arms(records, measure, other, center), measure) for other in members)
+    place = members.index(member)
+    p_holm = float(holm([each.p for each in effects])[place])
     if margin is None:
         margin = measure.margin_at(float(pairs.baseline.mean())) if pairs.seeds else measure.margin
     word = reading(effect, p_holm, margin, measure.higher_is_better)
-    return Comparison(name, variant, baseline, pairs, effect, p_holm, len(members), margin, word)
+    return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word)
 
 
 def centered(study: Study, variant: str, baseline: str) -> tuple[str, str]:

@@ -136,6 +136,28 @@ def seeds_needed(spread: float, seeds: int, distance: float, level: float = 0.95
     return None
 
 
+def seeds_to_reject(effects: Sequence[Effect], which: int, alpha: float = 0.05) -> int | None:
+    """How many more seeds take the Holm-adjusted p of effect number `which` below alpha.
+
+    All effects of the family get the same seeds and keep the means and spreads observed. None where that is unknown or
+    takes more than MOST_SEEDS.
+    """
+    seeds = effects[which].seeds
+    if math.isnan(effects[which].spread) or effects[which].mean == 0:
+        return None
+    for n in range(max(seeds, 2), MOST_SEEDS + 1):
+        if holm([_p_with(effect, n) for effect in effects])[which] < alpha:
+            return n - seeds
+    return None
+
+
+def _p_with(effect: Effect, n: int) -> float:
+    """The paired t test's p, had n seeds shown this mean and spread."""
+    if math.isnan(effect.spread) or effect.spread == 0:
+        return effect.p
+    return float(2 * stats.t.sf(abs(effect.mean) * math.sqrt(n) / effect.spread, n - 1))
+
+
 def runs_needed(baseline: tuple[int, int], variant: tuple[int, int], alpha: float = 0.05) -> int | None:
     """How many more runs an arm Fisher's test calls for, if both shares stay as observed; each is (successes, n)."""
     (successes_0, n_0), (successes_1, n_1) = baseline, variant

@@ -6,33 +6,29 @@ from ablate.analysis.claims import ClaimVerdict, Judgement
 from ablate.analysis.metrics import metric
 from ablate.report.wording import ABSENT, MINUS, escape, estimate, plural, table
 
-CLAIMS = ("claim", "says", "verdict", "tested as", "effect [95 %]", "seeds", "note")
+CLAIMS = ("claim", "says", "verdict", "tested as", "finding", "effect [95 %]", "seeds", "note")
 
 
 def claims(found: list[ClaimVerdict]) -> str:
     """A row a contrast; what a claim's parts have in common stands in their first row."""
-    rows = []
-    for each in found:
-        first, *others = claim_rows(each)
-        rows += [first, *(["", "", "", *row[3:]] for row in others)]
-    return table(CLAIMS, rows, right=[4, 5])
+    return table(CLAIMS, [row for each in found for row in claim_rows(each)], right=[5, 6])
 
 
 def claim_rows(found: ClaimVerdict) -> list[list[str]]:
-    """A row a contrast, at least one, of the columns CLAIMS."""
+    """A row a contrast, at least one, of the columns CLAIMS. The verdict is the claim's, the finding the contrast's."""
     verdict = f"**{found.verdict.name}**" if found.verdict else "not tested here"
     first = [escape(found.claim.id), escape(found.claim.sentence), verdict]
-    rows = [[*first, *shown(part), note(part, alone=len(found.parts) == 1)] for part in found.parts]
-    rows = rows or [[*first, "", "", "", ""]]
+    rows = [[*first, *shown(part), note(part)] for part in found.parts]
+    rows = rows or [[*first, "", "", "", "", ""]]
     if found.command:
         rows[0][-1] = "; ".join(text for text in (rows[0][-1], wanted(found)) if text)
-    return rows
+    return [rows[0], *(["", "", "", *row[3:]] for row in rows[1:])]
 
 
 def wanted(found: ClaimVerdict) -> str:
     """What a claim that was not tested would take."""
     if found.claim.needs:
-        return f"needs {escape(found.claim.needs)}"
+        return f"needs {escape(found.claim.needs)}; then: {escape(found.command or '')}"
     return f"would be tested by: {escape(found.command or '')}"
 
 
@@ -47,6 +43,7 @@ def shown(part: Judgement) -> list[str]:
     )
     return [
         f"{escape(contrast.variant + against)}, {measure.label}: {predicted(part)}",
+        part.verdict.name if part.verdict else "not tested",
         text,
         str(part.seeds) if part.seeds else ABSENT,
     ]
@@ -69,8 +66,7 @@ def predicted(part: Judgement) -> str:
     return words.get(contrast.kind.name, contrast.direction.name) + margin
 
 
-def note(part: Judgement, alone: bool) -> str:
-    """The verdict of a part among others, what limits it, and what more it would take."""
-    verdict = "" if alone else part.verdict.name if part.verdict else "not tested"
+def note(part: Judgement) -> str:
+    """What limits a finding, and what more it would take."""
     needed = f"about {plural(part.more_seeds, 'more seed')}" if part.more_seeds else ""
-    return escape("; ".join(text for text in (verdict, part.note, needed) if text))
+    return escape("; ".join(text for text in (part.note, needed) if text))

@@ -25,7 +25,7 @@ def ledger(root: Path) -> Path:
     with locked(path.parent):
         rows, faults = gather(root)
         text = TEMPLATES.get_template("ledger.md.j2").render(
-            table=table(HEADER, rows, right=[4, 5]) if rows else "", faults=faults
+            table=table(HEADER, rows, right=[5, 6]) if rows else "", faults=faults
         )
         write_atomic(path, text)
     return path
@@ -33,7 +33,8 @@ def ledger(root: Path) -> Path:
 
 def gather(root: Path) -> tuple[list[list[str]], list[str]]:
     """Rows sorted by claim, and a line for each folder whose records cannot be read: it must not hide the others."""
-    rows, faults = [], []
+    rows: list[tuple[str, list[str]]] = []
+    faults: list[str] = []
     for study, names in settings(root).items():
         for setting in names:
             try:
@@ -41,10 +42,10 @@ def gather(root: Path) -> tuple[list[list[str]], list[str]]:
                 if manifest["preset"] != "smoke":
                     verdicts = judge_all(found, runs, manifest["command"])
                     where = [escape(study), f"[{escape(setting)}](<{study}/{setting}/report.md>)"]
-                    rows += [[*row, *where] for verdict in verdicts for row in claim_rows(verdict)]
+                    rows += [(verdict.claim.id, [*row, *where]) for verdict in verdicts for row in claim_rows(verdict)]
             except BadInput as error:
                 faults.append(escape(str(error).replace(f"{root}{os.sep}", "")))
-    return sorted(rows, key=lambda row: row[0]), faults
+    return [row for _, row in sorted(rows, key=lambda entry: entry[0])], faults
 
 
 @contextmanager

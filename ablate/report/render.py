@@ -14,7 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from ablate.analysis.claims import judge_all
+from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
+from ablate.config import LEARNED_BELOW
 from ablate.report import tables
 from ablate.report.answer import answer, needs, qualifications
 from ablate.report.claims import claims
@@ -98,6 +100,9 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         needs_command=command,
         claims=claims(judge_all(data.study, data.runs, data.manifest["command"])) if data.study.claims else "",
         variants=tables.variants(data),
+        others=tables.others(data),
+        margin=margin(data),
+        learned=learned(data),
         costs=tables.costs(data),
         budget=budget(data.manifest["config"]),
         figures=[(name, FIGURES[name]) for name in figures],
@@ -109,13 +114,31 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
     )
 
 
+def margin(data: ReportData) -> str:
+    """The margin of the table of variants, with its unit; none where nothing is compared."""
+    found, measure = comparisons(data.study, data.runs), metric(data.study.metric)
+    margins = sorted({each.margin for each in found if each.arms.seeds and each.margin})
+    return f"{' or '.join(f'{each:.2g}' for each in margins)} {measure.unit} either way" if margins else ""
+
+
+def learned(data: ReportData) -> str:
+    """When a run counts as having learned."""
+    unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+    if unigram is None:
+        return ""
+    return (
+        f"A run learned when its best validation loss fell below {LEARNED_BELOW * unigram:.2f} nats a token, "
+        f"{1 - LEARNED_BELOW:.0%} under what the tokens' frequencies alone give."
+    )
+
+
 def budget(config: dict[str, Any]) -> str:
     """How long the baseline trains, in a sentence; none where the records do not say."""
     try:
         train, optim = config["train"], config["optim"]
         warmup = round(optim["warmup"] * train["updates"])
         return (
-            f"The baseline trains for {train['updates']:,} updates of {train['batch_tokens']:,} target tokens, "
+            f"The baseline trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
             f"{warmup:,} of them warmup, at a peak learning rate of {optim['lr']:g}."
         )
     except KeyError:

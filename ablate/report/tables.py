@@ -6,12 +6,14 @@ import hashlib
 from typing import Any
 
 from ablate.analysis.claims import shares
-from ablate.analysis.effects import comparisons, values
+from ablate.analysis.effects import compare, comparisons, values
 from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
 from ablate.report.records import ReportData
 from ablate.report.wording import ABSENT, escape, estimate, listed, number, short, table
+
+OTHERS = ("test_bleu", "test_bleu_greedy", "test_chrf", "test_loss", "validation_loss")
 
 
 def variants(data: ReportData) -> str:
@@ -49,6 +51,24 @@ def variants(data: ReportData) -> str:
             ]
         )
     return table(header, rows, right=[1, 2, 4, 5, 6, 7])
+
+
+def others(data: ReportData) -> str:
+    """Paired differences in what else was scored, a row a comparison; empty where nothing is compared."""
+    names = [name for name in OTHERS if name != data.study.metric]
+    rows = []
+    for cell in data.cells:
+        if cell.baseline is not None:
+            found = [compare(data.study, data.runs, name, cell.name, cell.baseline) for name in names]
+            shown = [
+                estimate(each.effect.mean, each.effect.low, each.effect.high, metric(each.metric), signed=True)
+                if each.effect.seeds
+                else ABSENT
+                for each in found
+            ]
+            rows.append([escape(cell.name), *shown])
+    header = ["variant", *(metric(name).label for name in names)]
+    return table(header, rows, right=range(1, len(header))) if rows else ""
 
 
 def costs(data: ReportData) -> str:

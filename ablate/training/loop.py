@@ -40,9 +40,11 @@ def train(
 
     After each update in `pauses` (0: before the first) `pause` validates, measures, keeps weights.
     """
-    while meter.diverged_at is None:
+    while meter.diverged_at is None:  # a flush tells, in a pause or every few updates
         if state.update in pauses:
             meter.flush()
+            if meter.diverged_at is not None:
+                break
             pause(state.update)
             meter.resume()
         if state.update == updates:
