@@ -158,6 +158,8 @@ BAD = {
     "wandb.mode=loud": "offline",
     "root=/dev/null/nowhere": "root=",
     "data.loader=nothing": "tatoeba",
+    "data.path=here": "takes no path",
+    "data.target=de": "en and fr",
     "model.d_model=": "d_model",
     "=3": "=3",
     "nonsense": "nonsense",

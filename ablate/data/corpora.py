@@ -26,10 +26,12 @@ class PublishedCorpus:
 
 
 def published(data: DataConfig) -> PublishedCorpus:
-    """The corpus that `data.loader` names. Unknown loaders and languages are BadInput."""
+    """The corpus that `data.loader` names. Unknown loaders, unknown languages and useless paths are BadInput."""
     if data.loader not in CORPORA:
         raise BadInput(f"data.loader={data.loader or 'null'} is unknown; it may be {', '.join(sorted(CORPORA))}")
     corpus = CORPORA[data.loader]
+    if data.path is not None:
+        raise BadInput(f"data.path={data.path}: {data.loader} is known by its content and takes no path")
     if {data.source, data.target} != set(corpus.languages):
         raise BadInput(
             f"data.source={data.source} data.target={data.target} is not in {data.loader}, "
