@@ -7,6 +7,7 @@ measured a sign that the instrument is coarser than the noise.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,10 +131,11 @@ def seeds_needed(spread: float, seeds: int, distance: float, level: float = 0.95
     """
     if math.isnan(spread) or not distance > 0:
         return None
-    for n in range(max(seeds, 2), MOST_SEEDS + 1):
-        if _half_width(spread, n, level) < distance:
-            return n - seeds
-    return None
+    first = bisect_left(
+        range(max(seeds, 2), MOST_SEEDS + 1), True, key=lambda n: _half_width(spread, n, level) < distance
+    )
+    n = max(seeds, 2) + first
+    return n - seeds if n <= MOST_SEEDS else None
 
 
 def seeds_to_reject(effects: Sequence[Effect], which: int, alpha: float = 0.05) -> int | None:
@@ -145,10 +147,14 @@ def seeds_to_reject(effects: Sequence[Effect], which: int, alpha: float = 0.05) 
     seeds = effects[which].seeds
     if math.isnan(effects[which].spread) or effects[which].mean == 0:
         return None
-    for n in range(max(seeds, 2), MOST_SEEDS + 1):
-        if holm([_p_with(effect, n) for effect in effects])[which] < alpha:
-            return n - seeds
-    return None
+    # More seeds take every p down and so the adjusted ones: the first n that does is found by bisection.
+    first = bisect_left(
+        range(max(seeds, 2), MOST_SEEDS + 1),
+        True,
+        key=lambda n: bool(holm([_p_with(effect, n) for effect in effects])[which] < alpha),
+    )
+    n = max(seeds, 2) + first
+    return n - seeds if n <= MOST_SEEDS else None
 
 
 def _p_with(effect: Effect, n: int) -> float:

@@ -35,7 +35,7 @@ def clean(raw: Pairs, data: DataConfig) -> tuple[Pairs, dict[str, int]]:
         before = len(kept)
         kept = kept.select(step(kept, data), keep_in_memory=True)
         dropped[STEPS[step]] = before - len(kept)
-    return list(zip(kept["source"], kept["target"], strict=True)), dropped
+    return _sides(kept), dropped
 
 
 def normalise(text: str) -> str:
@@ -61,7 +61,8 @@ def _normalised(batch: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _sides(kept: Dataset) -> list[tuple[str, str]]:
-    return list(zip(kept["source"], kept["target"], strict=True))
+    columns = kept[:]  # a column by its name would be read row by row
+    return list(zip(columns["source"], columns["target"], strict=True))
 
 
 def _word_sides(kept: Dataset) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
