@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 MOST_SEEDS = 1000  # a need beyond this is not worth a number
@@ -72,12 +71,17 @@ def paired_effect(
 
 
 def holm(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
-    """Holm-adjusted p values [comparison]. A planned comparison without one (nan) counts in the family as p = 1."""
+    """Holm-adjusted p values [comparison]. A planned comparison without one (nan) counts in the family as p = 1.
+
+    Holm 1979. statsmodels' multipletests, which a test holds this against, collects garbage at each call, and that took
+    longer than all else in a report.
+    """
     p_values = np.asarray(p_values, dtype=float)
-    if len(p_values) == 0:
-        return p_values
     missing = np.isnan(p_values)
-    adjusted = multipletests(np.where(missing, 1.0, p_values), method="holm")[1]
+    known = np.where(missing, 1.0, p_values)
+    order = np.argsort(known)
+    adjusted = np.empty_like(known)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1)))
     return np.where(missing, np.nan, adjusted)
 
 
