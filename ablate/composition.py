@@ -29,7 +29,8 @@ LONGEST_SUFFIX = 60  # characters
 class Plan:
     """Everything that a command will do, before any of it is done."""
 
-    study: Study
+    study: Study  # with its factors' levels of this preset
+    declared: Study  # as its file has it
     setting: str
     config: Config  # of the baseline
     cells: list[Cell]
@@ -44,14 +45,15 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     arguments = list(arguments)
     keys = override_keys(arguments)
     first = config_from(compose(arguments))
-    study = study_from(first.study)
+    declared = study_from(first.study)
+    study = declared.at(first.preset)
     for key, name in (("study.name", study.name), ("data.name", first.data.name), ("preset", first.preset)):
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise BadInput(f"{key}={name} names a folder, so it must be made of letters, digits, '_', '-' and '.'")
     for key in keys:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
-    sizes = [override(key, value) for key, value in study.sizes.get(first.preset, {}).items()]
+    sizes = [override(key, value) for key, value in study.size(first.preset).items()]
     selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
 
     base = config_from(compose([*sizes, *arguments]))
@@ -70,7 +72,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         for cell in cells
         for seed in range(base.seeds)
     ]
-    return Plan(study, setting, base, cells, configs, runs, arguments, corpus)
+    return Plan(study, declared, setting, base, cells, configs, runs, arguments, corpus)
 
 
 def check_distinct(configs: dict[str, Config], corpus: str) -> None:

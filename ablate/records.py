@@ -36,7 +36,7 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
     scored = [(spec, score) for spec, score in zip(plan.runs, scores) if score is not None]
     signatures = scored[0][1]["signatures"] if scored else {"bleu": None, "chrf": None}
     manifest = {
-        "study": study_to_plain(plan.study),
+        "study": study_to_plain(plan.declared),
         "setting": plan.setting,
         "preset": plan.config.preset,
         "overrides": overrides,

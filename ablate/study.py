@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -37,7 +37,10 @@ class Direction(Enum):
 
 @dataclass(frozen=True)
 class Contrast:
-    """One judgement: of variant - baseline, or of `variant` alone where there is no `baseline`."""
+    """One judgement: of variant - baseline, or of `variant` alone where there is no `baseline`.
+
+    With `than`, of how much variant - baseline exceeds the difference of those two: an interaction of two factors.
+    """
 
     kind: Kind
     metric: str
@@ -47,6 +50,12 @@ class Contrast:
     margin: float | None = None  # in the metric's unit; None: the default of ablate.analysis.verdicts
     low: float | None = None  # the range of Kind.in_range, either end open
     high: float | None = None
+    than: tuple[str, str] | None = None  # (variant, baseline) of the difference to exceed
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Every cell that it speaks of."""
+        return tuple(cell for cell in (self.variant, self.baseline, *(self.than or ())) if cell is not None)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,15 @@ class Study:
     factors: dict[str, dict[Any, dict[str, Any]]]  # name -> level -> overrides
     metric: str
     claims: tuple[Claim, ...]
-    sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell
+    sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
+
+    def at(self, preset: str) -> Study:
+        """The study with the levels that its factors have under this preset."""
+        return replace(self, factors=self.factors | self.sizes.get(preset, {}).get("factors", {}))
+
+    def size(self, preset: str) -> dict[str, Any]:
+        """The overrides that hold for every cell under this preset."""
+        return {key: value for key, value in self.sizes.get(preset, {}).items() if key != "factors"}
 
     def cells(self) -> list[Cell]:
         """Every variant at every level of every factor, in the study's own order."""
@@ -97,9 +114,13 @@ class Study:
         return cells
 
     def varied(self) -> set[str]:
-        """The configuration keys that the study sets itself."""
-        mappings = [*self.variants.values(), *(level for factor in self.factors.values() for level in factor.values())]
-        return {key for overrides in mappings for key in overrides}
+        """The configuration keys that the study sets itself.
+
+        What only some levels of a factor set is not among them (`train.updates: 0`, say): the other levels leave it
+        open, and within a level all variants have the same.
+        """
+        everywhere = [set.intersection(*map(set, levels.values())) for levels in self.factors.values() if levels]
+        return set().union(*self.variants.values(), *everywhere)
 
 
 @dataclass(frozen=True)

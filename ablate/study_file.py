@@ -43,12 +43,16 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
     baseline = str(mapping["baseline"])
     if baseline not in variants:
         raise BadInput(f"study.baseline={baseline} is not one of its variants: {', '.join(variants)}")
-    factors = {
-        str(name): {level: dict(overrides) for level, overrides in levels.items()}
-        for name, levels in (mapping.get("factors") or {}).items()
-    }
+    factors = _factors(mapping.get("factors"))
     claims = tuple(_claim(claim) for claim in mapping.get("claims") or ())
     sizes = {preset: dict(overrides) for preset, overrides in (mapping.get("sizes") or {}).items()}
+    for preset, size in sizes.items():
+        if "factors" in size:
+            size["factors"] = _factors(size["factors"])
+            for name in size["factors"]:
+                if name not in factors:
+                    known = ", ".join(factors) or "none"
+                    raise BadInput(f"study.sizes.{preset}.factors.{name} is no factor of this study: {known}")
     study = Study(
         str(mapping["name"]),
         str(mapping["question"]),
@@ -59,14 +63,31 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         claims,
         sizes,
     )
-    cells = {cell.name for cell in study.cells()}
+    cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).cells()]
     for claim in claims:
         for part in claim.parts:
-            for name in (part.variant, part.baseline):
-                if name is not None and name not in cells:
-                    choices = ", ".join(sorted(cells))
+            for name in part.cells:
+                if name not in cells:
+                    choices = ", ".join(dict.fromkeys(cells))
                     raise BadInput(f"claim {claim.id} speaks of {name}, which is no variant of this study: {choices}")
     return study
+
+
+def _factors(mapping: Mapping[Any, Any] | None) -> dict[str, dict[Any, dict[str, Any]]]:
+    """Name -> level -> overrides; a level that is a number is one again where JSON made a string of it."""
+    return {
+        str(name): {_level(level): dict(overrides or {}) for level, overrides in levels.items()}
+        for name, levels in (mapping or {}).items()
+    }
+
+
+def _level(level: Any) -> Any:
+    for number in (int, float):
+        try:
+            return number(level) if isinstance(level, str) else level
+        except ValueError:
+            continue
+    return level
 
 
 def study_to_plain(study: Study) -> dict[str, Any]:
@@ -84,7 +105,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
 
 
 _CLAIM = ("id", "sentence", "command", "needs", "parts")
-_PART = ("contrast", "metric", "kind", "direction", "margin", "range")
+_PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than")
 
 
 def _claim(mapping: Mapping[str, Any]) -> Claim:
@@ -115,6 +136,12 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
     if not variant or bool(baseline) == (kind is Kind.in_range):
         expected = "one variant" if kind is Kind.in_range else "'variant - baseline'"
         raise BadInput(f"claim {claim}: contrast={mapping.get('contrast')!r} should be {expected} for kind {kind.name}")
+    than, _, than_baseline = str(mapping.get("than") or "").partition(" - ")
+    if than and (not than_baseline or kind in (Kind.in_range, Kind.share_learned)):
+        raise BadInput(
+            f"claim {claim}: than={mapping['than']!r} should be 'variant - baseline', the difference to exceed, "
+            "for a kind that speaks of a mean difference"
+        )
     low, high = (None if end is None else float(end) for end in mapping.get("range", (None, None)))
     margin = None if mapping.get("margin") is None else float(mapping["margin"])
     if margin is not None and not 0 <= margin < math.inf:
@@ -126,7 +153,7 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
     metric = "learned" if kind is Kind.share_learned else mapping.get("metric")
     if not metric:
         raise BadInput(f"claim {claim}: metric is missing")
-    return Contrast(kind, str(metric), variant, baseline or None, direction, margin, low, high)
+    return Contrast(kind, str(metric), variant, baseline or None, direction, margin, low, high, (than, than_baseline) if than else None)
 
 
 def _claim_to_plain(claim: Claim) -> dict[str, Any]:
@@ -149,6 +176,8 @@ def _contrast_to_plain(part: Contrast) -> dict[str, Any]:
         "kind": part.kind.name,
         "direction": part.direction.name,
     }
+    if part.than is not None:
+        plain["than"] = " - ".join(part.than)
     if part.margin is not None:
         plain["margin"] = part.margin
     if part.low is not None or part.high is not None:

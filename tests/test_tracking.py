@@ -43,7 +43,7 @@ def two_runs() -> Plan:
     specs = [
         RunSpec(run_id(config, 0, "c"), "norms", "toy-smoke", cell, 0, config, "c") for cell, config in configs.items()
     ]
-    return Plan(study, "toy-smoke", configs["pre"], study.cells(), configs, specs, [], "c")
+    return Plan(study, study, "toy-smoke", configs["pre"], study.cells(), configs, specs, [], "c")
 
 
 def begin(folder: RunFolder) -> None:

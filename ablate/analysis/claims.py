@@ -68,7 +68,13 @@ def judge_all(study: Study, records: Sequence[Record], command: str) -> list[Cla
 
 
 def judge(claim: Claim, study: Study, records: Sequence[Record], command: str) -> ClaimVerdict:
-    parts = tuple(KINDS[part.kind](part, study, records) for part in claim.parts)
+    cells = {cell.name for cell in study.cells()}
+    parts = tuple(
+        untested(part, f"this setting has no {' and no '.join(absent)}")
+        if (absent := [name for name in part.cells if name not in cells])
+        else KINDS[part.kind](part, study, records)
+        for part in claim.parts
+    )
     verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
     return ClaimVerdict(claim, verdict, parts, (claim.command or command) if verdict is None else None)
 
@@ -135,7 +141,7 @@ def judge_in_range(part: Contrast, study: Study, records: Sequence[Record]) -> J
 
 def comparison(part: Contrast, study: Study, records: Sequence[Record]) -> Comparison:
     assert part.baseline is not None
-    return compare(study, records, part.metric, part.variant, part.baseline, part.margin)
+    return compare(study, records, part.metric, part.variant, part.baseline, part.margin, part.than)
 
 
 def oriented(effect: Effect, part: Contrast) -> Effect:

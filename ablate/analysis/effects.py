@@ -26,7 +26,10 @@ class Arms:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant held against its baseline by one metric. The effect is variant - baseline."""
+    """A variant held against its baseline by one metric. The effect is variant - baseline.
+
+    Of an interaction the two arms are differences themselves.
+    """
 
     metric: str
     variant: str
@@ -109,20 +112,45 @@ def effect_of(pairs: Arms, measure: Metric) -> Effect:
     return paired_effect(pairs.baseline, pairs.variant)
 
 
+def interaction(first: Arms, second: Arms) -> Arms:
+    """By how much the second difference exceeds the first, over the seeds that have both."""
+    seeds = tuple(sorted(set(first.seeds) & set(second.seeds)))
+    sides = [
+        np.array([(pairs.variant - pairs.baseline)[pairs.seeds.index(seed)] for seed in seeds])
+        for pairs in (first, second)
+    ]
+    lost, mixed = {*first.lost, *second.lost}, {*first.mixed, *second.mixed}
+    return Arms(seeds, sides[0], sides[1], tuple(sorted(lost)), tuple(sorted(mixed)))
+
+
 def compare(
-    study: Study, records: Sequence[Record], name: str, variant: str, baseline: str, margin: float | None = None
+    study: Study,
+    records: Sequence[Record],
+    name: str,
+    variant: str,
+    baseline: str,
+    margin: float | None = None,
+    than: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Hold one cell against another. `margin` is in the metric's unit; None takes the metric's default."""
+    """Hold one cell against another; with `than`, their difference against that of those two.
+
+    `margin` is in the metric's unit; None takes the metric's default.
+    """
     measure = metric(name)
     pairs = arms(records, measure, variant, baseline)
+    if margin is None:
+        margin = measure.margin_at(float(pairs.baseline.mean())) if pairs.seeds else measure.margin
+    if than is not None:
+        pairs = interaction(arms(records, measure, *than), pairs)
+        effect = effect_of(pairs, measure)
+        word = reading(effect, effect.p, margin, measure.higher_is_better)
+        return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word)
     effect = effect_of(pairs, measure)
     center, member = centered(study, variant, baseline)
     members = family(study, name, center, member)
     effects = tuple(effect_of(arms(records, measure, other, center), measure) for other in members)
     place = members.index(member)
     p_holm = float(holm([each.p for each in effects])[place])
-    if margin is None:
-        margin = measure.margin_at(float(pairs.baseline.mean())) if pairs.seeds else measure.margin
     word = reading(effect, p_holm, margin, measure.higher_is_better)
     return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word)
 

@@ -14,6 +14,7 @@ from typing import Any
 from ablate.config import BadInput
 from ablate.study import Kind, Study
 
+SMALLEST = 1.2e-38  # float32's smallest normal number: a smaller gradient has vanished and has no size
 Record = Mapping[str, Any]  # an object of runs.jsonl
 
 
@@ -69,10 +70,25 @@ def finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
+def initial(record: Record, diagnostic: str) -> dict[str, float]:
+    """What a diagnostic gave at update 0, by part; empty where it was not measured."""
+    first = [entry for entry in record.get("diagnostics") or () if entry["update"] == 0]
+    return first[0].get(diagnostic) or {} if first else {}
+
+
+def initial_mean(diagnostic: str) -> Callable[[Record], float | None]:
+    """Its mean over the parts of the model at update 0."""
+
+    def value(record: Record) -> float | None:
+        found = list(initial(record, diagnostic).values())
+        return finite(sum(found) / len(found)) if found and None not in found else None
+
+    return value
+
+
 def initial_gradient_norms(record: Record) -> list[float]:
     """Gradient norms of the decoder's feed-forward networks at update 0, [layer]; empty where not measured."""
-    initial = [entry for entry in record.get("diagnostics") or () if entry["update"] == 0]
-    norms = initial[0].get("gradient_norm") or {} if initial else {}
+    norms = initial(record, "gradient_norm")
     values = [
         norms[f"decoder.{layer}.feedforward"] for layer in range(len(norms)) if f"decoder.{layer}.feedforward" in norms
     ]
@@ -87,6 +103,22 @@ def initial_gradient_norm_last_ffn(record: Record) -> float | None:
 def initial_gradient_norm_ratio(record: Record) -> float | None:
     norms = initial_gradient_norms(record)
     return norms[-1] / norms[0] if norms and norms[0] > 0 else None
+
+
+def initial_gradient_span(record: Record) -> float | None:
+    """Powers of ten between the largest and the smallest gradient norm of a feed-forward network at update 0."""
+    norms = [
+        norm for part, norm in initial(record, "gradient_norm").items() if part.endswith(".feedforward")
+    ]
+    if not norms or any(finite(norm) is None for norm in norms) or max(norms) == 0:
+        return None
+    return math.log10(max(norms) / max(min(norms), SMALLEST))
+
+
+def initial_query_key_gradient_norm(record: Record) -> float | None:
+    """Over all query and key projections together."""
+    norms = list(initial(record, "query_key_gradient_norm").values())
+    return finite(math.hypot(*norms)) if norms and None not in norms else None
 
 
 def dead_unit_share(record: Record) -> float | None:
@@ -146,6 +178,41 @@ METRICS: dict[str, Metric] = {
         initial_gradient_norm_ratio,
         "gradient norm at update 0, last over first decoder feed-forward",
         "ratio",
+        None,
+        3,
+        Known.started,
+    ),
+    "initial_gradient_span": Metric(
+        initial_gradient_span,
+        "powers of ten between the largest and smallest feed-forward gradient norm at update 0",
+        "powers of ten",
+        None,
+        2,
+        Known.started,
+    ),
+    "initial_score_variance": Metric(
+        initial_mean("score_variance"), "variance of attention scores at update 0", "variance", None, 2, Known.started
+    ),
+    "initial_largest_attention_weight": Metric(
+        initial_mean("largest_attention_weight"),
+        "largest attention weight of a query at update 0",
+        "share",
+        None,
+        3,
+        Known.started,
+    ),
+    "initial_softmax_slope": Metric(
+        initial_mean("softmax_slope"),
+        "slope of the attention's softmax at update 0 (1 minus the sum of squared weights)",
+        "slope",
+        None,
+        3,
+        Known.started,
+    ),
+    "initial_query_key_gradient_norm": Metric(
+        initial_query_key_gradient_norm,
+        "gradient norm of the query and key projections at update 0",
+        "norm",
         None,
         3,
         Known.started,

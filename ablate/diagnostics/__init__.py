@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 
 from ablate.data.batches import Batch
-from ablate.diagnostics.attention import attention_entropy, score_variance
-from ablate.diagnostics.gradients import gradient_norm
+from ablate.diagnostics.attention import attention_entropy, largest_attention_weight, score_variance, softmax_slope
+from ablate.diagnostics.gradients import gradient_norm, query_key_gradient_norm
 from ablate.diagnostics.units import dead_units, negative_preactivations
 from ablate.model.transformer import Transformer
 
@@ -30,6 +30,9 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     "gradient_norm": gradient_norm,
     "attention_entropy": attention_entropy,
     "score_variance": score_variance,
+    "largest_attention_weight": largest_attention_weight,
+    "softmax_slope": softmax_slope,
+    "query_key_gradient_norm": query_key_gradient_norm,
     "dead_units": dead_units,
     "negative_preactivations": negative_preactivations,
 }

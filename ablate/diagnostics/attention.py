@@ -31,6 +31,28 @@ def score_variance(model: Transformer, batch: Batch) -> dict[str, float]:
     return found
 
 
+def largest_attention_weight(model: Transformer, batch: Batch) -> dict[str, float]:
+    """The largest weight that a query gives any key, averaged over heads and real queries: 1 where softmax saturates."""
+    found = {}
+    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+        weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
+        found[name] = weights.amax(-1).transpose(1, 2)[real(name, batch)].mean().item()
+    return found
+
+
+def softmax_slope(model: Transformer, batch: Batch) -> dict[str, float]:
+    """Trace of the softmax's Jacobian, 1 - sum of squared weights, averaged over heads and real queries.
+
+    What the softmax lets through of a gradient: 0 where it is saturated, near 1 where many keys share the weight.
+    """
+    found = {}
+    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+        weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
+        slope = 1 - weights.square().sum(-1)  # [B, H, T]
+        found[name] = slope.transpose(1, 2)[real(name, batch)].mean().item()
+    return found
+
+
 def visible(scores: Tensor, mask: Tensor) -> Tensor:
     """The mask as booleans in the scores' shape, [B, H, T, S]."""
     return (mask if mask.dtype == torch.bool else mask > -torch.inf).expand(scores.shape)

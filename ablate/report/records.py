@@ -74,7 +74,7 @@ def read_records(folder: Path) -> ReportData:
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
     """The manifest, its study and the runs: what verdicts need."""
     manifest = read_manifest(folder)
-    study = study_from(manifest["study"])
+    study = study_from(manifest["study"]).at(manifest["preset"])
     runs = tuple(read_lines(folder / "runs.jsonl", (*RESULT_COLUMNS, *study.factors)))
     cells = {cell.name for cell in study.cells()}
     for run in runs:
