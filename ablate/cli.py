@@ -74,8 +74,10 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
     from ablate.composition import plan as make_plan
+    from ablate.data.cache import corpus_folder
     from ablate.forecast import forecast as make_forecast
     from ablate.progress import Progress
+    from ablate.records import check_corpus
     from ablate.store import Store
     from ablate.training.machine import check_precision, choose_device
 
@@ -85,15 +87,21 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     check_precision(plan.config.precision, device)
     tracking.check(plan.config.wandb)
     store = Store(Path(plan.config.root).resolve())
+    check_corpus(store, plan)
     forecast, progress = make_forecast(plan, store, device), Progress(store, plan)
     progress.show_plan(forecast)
     if plan.config.dry_run:
         return 0
 
     store.check_writable()
-    from ablate.data.prepare import prepare
+    from ablate.data.prepare import check_size, prepare
 
     metadata = prepare(plan.config.data, progress.say)
+    check_size(metadata, plan.config.train.batch_tokens)
+    if plan.config.prepare_only:
+        progress.say(f"{metadata['name']} is prepared: {metadata['train_pairs']:,} training pairs, in the cache")
+        progress.say(str(corpus_folder(plan.corpus)))
+        return 0
     train(plan, store, launch, progress, forecast.workers)
     return report(plan, store, metadata, progress)
 
@@ -118,12 +126,14 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
 
 def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progress) -> int:
     """Gather the records, build the report and the ledger, show the results."""
+    from ablate import tracking
     from ablate.data.corpus import Corpus
     from ablate.records import collect
     from ablate.report import build, headline, ledger
 
     collect(store, plan, replace(Corpus.load(plan.corpus), metadata=metadata))
     folder = build(store.root, plan.study.name, plan.setting)
+    tracker = tracking.start_report(plan, store, folder)
     ledger(store.root)
     for line in headline(folder):
         progress.say(line)
@@ -131,6 +141,7 @@ def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progres
     for spec in failed:
         why = store.run(spec.id).failure() or "its worker died"
         progress.say(f"failed: {spec.cell}/seed{spec.seed} (runs/{spec.id}): {why}; the same command tries it again")
+    progress.say(tracker.finish())
     progress.say(str(folder))
     return 1 if failed else 0
 

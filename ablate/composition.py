@@ -47,7 +47,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     first = config_from(compose(arguments))
     declared = study_from(first.study)
     study = declared.at(first.preset)
-    for key, name in (("study.name", study.name), ("data.name", first.data.name), ("preset", first.preset)):
+    for key, name in (("study.name", study.name), ("data.name", first.data.label), ("preset", first.preset)):
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise BadInput(f"{key}={name} names a folder, so it must be made of letters, digits, '_', '-' and '.'")
     for key in keys:
@@ -96,7 +96,7 @@ def setting_name(config: Config, default: Config) -> str:
     )
     if len(suffix) > LONGEST_SUFFIX:
         suffix = digest(changed)
-    return "-".join(part for part in (config.data.name, config.preset, suffix) if part)
+    return "-".join(part for part in (config.data.label, config.preset, suffix) if part)
 
 
 def determinants(config: Config) -> dict[str, Any]:

@@ -7,8 +7,10 @@ changes. A field's bounds are an interval in the usual notation, "[0, 1)"; an En
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from pathlib import Path
 from typing import Any, Optional
 
 
@@ -139,10 +141,17 @@ class DataConfig:
     source: str = knob("en", "language code of the source side")
     target: str = knob("fr", "language code of the target side")
     path: Optional[str] = knob(None, "a file or folder of one's own, where the loader takes one")
+    configuration: Optional[str] = knob(None, "configuration (subset) of a set on the Hugging Face hub")
+    revision: Optional[str] = knob(None, "branch, tag or commit of a set on the Hugging Face hub")
+    column: Optional[str] = knob(None, "column that holds both sides by language; null finds it")
+    source_column: Optional[str] = knob(None, "column of the source side; null is the one named after the language")
+    target_column: Optional[str] = knob(None, "column of the target side; null is the one named after the language")
+    test_set: Optional[str] = knob(None, "which official test set, where there are several; null is the first")
     min_words: int = knob(1, "words in the shortest sentence that is kept", "[1, inf)")
     max_words: Optional[int] = knob(None, "words in the longest sentence that is kept", "[1, inf)")
     source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, inf)")
     target_words: Optional[int] = knob(None, "keep sentences made of this many most frequent target words", "[1, inf)")
+    max_tokens: int = knob(128, "subwords of a side, its end counted: longer pairs are not trained on", "[2, inf)")
     train_pairs: Optional[int] = knob(None, "training pairs, at the most", "[1, inf)")
     validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, inf)")
     test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, inf)")
@@ -152,6 +161,17 @@ class DataConfig:
         check_bounds(self, "data")
         if self.max_words is not None and self.max_words < self.min_words:
             raise BadInput(f"data.max_words={self.max_words} is below data.min_words={self.min_words}")
+        for key, code in (("source", self.source), ("target", self.target)):
+            if not re.fullmatch(r"[\w-]+", code):
+                raise BadInput(f"data.{key}={code} is no language code: those are made of letters, digits, '_' and '-'")
+        if self.source == self.target:
+            raise BadInput(f"data.source and data.target are both {self.source}: a corpus has two languages")
+
+    @property
+    def label(self) -> str:
+        """What settings, records and reports call the corpus."""
+        own = Path(self.path).expanduser().absolute().name if self.path else self.loader
+        return self.name.replace("/", "_") or own
 
 
 @dataclass(frozen=True)
@@ -241,6 +261,7 @@ class Config:
     device: Device = knob(Device.auto, "auto takes a GPU where there is one; mps is untested")
     workers: Any = knob("auto", "runs side by side; auto is one a core, or as many as fit the GPU")
     dry_run: bool = knob(False, "print the plan and train nothing")
+    prepare_only: bool = knob(False, "fetch and prepare the corpus, and train nothing: for nodes without network")
     root: str = knob(".", "where runs/, experiments/ and reports/ go")
     run: Optional[str] = knob(None, "set by ablate itself: the run that a worker trains")
 

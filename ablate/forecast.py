@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from statistics import median
@@ -18,6 +19,7 @@ from ablate.training.machine import GIBIBYTE
 
 CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
 GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
+ALIKE = 6  # runs that a forecast goes by
 OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
 
 
@@ -38,9 +40,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
-    speed = measured_speed(store, device)
-    if speed is None and device.type == "cpu":
-        speed = CORE
+    measured = measured_speeds(store, device)
     known = cached_metadata(plan.corpus) or {}
     vocabulary = known.get("vocabulary_size", plan.config.data.vocabulary_size)
     cells = []
@@ -50,6 +50,7 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
         done = sum(store.run(spec.id).done(config) for spec in specs)
         parameters = parameter_count(config.model, vocabulary)
         tokens = config.train.updates * config.train.batch_tokens
+        speed = speed_of_like(measured, config.model.layers, parameters) or (CORE if device.type == "cpu" else None)
         seconds = OPERATIONS * parameters * tokens / speed if speed else None
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
     todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
@@ -77,11 +78,23 @@ def schedule(seconds: list[float], count: int) -> float:
     return max(free)
 
 
-def measured_speed(store: Store, device: torch.device) -> float | None:
-    """Median operations a second of the runs in the store that this kind of device trained."""
+def measured_speeds(store: Store, device: torch.device) -> list[tuple[int, int, float]]:
+    """(layers, parameters, operations a second) of the runs in the store that this kind of device trained."""
     speeds = []
     for path in store.root.glob("runs/*/result.json"):
         result = json.loads(path.read_text())
         if result["provenance"]["device"] == device.type and result["tokens_per_second"]:
-            speeds.append(OPERATIONS * result["parameters"] * result["tokens_per_second"])
-    return median(speeds) if speeds else None
+            frozen = json.loads(path.with_name("run.json").read_text())
+            speed = OPERATIONS * result["parameters"] * result["tokens_per_second"]
+            speeds.append((frozen["config"]["model"]["layers"], result["parameters"], speed))
+    return speeds
+
+
+def speed_of_like(measured: list[tuple[int, int, float]], layers: int, parameters: int) -> float | None:
+    """Median speed of the runs most like this one in depth and size: a deep and narrow model is mostly overhead."""
+
+    def distance(run: tuple[int, int, float]) -> float:
+        return abs(math.log(run[0] / layers)) + abs(math.log(run[1] / parameters))
+
+    like = sorted(measured, key=distance)[:ALIKE]
+    return median(speed for _, _, speed in like) if like else None

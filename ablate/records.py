@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.composition import Plan
+from ablate.config import BadInput
 from ablate.data.corpus import Corpus
 from ablate.plain import config_to_plain
 from ablate.store import RESULT_COLUMNS, RunFolder, Store, write_atomic
@@ -22,8 +23,8 @@ from ablate.study import Cell, RunSpec, evaluation_id
 from ablate.study_file import study_to_plain
 
 LOCAL = ("root", "workers", "device", "dry_run", "wandb", "hydra", "hydra/launcher")  # where and how, not what
-ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "parameter_counts")
-ALSO_MEASURED = ("diagnostics", "final_dead_units", "provenance")
+ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share")
+BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # kept apart, since layers may be many
 
 
 def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
@@ -51,7 +52,8 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
     }
     sentences = zip(corpus.sources, corpus.references, strict=True)
     write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    write_atomic(folder / "runs.jsonl", lines(runs))
+    write_atomic(folder / "runs.jsonl", lines(without(run, BY_LAYER) for run in runs))
+    write_gzip(folder / "layers.jsonl.gz", ({key: run[key] for key in ("run_id", *BY_LAYER)} for run in runs))
     write_gzip(folder / "curves.jsonl.gz", (curve(store.run(spec.id)) for spec in plan.runs))
     write_gzip(folder / "test.jsonl.gz", ({"source": source, "references": of} for source, of in sentences))
     write_gzip(
@@ -62,6 +64,20 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
         ),
     )
     return folder
+
+
+def check_corpus(store: Store, plan: Plan) -> None:
+    """Raise BadInput where this setting's records are of another corpus of that name: a folder holds one setting."""
+    path = store.root / "experiments" / plan.study.name / plan.setting / "manifest.json"
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))["corpus"]["fingerprint"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if recorded != plan.corpus:
+        raise BadInput(
+            f"{plan.study.name}/{plan.setting} has records of another corpus called {plan.config.data.label}: its text "
+            "has changed, or is not the same; give this one a name of its own with data.name="
+        )
 
 
 def anywhere(overrides: list[str]) -> list[str]:
@@ -96,7 +112,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
     return {
         **{column: known.get(column) for column in RESULT_COLUMNS},
         **cell.factors,
-        **{key: short(known.get(key)) for key in (*ALSO, *ALSO_MEASURED)},
+        **{key: short(known.get(key)) for key in (*ALSO, *BY_LAYER, "provenance")},
         "corpus": spec.corpus,
         "config": determining(config_to_plain(spec.config)),
     }
@@ -134,6 +150,10 @@ def determining(plain: dict[str, Any]) -> dict[str, Any]:
     """A resolved configuration without what says where and how to run it, and without any path."""
     kept = {key: plain[key] for key in ("model", "optim", "train", "data", "evaluation", "precision", "preset")}
     return {**kept, "data": {key: value for key, value in kept["data"].items() if key != "path"}}
+
+
+def without(record: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in keys}
 
 
 def finite(text: str) -> float | None:

@@ -51,8 +51,8 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
             size["factors"] = _factors(size["factors"])
             for name in size["factors"]:
                 if name not in factors:
-                    known = ", ".join(factors) or "none"
-                    raise BadInput(f"study.sizes.{preset}.factors.{name} is no factor of this study: {known}")
+                    choices = ", ".join(factors) or "none"
+                    raise BadInput(f"study.sizes.{preset}.factors.{name} is no factor of this study: {choices}")
     study = Study(
         str(mapping["name"]),
         str(mapping["question"]),
@@ -153,7 +153,17 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
     metric = "learned" if kind is Kind.share_learned else mapping.get("metric")
     if not metric:
         raise BadInput(f"claim {claim}: metric is missing")
-    return Contrast(kind, str(metric), variant, baseline or None, direction, margin, low, high, (than, than_baseline) if than else None)
+    return Contrast(
+        kind,
+        str(metric),
+        variant,
+        baseline or None,
+        direction,
+        margin,
+        low,
+        high,
+        (than, than_baseline) if than else None,
+    )
 
 
 def _claim_to_plain(claim: Claim) -> dict[str, Any]:

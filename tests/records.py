@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ablate.records import BY_LAYER, without
 from ablate.study import Study
 from ablate.study_file import study_from, study_to_plain
 
@@ -106,7 +107,23 @@ def diagnosis(rng: np.random.Generator, update: int) -> dict[str, Any]:
         for part in parts
         for sublayer in ("self_attention", "feedforward")
     }
-    return {"update": update, "gradient_norm": norms, "dead_units": dict.fromkeys(parts, 0.1)}
+    attentions = [f"{part}.self_attention" for part in parts] + [
+        f"decoder.{layer}.cross_attention" for layer in range(LAYERS)
+    ]
+    shares = (
+        "largest_attention_weight",
+        "softmax_slope",
+        "attention_entropy",
+        "score_variance",
+        "query_key_gradient_norm",
+    )
+    return {
+        "update": update,
+        "gradient_norm": norms,
+        "dead_units": dict.fromkeys(parts, 0.1),
+        "negative_preactivations": dict.fromkeys(parts, 0.5),
+        **{name: {part: float(rng.uniform(0.2, 0.8)) for part in attentions} for name in shares},
+    }
 
 
 def some_runs(
@@ -150,7 +167,8 @@ def write_records(
         "chrf_signature": None,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "runs.jsonl").write_text(lines({**run, "setting": folder.name} for run in runs))
+    (folder / "runs.jsonl").write_text(lines(without({**run, "setting": folder.name}, BY_LAYER) for run in runs))
+    write_gzip(folder / "layers.jsonl.gz", ({key: run.get(key) for key in ("run_id", *BY_LAYER)} for run in runs))
     write_gzip(folder / "curves.jsonl.gz", (curve(run) for run in runs))
     write_gzip(
         folder / "test.jsonl.gz", ({"source": source, "references": [source, "Une autre ."]} for source in sentences)

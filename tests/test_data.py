@@ -61,6 +61,7 @@ ANOTHER: dict[str, Any] = {
     "validation_pairs": 3,
     "test_sentences": 3,
     "vocabulary_size": 100,
+    "max_tokens": 30,
 }
 
 

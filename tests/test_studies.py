@@ -1,4 +1,5 @@
-from dataclasses import asdict, replace
+import json
+from dataclasses import asdict
 
 import pytest
 from corpora import composed
@@ -10,7 +11,7 @@ from ablate.cli import CONF
 from ablate.composition import override, plan, text
 from ablate.config import BadInput, Config
 from ablate.plain import config_from_plain, config_to_plain
-from ablate.study import MEANING, run_id
+from ablate.study import MEANING, Kind, run_id
 from ablate.study_file import study_from, study_to_plain
 
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
@@ -49,14 +50,54 @@ def test_every_cell_differs_from_the_baseline_in_just_what_it_says(name: str) ->
 @each_study
 def test_the_baseline_of_every_study_is_the_default(name: str) -> None:
     made, default = plan(composed, [f"+sweep={name}"]), plan(composed, [])
-    baseline = made.configs[made.study.baseline]
-    assert replace(baseline, study=None) == replace(default.config, study=None)
-    assert {spec.id for spec in default.runs} <= {spec.id for spec in made.runs}  # so that studies share its runs
+    plain = config_to_plain(default.config)
+    for key, value in made.study.variants[made.study.baseline].items():
+        section, leaf = key.split(".")
+        assert plain[section][leaf] == value
+    if not made.study.size("laptop").keys() - {"seeds"}:  # of the default's size, so that studies share its runs
+        assert {spec.id for spec in default.runs} <= {spec.id for spec in made.runs}
+
+
+@each_study
+def test_a_study_of_one_laptop_afternoon_trains_at_most_thirty_runs(name: str) -> None:
+    trained = [spec for spec in plan(composed, [f"+sweep={name}"]).runs if spec.config.train.updates]
+    assert 0 < len(trained) <= 30
+
+
+@each_study
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_arm_that_a_share_is_claimed_of_has_five_runs(name: str, preset: str) -> None:
+    made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
+    shares = [part for claim in made.study.claims for part in claim.parts if part.kind is Kind.share_learned]
+    if made.study.factors and shares and preset != "smoke":  # of a study made for this; norm_placement says it cannot
+        assert made.config.seeds >= 5
+
+
+@each_study
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_level_that_is_a_number_stays_one_in_json(name: str, preset: str) -> None:
+    made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
+    again = study_from(json.loads(json.dumps(study_to_plain(made.declared)))).at(preset)
+    assert [cell.factors for cell in again.cells()] == [cell.factors for cell in made.study.cells()]
+    assert again == made.study
+
+
+@each_study
+def test_what_a_study_sets_for_all_its_cells_cannot_be_set_on_the_command_line(name: str) -> None:
+    made = plan(composed, [f"+sweep={name}"])
+    for key in made.study.varied():
+        with pytest.raises(BadInput, match="varies"):
+            plan(composed, [f"+sweep={name}", f"{key}={made.cells[0].overrides[key]}"])
+
+
+def test_levels_that_train_nothing_leave_the_updates_of_the_others_open() -> None:
+    made = plan(composed, ["+sweep=residual", "train.updates=77"])
+    assert {config.train.updates for config in made.configs.values()} == {0, 77}
 
 
 @each_study
 def test_a_study_survives_being_written_down(name: str) -> None:
-    study = plan(composed, [f"+sweep={name}"]).study
+    study = plan(composed, [f"+sweep={name}"]).declared
     assert study_from(study_to_plain(study)) == study
 
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from records import a_study, some_runs
+from wandb_server import KEY, Server, served
 
 from ablate import tracking
 from ablate.composition import Plan
 from ablate.config import BadInput, Config, DataConfig, ModelConfig, NormPlacement, TrainConfig, WandbConfig, WandbMode
-from ablate.store import RunFolder, Store
-from ablate.study import RunSpec, Study, evaluation_id, run_id
+from ablate.data.cache import corpus_folder
+from ablate.store import RESULT_COLUMNS, RunFolder, Store
+from ablate.study import Claim, RunSpec, Study, evaluation_id, run_id
+from ablate.tracking.access import resolve
+from ablate.tracking.place import Place
+from ablate.tracking.translations import COLUMNS, SENTENCES, in_hash_order
 
 OFFLINE = WandbConfig(mode=WandbMode.offline)
-UPDATES, EVERY = 1200, 100
+UPDATES, EVERY, TEST = 1200, 100, 30
 
 
 def two_runs() -> Plan:
@@ -67,13 +72,30 @@ def end(folder: RunFolder, spec: RunSpec) -> None:
         "scorable": True,
         "diagnostics": [{"update": 0}],
         "learned": 1,
+        "updates": UPDATES,
         "parameters": 1234,
         "flops_per_token": 1e6,
         "seconds": 7.0,
     }
     folder.write("result.json", result | {"validation_loss": 1.5, "tokens_per_second": 5e3, "peak_memory": 1e8})
-    scores = {"test_bleu": 41.5, "test_bleu_greedy": 40.0, "test_bleu_lower": 42.0, "test_chrf": 60.0, "test_loss": 1.6}
+    scores: dict[str, Any] = {
+        "test_bleu": 41.5,
+        "test_bleu_greedy": 40.0,
+        "test_bleu_lower": 42.0,
+        "test_chrf": 60.0,
+        "test_loss": 1.6,
+    }
+    scores |= {"beam": [f"{spec.cell} beam {i}" for i in range(TEST)], "greedy": [f"greedy {i}" for i in range(TEST)]}
     folder.write(f"result-{evaluation_id(spec.config)}.json", scores | {"seconds": 2.0})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _corpus() -> None:
+    """The test set of the corpus "c" is in the cache."""
+    folder = corpus_folder("c")
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [{"source": f"source {index}", "references": [f"reference {index}", "another"]} for index in range(TEST)]
+    (folder / "test.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
 
 
 def store_with(root: Path, plan: Plan) -> Store:
@@ -100,14 +122,24 @@ def inspect(run: Path) -> dict[str, Any]:
         of.setdefault(record["type"], []).append(record[record["type"]])
     summary: dict[str, Any] = {}
     for change in of["summary"]:
-        summary |= change["update"]
+        summary |= change.get("update", {})
     return {
         **of["run"][0],
         "history": [record["item"] for record in of["history"]],
-        "metrics": {record["glob_name"]: record["step_metric"] for record in of["metric"] if "glob_name" in record},
+        "metrics": {
+            record["glob_name"]: record["step_metric"] for record in of.get("metric", []) if "glob_name" in record
+        },
+        "least": [record["name"] for record in of.get("metric", []) if record.get("summary") == {"min": True}],
+        "artifacts": [record["name"] for record in of.get("artifact", [])],
         "summary": summary,
         "exit_code": of["exit"][0].get("exit_code", 0),
     }
+
+
+def table(run: Path, name: str) -> dict[str, Any]:
+    """A table as W&B keeps it: `columns` and `data`."""
+    (path,) = (run / "files/media/table").glob(f"{name}_*.table.json")
+    return json.loads(path.read_text())
 
 
 def curve(history: list[dict[str, Any]], metric: str) -> dict[int, float]:
@@ -169,7 +201,7 @@ def test_runs_are_shown_as_they_go_and_from_their_record_where_they_are_done(tmp
             "norms",
             "toy-smoke",
         )
-        assert run["metrics"] == dict.fromkeys(("train/*", "validation/*", "diagnostics/*"), "update")
+        assert run["metrics"] == dict.fromkeys(("train/*", "validation/*", "diagnostics/*", "test/*"), "update")
         losses = curve(run["history"], "train/loss")
         assert {1, UPDATES} <= set(losses)
         assert 300 < len(losses) <= 501
@@ -178,6 +210,18 @@ def test_runs_are_shown_as_they_go_and_from_their_record_where_they_are_done(tmp
         assert set(curve(run["history"], "train/lr")) == set(losses)
         assert list(curve(run["history"], "validation/loss")) == list(range(EVERY, UPDATES + 1, EVERY))
         assert len(curve(run["history"], "diagnostics/gradient_norm/encoder.0.self_attention")) == UPDATES // EVERY
+        assert run["least"] == ["validation/loss"]
+        assert run["summary"]["validation/loss"] == {"min": pytest.approx(9 / UPDATES, rel=1e-5)}
+        tested = {
+            "test/bleu": 41.5,
+            "test/bleu_greedy": 40.0,
+            "test/bleu_lower": 42.0,
+            "test/chrf": 60.0,
+            "test/loss": 1.6,
+        }
+        assert {metric: curve(run["history"], metric) for metric in tested} == {
+            metric: {UPDATES: score} for metric, score in tested.items()
+        }
         expected = {
             "test_bleu": 41.5,
             "parameters": 1234,
@@ -236,7 +280,8 @@ def test_a_wandb_that_hangs_is_ended_in_time(tmp_path: Path, monkeypatch: pytest
     stub_of_wandb(tmp_path, "import time\ntime.sleep(600)", monkeypatch)
     tracker = tracking.start(plan, store, OFFLINE)
     began = time.monotonic()
-    line = tracker.finish(timeout=1.0)
+    tracker.drain = 1.0
+    line = tracker.finish()
     assert time.monotonic() - began < 3
     assert line is not None
     assert "tracking.log" in line
@@ -268,57 +313,10 @@ os._exit(9)
     assert [inspect(run)["exit_code"] for run in shown(tmp_path)] == [0, 0]
 
 
-class Server(BaseHTTPRequestHandler):
-    """As much of W&B's server as a run needs."""
-
-    protocol_version = "HTTP/1.1"
-    refuses = False
-    heard: list[str] = []
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-        self.heard.append(f"{self.path} {body.decode()}")
-        answer = self.answer(json.loads(body)) if self.path == "/graphql" else {}
-        content = json.dumps({"data": answer}).encode()
-        self.send_response(400 if self.refuses else 200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_PUT = do_POST
-
-    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        query, variables = asked["query"], asked.get("variables") or {}
-        if "upsertBucket" in query:
-            project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": "us"}}
-            bucket = {"id": "b", "name": variables["name"], "config": "{}", "historyLineCount": 0, "project": project}
-            return {"upsertBucket": {"bucket": bucket, "inserted": True}}
-        if "createRunFiles" in query:
-            url = f"http://{self.headers['Host']}/upload/"
-            files = [{"name": name, "uploadUrl": url + name} for name in variables["files"]]
-            return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
-        return {"viewer": {"id": "v", "entity": "us", "username": "us", "flags": "{}", "teams": {"edges": []}}}
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
-    """A server on this machine that W&B is told to be."""
-
-    class Fresh(Server):
-        heard: list[str] = []
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Fresh)
-    http.handle_error = lambda *_: None  # type: ignore[method-assign]  # wandb drops connections when it is through
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{http.server_port}")
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    yield Fresh
-    http.shutdown()
-    http.server_close()
+    with served(monkeypatch) as server:
+        yield server
 
 
 def test_online_a_study_is_a_group_on_the_server(tmp_path: Path, server: type[Server]) -> None:
@@ -331,7 +329,10 @@ def test_online_a_study_is_a_group_on_the_server(tmp_path: Path, server: type[Se
     assert len(created) == 2
     assert any("file_stream" in said and "train/loss" in said for said in server.heard)
     assert any("wandb-summary.json" in said and '"test_bleu":41.5' in said for said in server.heard)
+    for spec in plan.runs:
+        assert any("/upload/" in said and f"{spec.cell} beam 7" in said for said in server.heard)
     assert shown(tmp_path) == []
+    assert KEY not in (tmp_path / "runs/wandb/tracking.log").read_text()
 
 
 def test_what_cannot_be_shown_online_is_shown_offline(tmp_path: Path, server: type[Server]) -> None:
@@ -362,20 +363,20 @@ def test_online_without_a_key_is_bad_input(bare: pytest.MonkeyPatch) -> None:
 
 
 def test_auto_goes_online_with_a_key_for_this_server(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert tracking.resolve(WandbMode.auto) is WandbMode.offline
+    assert resolve(WandbMode.auto) is WandbMode.offline
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret")
-    assert tracking.resolve(WandbMode.auto) is WandbMode.online
+    assert resolve(WandbMode.auto) is WandbMode.online
     bare.setenv("WANDB_BASE_URL", "http://wandb.here:8080")
-    assert tracking.resolve(WandbMode.auto) is WandbMode.offline
+    assert resolve(WandbMode.auto) is WandbMode.offline
     (tmp_path / "netrc").write_text("machine wandb.here:8080 login user password secret")
-    assert tracking.resolve(WandbMode.auto) is WandbMode.online
+    assert resolve(WandbMode.auto) is WandbMode.online
 
 
 @pytest.mark.parametrize("wish", ["disabled", "offline"])
 def test_auto_does_what_the_environment_says(bare: pytest.MonkeyPatch, wish: str) -> None:
     bare.setenv("WANDB_API_KEY", "0" * 40)
     bare.setenv("WANDB_MODE", wish)
-    assert tracking.resolve(WandbMode.auto) is WandbMode[wish]
+    assert resolve(WandbMode.auto) is WandbMode[wish]
 
 
 def test_disabled_starts_nothing(tmp_path: Path) -> None:
@@ -385,8 +386,274 @@ def test_disabled_starts_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["ablate.tracking", "ablate.tracking.follower"])
+@pytest.mark.parametrize("module", ["ablate.tracking", "ablate.tracking.follower", "ablate.tracking.report"])
 def test_neither_end_loads_what_it_does_not_need(module: str) -> None:
     """The command never imports wandb, the follower not before there is a run to show, and neither imports torch."""
     code = f"import sys, {module}; print({{'wandb', 'torch', 'pandas', 'datasets'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_every_run_has_the_same_sentences_and_its_own_translations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    plan = two_runs()
+    tracking.start(plan, store_with(tmp_path, plan), OFFLINE).finish()
+    seen = {inspect(run)["job_type"]: table(run, "translations") for run in shown(tmp_path)}
+    assert all(found["columns"] == COLUMNS for found in seen.values())
+    indices = [int(source.removeprefix("source ")) for source, *_ in seen["pre"]["data"]]
+    assert len(set(indices)) == SENTENCES < TEST
+    assert indices == in_hash_order([f"source {index}" for index in range(TEST)])[:SENTENCES]
+    for cell, found in seen.items():
+        assert found["data"] == [
+            [f"source {i}", f"reference {i}\nanother", f"{cell} beam {i}", f"greedy {i}"] for i in indices
+        ]
+    assert not list((tmp_path / "home").rglob("artifacts"))  # they are kept with the runs, for `wandb sync`
+
+
+def test_the_report_shows_the_same_first_sentences() -> None:
+    from ablate.report.records import ReportData
+    from ablate.report.tables import translations as of_report
+
+    study = a_study()
+    runs = tuple(some_runs(study, seeds=1))
+    test = tuple({"source": f"source {index}", "references": ["r"]} for index in range(TEST))
+    hypotheses = {run["run_id"]: {"beam": ["b"] * TEST} for run in runs}
+    found = of_report(ReportData(Path(), study, {}, runs, {}, test, hypotheses))
+    order = in_hash_order([f"source {index}" for index in range(TEST)])
+    assert [each["source"] for each in found] == [f"source {index}" for index in order[: len(found)]]
+    assert found
+
+
+def test_a_run_is_shown_without_a_table_where_its_corpus_is_gone(tmp_path: Path) -> None:
+    plan = two_runs()
+    plan.runs[:] = [replace(spec, corpus="gone") for spec in plan.runs]
+    tracking.start(plan, store_with(tmp_path, plan), OFFLINE).finish()
+    for run in shown(tmp_path):
+        assert inspect(run)["summary"]["test_bleu"] == 41.5
+        assert not list(run.rglob("*.table.json"))
+
+
+def test_a_run_of_another_study_done_long_ago_is_shown_whole_in_this_one(tmp_path: Path) -> None:
+    plan = two_runs()
+    store = store_with(tmp_path, plan)
+    for path in (tmp_path / "runs").rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    tracking.start(plan, store, OFFLINE).finish()
+    other = replace(
+        plan,
+        study=replace(plan.study, name="again"),
+        runs=[replace(spec, study="again", setting="toy-smoke") for spec in plan.runs],
+    )
+    assert tracking.start(other, store, OFFLINE).finish() is not None
+    runs = [(run, inspect(run)) for run in shown(tmp_path)]
+    for cell in ("pre", "post"):
+        (first, one), (second, two) = sorted(
+            ((path, run) for path, run in runs if run["job_type"] == cell), key=lambda pair: pair[1]["run_group"]
+        )
+        assert [one["run_group"], two["run_group"]] == ["again/toy-smoke", "norms/toy-smoke"]
+        assert one["run_id"] != two["run_id"]
+        for metric in ("train/loss", "validation/loss", "diagnostics/gradient_norm/embedding", "test/bleu"):
+            assert curve(one["history"], metric) == curve(two["history"], metric) != {}
+        assert table(first, "translations") == table(second, "translations")
+        assert all(one["summary"][column] == two["summary"][column] for column in ("test_bleu", "run_id", "seconds"))
+
+
+def report_of(root: Path, plan: Plan, text: str = "# Which?") -> Path:
+    """A report's folder, as small as one can be."""
+    folder = root / "reports" / plan.study.name / plan.setting
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(text)
+    (folder / "report.html").write_text(f"<h1>{text}</h1>")
+    difference = {"mean": -2.5, "low": None, "high": None, "p_holm": None, "seeds": 1}
+    variants = [
+        {"variant": "pre", "factors": {}, "runs": 1, "mean": 41.5, "difference": None},
+        {"variant": "post", "factors": {}, "runs": 1, "mean": 39, "difference": difference},
+    ]
+    claims = [{"id": "toy-1", "verdict": "supported", "effect": -2.5}, {"id": "toy-2", "verdict": None, "effect": None}]
+    summary = {"study": "norms", "setting": "toy-smoke", "metric": "test_bleu", "baseline": "pre"}
+    (folder / "summary.json").write_text(json.dumps(summary | {"variants": variants, "claims": claims}))
+    header = ",".join(RESULT_COLUMNS)
+    row = ",".join({"test_bleu": "41.5", "seed": "0", "variant": "pre"}.get(name, "") for name in RESULT_COLUMNS)
+    (folder / "results.csv").write_text(f"{header},depth\n{row},none\n{row},2\n")
+    Image.new("RGB", (8, 8)).save(folder / "figures" / "effects.png")
+    (folder / "figures" / "effects.svg").write_text("<svg/>")
+    return folder
+
+
+def offline(plan: Plan, mode: WandbMode = WandbMode.offline) -> Plan:
+    """The plan with W&B offline; its claims have sentences."""
+    claims = tuple(Claim(id, f"What {id} says.", ()) for id in ("toy-1", "toy-2"))
+    config = replace(plan.config, wandb=WandbConfig(mode=mode))
+    return replace(plan, study=replace(plan.study, claims=claims), config=config)
+
+
+def show_report(plan: Plan, root: Path, folder: Path) -> str | None:
+    tracker = tracking.start_report(plan, Store(root), folder)
+    tracker.drain = 30.0
+    return tracker.finish()
+
+
+def test_the_report_is_a_run_of_its_study(tmp_path: Path) -> None:
+    plan = offline(two_runs())
+    line = show_report(plan, tmp_path, report_of(tmp_path, plan))
+    assert line is not None
+    assert line.startswith("W&B: report offline; to upload: wandb sync ")
+    (path,) = shown(tmp_path)
+    run = inspect(path)
+    assert (run["run_group"], run["job_type"], run["display_name"]) == ("norms/toy-smoke", "report", "report")
+    assert run["run_id"] == tracking.wandb_id("norms", "toy-smoke", "report")
+    assert run["summary"]["verdict/toy-1"] == "supported"
+    assert run["summary"]["verdict/toy-2"] == "not tested here"
+    (logged,) = run["history"]
+    assert {key.partition("._type")[0] for key in logged if key.endswith("._type")} == {
+        "figures/effects", "report", "tables/results", "tables/variants", "tables/claims",
+    }  # fmt: skip
+    results = table(path, "tables/results")
+    rows = [dict(zip(results["columns"], row)) for row in results["data"]]
+    assert [(row["variant"], row["seed"], row["test_bleu"], row["learned"], row["depth"]) for row in rows] == [
+        ("pre", 0, 41.5, None, "none"),
+        ("pre", 0, 41.5, None, "2.0"),
+    ]
+    nested = [f"difference.{key}" for key in ("mean", "low", "high", "p_holm", "seeds")]
+    assert table(path, "tables/variants")["columns"] == ["variant", "runs", "mean", *nested]
+    assert table(path, "tables/claims")["data"] == [
+        ["toy-1", "What toy-1 says.", "supported", -2.5],
+        ["toy-2", "What toy-2 says.", None, None],
+    ]
+    kept = path / "files/report"
+    assert {str(file.relative_to(kept)) for file in kept.rglob("*.*")} == {
+        "report.md", "report.html", "results.csv", "summary.json", "figures/effects.png",
+    }  # fmt: skip
+    assert "report-norms-toy-smoke" in run["artifacts"]
+
+
+def test_a_report_is_shown_again_only_where_it_has_changed_and_then_in_its_own_place(tmp_path: Path) -> None:
+    plan = offline(two_runs())
+    folder = report_of(tmp_path, plan)
+    assert show_report(plan, tmp_path, folder) is not None
+    assert len(shown(tmp_path)) == 1
+    assert tracking.start_report(plan, Store(tmp_path), folder).process is None
+    for text in ("# Another", "# Which?"):  # back to what was shown once is a change as well
+        assert show_report(plan, tmp_path, report_of(tmp_path, plan, text)) is not None
+        (only,) = shown(tmp_path)
+        assert only.name.endswith(tracking.wandb_id("norms", "toy-smoke", "report"))
+        assert (only / "files/report/report.md").read_text() == text
+
+
+def test_online_the_report_and_its_artifact_are_uploaded(tmp_path: Path, server: type[Server]) -> None:
+    plan = offline(two_runs(), WandbMode.online)
+    line = show_report(plan, tmp_path, report_of(tmp_path, plan))
+    assert line is not None
+    assert line.startswith("W&B: report at http://127.0.0.1:")
+    assert line.endswith(f"/us/ablate/runs/{tracking.wandb_id('norms', 'toy-smoke', 'report')}")
+    assert any('"artifactTypeName":"report"' in said for said in server.heard)
+    for name in ("report.md", "report.html", "summary.json"):
+        assert any(said.startswith(f"/upload/{name} ") for said in server.heard)
+    assert any("/upload/media/images/figures/effects" in said for said in server.heard)
+    assert any("wandb-summary.json" in said and '"verdict/toy-1":"supported"' in said for said in server.heard)
+    assert shown(tmp_path) == []
+    assert tracking.start_report(plan, Store(tmp_path), report_of(tmp_path, plan)).process is None
+
+
+def test_a_report_that_cannot_go_online_is_shown_offline(tmp_path: Path, server: type[Server]) -> None:
+    server.refuses = True
+    plan = offline(two_runs(), WandbMode.online)
+    line = show_report(plan, tmp_path, report_of(tmp_path, plan))
+    assert line is not None
+    assert line.startswith("W&B: online failed (")
+    assert "; report offline; " in line
+    assert [inspect(run)["exit_code"] for run in shown(tmp_path)] == [0]
+
+
+def test_a_wandb_that_hangs_keeps_nobody_waiting_for_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = offline(two_runs())
+    stub_of_wandb(tmp_path, "import time\ntime.sleep(600)", monkeypatch)
+    began = time.monotonic()
+    tracker = tracking.start_report(plan, Store(tmp_path), report_of(tmp_path, plan))
+    line = tracker.finish()
+    assert time.monotonic() - began < 4
+    assert line is not None
+    assert "on its way" in line
+    assert tracker.process is not None
+    assert tracker.process.poll() is None  # it goes on, until it ends itself
+    tracker.process.kill()
+    tracker.process.wait()
+
+
+def test_a_report_that_cannot_be_read_is_a_line_and_no_more(tmp_path: Path) -> None:
+    plan = offline(two_runs())
+    folder = report_of(tmp_path, plan)
+    (folder / "summary.json").write_text("{")
+    line = show_report(plan, tmp_path, folder)
+    assert line is not None
+    assert "tracking broke off, the study did not" in line
+
+
+def test_disabled_shows_no_report(tmp_path: Path) -> None:
+    plan = offline(two_runs(), WandbMode.disabled)
+    folder = report_of(tmp_path, plan)
+    assert tracking.start_report(plan, Store(tmp_path), folder).process is None
+    assert not (tmp_path / "runs").exists()
+
+
+PLACES: dict[str, dict[str, Any]] = {
+    "here": {},
+    "on the server": {"online": True},
+    "in another project": {"project": "other"},
+    "under another name": {"entity": "them"},
+}
+
+
+@pytest.mark.parametrize("elsewhere", PLACES)
+def test_what_was_shown_in_one_place_is_shown_in_another_unless_it_is_online(tmp_path: Path, elsewhere: str) -> None:
+    here = Place(tmp_path, online=False, project="ablate", entity=None)
+    there = replace(here, **PLACES[elsewhere])
+    there.mark("id", "content")
+    assert there.has_shown("id", "content")
+    assert not there.has_shown("id", "other content")
+    assert not there.has_shown("other id", "content")
+    assert here.has_shown("id", "content") == (elsewhere in ("here", "on the server"))
+    assert not replace(there, online=True, project="third").has_shown("id", "content")
+
+
+def test_a_run_that_has_no_scores_is_shown_without_them(tmp_path: Path) -> None:
+    """A run of zero updates has been measured and nothing else; one that diverged has a curve."""
+    plan, store = two_runs(), Store(tmp_path)
+    untrained, diverged = plan.runs
+    for spec, status, last in ((untrained, "finished", 0), (diverged, "diverged", 30)):
+        folder = store.run(spec.id)
+        begin(folder)
+        folder.append("diagnostics.jsonl", [json.dumps({"update": 0, "gradient_norm": {"embedding": 0.5}})])
+        train(folder, last=last)
+        result = {"status": status, "scorable": False, "diagnostics": [{"update": 0}], "updates": last, "seconds": 1.0}
+        folder.write("result.json", result)
+    tracking.start(plan, store, OFFLINE).finish()
+    assert len(shown(tmp_path)) == 2
+    for path in shown(tmp_path):
+        run = inspect(path)
+        assert curve(run["history"], "diagnostics/gradient_norm/embedding") == {0: 0.5}
+        assert not [key for item in run["history"] for key in item if key.startswith("test/")]
+        assert not [key for key in run["summary"] if key.startswith("test")]
+        assert not list(path.rglob("*.table.json"))
+    assert {inspect(path)["summary"]["status"] for path in shown(tmp_path)} == {"finished", "diverged"}
+
+
+def test_a_study_leaves_its_runs_and_its_report_in_one_group(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ablate", "preset=smoke", "data=fixture", "seeds=1", "wandb.mode=offline"]
+    for _ in range(2):
+        done = subprocess.run([*command, f"root={tmp_path}"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == str(tmp_path / "reports/baseline/fixture-smoke")
+        assert eventually(lambda: (tmp_path / "runs/wandb/tracked" / marker_of_report(tmp_path)).exists())
+        runs = [inspect(path) for path in shown(tmp_path)]
+        assert {run["run_group"] for run in runs} == {"baseline/fixture-smoke"}
+        assert sorted(run["job_type"] for run in runs) == ["baseline", "report"]
+    assert "report offline" not in done.stdout  # once is enough
+
+
+def marker_of_report(root: Path) -> str:
+    place = Place(root / "runs/wandb", online=False, project="ablate", entity=None)
+    return place.marker(tracking.wandb_id("baseline", "fixture-smoke", "report")).name

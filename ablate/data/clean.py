@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ablate.config import DataConfig
-from ablate.data.corpora import Pairs
+from ablate.data.raw import Pairs
 
 if TYPE_CHECKING:
     from datasets import Dataset

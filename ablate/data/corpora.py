@@ -8,31 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import BadInput, DataConfig
-from ablate.data import tatoeba
+from ablate.data import files, hub, multi30k, tatoeba
+from ablate.data.raw import Pairs, Say, Splits, content_hash
 
-Say = Callable[[str], None]
-Pairs = list[tuple[str, str]]  # (source, target)
-Splits = dict[str, Pairs]  # {"all": pairs}, or an official {"train", "validation", "test"}
+__all__ = ["CORPORA", "OPTIONS", "Pairs", "PublishedCorpus", "Say", "Splits", "content", "published", "read"]
 
 
 @dataclass(frozen=True)
 class PublishedCorpus:
-    """`read` gives the text of its two languages, in the order of `languages`; it may use the network."""
+    """`read` gives its text from data.source to data.target, or, where it has two `languages`, in their order."""
 
-    languages: tuple[str, str]
-    content_hash: Callable[[DataConfig], str]  # sha256 of the source, without fetching it
-    read: Callable[[DataConfig, Say], Splits]
-    credit: str
+    read: Callable[[DataConfig, Say], Splits]  # may use the network, and keeps what it fetched
+    known: Callable[[DataConfig], str | None]  # sha256 of its text, where that is known without reading it
+    credit: Callable[[DataConfig], str]
+    languages: tuple[str, str] | None = None
+    takes: tuple[str, ...] = ()  # keys of OPTIONS that mean something to it
 
 
 def published(data: DataConfig) -> PublishedCorpus:
-    """The corpus that `data.loader` names. Unknown loaders, unknown languages and useless paths are BadInput."""
+    """The corpus that `data.loader` names. Unknown loaders, unknown languages and useless options are BadInput."""
     if data.loader not in CORPORA:
         raise BadInput(f"data.loader={data.loader or 'null'} is unknown; it may be {', '.join(sorted(CORPORA))}")
     corpus = CORPORA[data.loader]
-    if data.path is not None:
-        raise BadInput(f"data.path={data.path}: {data.loader} is known by its content and takes no path")
-    if {data.source, data.target} != set(corpus.languages):
+    for key in OPTIONS:
+        if getattr(data, key) is not None and key not in corpus.takes:
+            known = "" if corpus.takes else " is known by its content and"
+            raise BadInput(f"data.{key}={getattr(data, key)}: {data.loader}{known} takes no {key}")
+    if corpus.languages is not None and {data.source, data.target} != set(corpus.languages):
         raise BadInput(
             f"data.source={data.source} data.target={data.target} is not in {data.loader}, "
             f"which has {' and '.join(corpus.languages)}"
@@ -44,9 +46,19 @@ def read(data: DataConfig, say: Say) -> Splits:
     """The raw pairs of each split, from `data.source` to `data.target`."""
     corpus = published(data)
     splits = corpus.read(data, say)
-    if (data.source, data.target) == corpus.languages:
+    if corpus.languages in (None, (data.source, data.target)):
         return splits
     return {split: [(second, first) for first, second in pairs] for split, pairs in splits.items()}
+
+
+def content(data: DataConfig, say: Say) -> str:
+    """The hash of a corpus's text. Text that has to be fetched is fetched, and kept."""
+    return published(data).known(data) or content_of(read(data, say), data)
+
+
+def content_of(splits: Splits, data: DataConfig) -> str:
+    """The hash of a corpus that has been read."""
+    return published(data).known(data) or content_hash(splits)
 
 
 def tab_separated(text: str) -> Pairs:
@@ -66,12 +78,26 @@ def _read_fixture(data: DataConfig, say: Say) -> Splits:
     return {"all": tab_separated(FIXTURE.read_text(encoding="utf-8"))}
 
 
+OPTIONS = ("path", "configuration", "revision", "column", "source_column", "target_column", "test_set")
+
 CORPORA = {
-    "tatoeba": PublishedCorpus(("en", "fr"), lambda data: tatoeba.TEXT_SHA256, _read_tatoeba, tatoeba.CREDIT),
+    "tatoeba": PublishedCorpus(
+        _read_tatoeba, lambda data: tatoeba.TEXT_SHA256, lambda data: tatoeba.CREDIT, languages=("en", "fr")
+    ),
+    "multi30k": PublishedCorpus(multi30k.read, multi30k.known, multi30k.credit, takes=("path", "test_set")),
+    "files": PublishedCorpus(
+        files.read, lambda data: None, files.credit, takes=("path", "column", "source_column", "target_column")
+    ),
+    "hub": PublishedCorpus(
+        hub.read,
+        hub.known,
+        lambda data: f"{data.name}, as the Hugging Face hub has it (https://huggingface.co/datasets/{data.name}).",
+        takes=("configuration", "revision", "column", "source_column", "target_column"),
+    ),
     "fixture": PublishedCorpus(
-        ("en", "fr"),
-        lambda data: hashlib.sha256(FIXTURE.read_bytes()).hexdigest(),
         _read_fixture,
-        "Written by hand for ablate's own tests.",
+        lambda data: hashlib.sha256(FIXTURE.read_bytes()).hexdigest(),
+        lambda data: "Written by hand for ablate's own tests.",
+        languages=("en", "fr"),
     ),
 }

@@ -6,27 +6,44 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import corpora
 from ablate.data.cache import cache_folder, corpus_folder
+from ablate.data.raw import OFFICIAL
 
-if TYPE_CHECKING:
-    import numpy as np
+
+def on_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
 
 RECIPE = 1  # raised when the same config comes to give other numbers
-NOT_RECIPE = ("name", "path", "loader")  # the content's hash stands for these
+NOT_RECIPE = ("name", "loader", *corpora.OPTIONS)  # the content's hash stands for these
+SINCE = {"max_tokens"}  # keys younger than the first records: at their default they leave a fingerprint as it was
 
 
-def fingerprint(data: DataConfig) -> str:
-    """12 hex digits for the prepared corpus: its source's content and everything that is done to it."""
-    recipe = {key: value for key, value in asdict(data).items() if key not in NOT_RECIPE}
-    recipe |= {"content": corpora.published(data).content_hash(data), "recipe": RECIPE}
+def fingerprint(data: DataConfig, say: Callable[[str], None] = on_stderr) -> str:
+    """12 hex digits for the prepared corpus: its source's content and everything that is done to it.
+
+    A corpus whose content nobody knows beforehand is read for it, and fetched where it has to be. Raises BadInput.
+    """
+    return mark_of(data, corpora.content(data, say))
+
+
+def mark_of(data: DataConfig, content: str) -> str:
+    default = {field.name: field.default for field in fields(DataConfig)}
+    recipe = {
+        key: value
+        for key, value in asdict(data).items()
+        if key not in NOT_RECIPE and not (key in SINCE and value == default[key])
+    }
+    recipe |= {"content": content, "recipe": RECIPE}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -34,7 +51,7 @@ def prepare(data: DataConfig, say: Callable[[str], None]) -> dict[str, Any]:
     """The metadata of the prepared corpus (corpus.json), which is made now unless it lies whole in the cache."""
     from ablate.data.corpus import Corpus
 
-    mark = fingerprint(data)
+    mark = fingerprint(data, say)
     try:
         return named(Corpus.load(mark).metadata, data)
     except BadInput:
@@ -45,7 +62,7 @@ def prepare(data: DataConfig, say: Callable[[str], None]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{mark}-") as temporary:
             fresh = Path(temporary) / "corpus"
             fresh.mkdir()
-            _write(fresh, data, say)
+            _write(fresh, mark, data, say)
             _put(fresh, folder)
     except OSError as error:
         raise BadInput(
@@ -55,9 +72,19 @@ def prepare(data: DataConfig, say: Callable[[str], None]) -> dict[str, Any]:
     return named(Corpus.load(mark).metadata, data)
 
 
+def check_size(metadata: dict[str, Any], batch_tokens: int) -> None:
+    """Raise BadInput where the training set of a prepared corpus would not fill one batch of `batch_tokens`."""
+    tokens = metadata.get("train_tokens")  # not known of a corpus that was prepared before it was counted
+    if tokens is not None and tokens < batch_tokens:
+        raise BadInput(
+            f"the corpus {metadata['name']} is smaller than a batch: its {metadata['train_pairs']:,} training pairs "
+            f"have {tokens:,} target tokens; bring more text, or set train.batch_tokens={batch_tokens} lower"
+        )
+
+
 def named(metadata: dict[str, Any], data: DataConfig) -> dict[str, Any]:
     """Two names may share one prepared corpus; each study sees its own."""
-    return {**metadata, "name": data.name}
+    return {**metadata, "name": data.label}
 
 
 def _put(fresh: Path, folder: Path) -> None:
@@ -74,86 +101,90 @@ def _put(fresh: Path, folder: Path) -> None:
             os.rename(fresh, folder)
 
 
-def _write(folder: Path, data: DataConfig, say: Callable[[str], None]) -> None:
+def _write(folder: Path, mark: str, data: DataConfig, say: Callable[[str], None]) -> None:
     import numpy as np
 
-    from ablate.data.clean import clean
-    from ablate.data.split import split
-    from ablate.data.tokenise import encode, train_tokenizer
+    from ablate.data import numbers
+    from ablate.data.clean import clean, normalise
+    from ablate.data.split import divide, overlaps
+    from ablate.data.tokenise import train_tokenizer
 
     raw = corpora.read(data, say)
-    say(f"preparing {data.name}: cleaning {len(raw['all']):,} pairs, splitting, tokenising")
-    pairs, dropped = clean(raw["all"], data)
-    splits = split(pairs, data)
-    references = _references(splits["test"])
-    splits["test"] = [(source, target) for source, targets in references.items() for target in targets]
+    content = corpora.content_of(raw, data)
+    if mark_of(data, content) != mark:
+        raise BadInput(f"the text of {data.label} has changed while it was read: run this again")
+    everything = sum(map(len, raw.values()))
+    say(f"preparing {data.label}: cleaning {everything:,} pairs, splitting, tokenising")
+    official = {
+        name: [(normalise(source), normalise(target)) for source, target in raw[name]]
+        for name in OFFICIAL
+        if name in raw
+    }
+    pairs, dropped = clean(raw["train" if official else "all"], data)
+    splits = divide(pairs, official, data)
+    counted = {"overlaps": overlaps(splits)} if official else {}  # sets that are made here have none
+    say_overlaps(counted.get("overlaps", {}), say)
+    sentences = numbers.sentences(splits["test"], "test" in official)
+    splits["test"] = [(source, target) for source, targets in sentences for target in targets]
 
     tokenizer = train_tokenizer(splits["train"], data.vocabulary_size)
-    arrays = {"test_sentence": np.repeat(np.arange(len(references)), [len(each) for each in references.values()])}
-    for name, members in splits.items():
-        for side, texts in (("source", [pair[0] for pair in members]), ("target", [pair[1] for pair in members])):
-            tokens, offsets = encode(texts, tokenizer, start=side == "target")
-            arrays |= {f"{name}_{side}": tokens, f"{name}_{side}_offsets": offsets}
+    arrays = {"test_sentence": np.repeat(np.arange(len(sentences)), [len(targets) for _, targets in sentences])}
+    encoded, too_long = numbers.numbers(splits, tokenizer, data.max_tokens)
+    arrays |= encoded
+    say_too_long(too_long, data.max_tokens, say)
+    train_pairs = len(splits["train"]) - too_long["train_dropped"]
+    if not train_pairs:
+        raise BadInput(f"data.max_tokens={data.max_tokens}: every training pair is longer; raise it")
 
+    train = numbers.predicted(arrays, "train")
     metadata = {
-        "name": data.name,
-        "fingerprint": fingerprint(data),
+        "name": data.label,
+        "fingerprint": mark,
+        "content": content,
         "source": data.source,
         "target": data.target,
-        "credit": corpora.published(data).credit,
-        "raw_pairs": len(raw["all"]),
+        "credit": corpora.published(data).credit(data),
+        "raw_pairs": everything,
         "dropped": dropped,
-        "train_pairs": len(splits["train"]),
+        "official": list(official),
+        **counted,
+        "too_long": too_long,
+        "train_pairs": train_pairs,
         "validation_pairs": len(splits["validation"]),
-        "test_sentences": len(references),
+        "test_sentences": len(sentences),
         "test_references": len(splits["test"]),
+        "train_tokens": len(train),
         "vocabulary_size": tokenizer.get_vocab_size(),
-        **token_counts(arrays),
-        "unigram_cross_entropy": unigram_cross_entropy(
-            predicted(arrays, "train"), predicted(arrays, "validation"), tokenizer.get_vocab_size()
+        **numbers.token_counts(arrays),
+        "unigram_cross_entropy": numbers.unigram_cross_entropy(
+            train, numbers.predicted(arrays, "validation"), tokenizer.get_vocab_size()
         ),
     }
     np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
-    lines = ({"source": source, "references": targets} for source, targets in references.items())
+    lines = ({"source": source, "references": targets} for source, targets in sentences)
     test = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     (folder / "test.jsonl").write_text(test, encoding="utf-8")
     (folder / "corpus.json").write_text(json.dumps(metadata, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _references(test: corpora.Pairs) -> dict[str, list[str]]:
-    """Every reference of each source, in the order of their first appearance."""
-    references: dict[str, list[str]] = {}
-    for source, target in test:
-        references.setdefault(source, []).append(target)
-    return references
+def say_overlaps(overlaps: dict[str, dict[str, int]], say: Callable[[str], None]) -> None:
+    if overlaps:
+        parts = [
+            f"{sets}: {', '.join(f'{count:,} {what}' for what, count in counts.items())}"
+            for sets, counts in overlaps.items()
+        ]
+        say(f"sentences in two sets, kept where they are: {'; '.join(parts)}")
 
 
-def predicted(arrays: dict[str, np.ndarray], split: str) -> np.ndarray:
-    """The target tokens that a model predicts: </s> counts, <s> does not."""
-    import numpy as np
-
-    return np.delete(arrays[f"{split}_target"], arrays[f"{split}_target_offsets"][:-1])
-
-
-def token_counts(arrays: dict[str, np.ndarray]) -> dict[str, float]:
-    """Tokens a sentence, </s> counted and <s> not: the longest of all splits, the mean of the training split."""
-    import numpy as np
-
-    def lengths(split: str, side: str) -> np.ndarray:
-        return np.diff(arrays[f"{split}_{side}_offsets"]) - (side == "target")
-
-    splits = ("train", "validation", "test")
-    longest = {f"longest_{side}": int(max(lengths(s, side).max() for s in splits)) for side in ("source", "target")}
-    return longest | {f"mean_{side}": round(float(lengths("train", side).mean()), 3) for side in ("source", "target")}
+def say_too_long(too_long: dict[str, int], max_tokens: int, say: Callable[[str], None]) -> None:
+    parts = [f"{count:,} {TOO_LONG[what]}" for what, count in too_long.items() if count]
+    if parts:
+        say(f"longer than data.max_tokens={max_tokens}: {', '.join(parts)}")
 
 
-def unigram_cross_entropy(train: np.ndarray, validation: np.ndarray, vocabulary_size: int) -> float:
-    """Nats a token of `validation` under the add-one smoothed frequencies of `train`; both are token ids [N].
-
-    What a model can reach without reading anything: the bar that a run has to clear to have learned.
-    """
-    import numpy as np
-
-    counts = np.bincount(train, minlength=vocabulary_size) + 1
-    return float(-np.log(counts / counts.sum())[validation].mean())
+TOO_LONG = {
+    "train_dropped": "training pairs, dropped",
+    "validation_cut": "validation sources, cut",
+    "test_cut": "test sources, cut",
+}

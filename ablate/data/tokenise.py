@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ablate.data.corpora import Pairs
+from ablate.data.raw import Pairs
 from ablate.vocabulary import END, SPECIAL, START, UNKNOWN
 
 if TYPE_CHECKING:

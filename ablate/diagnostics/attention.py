@@ -32,7 +32,7 @@ def score_variance(model: Transformer, batch: Batch) -> dict[str, float]:
 
 
 def largest_attention_weight(model: Transformer, batch: Batch) -> dict[str, float]:
-    """The largest weight that a query gives any key, averaged over heads and real queries: 1 where softmax saturates."""
+    """The largest weight that a query gives a key, averaged over heads and real queries: 1 where softmax saturates."""
     found = {}
     for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)

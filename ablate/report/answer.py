@@ -4,26 +4,81 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
+from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.effects import Comparison, comparisons, of_cell, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval
 from ablate.analysis.verdicts import Reading
 from ablate.report.records import ReportData
-from ablate.report.wording import escape, estimate, listed, number, plural
+from ablate.report.wording import escape, estimate, listed, number, plural, spoken
 
-READINGS = (Reading.better, Reading.worse, Reading.higher, Reading.lower, Reading.equivalent, Reading.unresolved)
+TOLD = {  # how a reading is said of a variant and its baseline
+    Reading.better: "{} {} better than {}",
+    Reading.worse: "{} {} worse than {}",
+    Reading.higher: "{} {} higher than {}",
+    Reading.lower: "{} {} lower than {}",
+    Reading.equivalent: "{} {} as good as {}, within the margin,",
+    Reading.unresolved: "{} {} not to be told from {} yet",
+}
 
 
-def answer(data: ReportData) -> tuple[str, list[str]]:
-    """The sentence, and further lines where there is more than one sentence holds. Markdown."""
-    found = comparisons(data.study, data.runs)
-    if not found:
-        return alone(data), []
-    sentences = [compared(data, each) for each in found]
-    if len(found) <= 2:
-        return "; ".join(sentences) + ".", []
-    return tally(found) + ".", [f"{sentence}." for sentence in sentences]
+def answer(data: ReportData) -> str:
+    """The findings by the study's metric in a sentence; where there is but one difference, with it. Markdown."""
+    cells = {cell.name: cell for cell in data.trained_cells}
+    held = [each for each in comparisons(data.study, data.runs) if each.variant in cells]
+    found = [each for each in held if each.arms.seeds]
+    if not held:
+        return alone(data)
+    groups: dict[tuple[str, Reading, bool], list[Comparison]] = {}
+    for each in found:
+        groups.setdefault((cells[each.variant].variant, each.reading, each.conditional), []).append(each)
+    by_reading: dict[tuple[Reading, bool, str], list[str]] = {}
+    for (variant, reading, conditional), members in groups.items():
+        where = spoken_levels([cells[each.variant].factors for each in members], data)
+        by_reading.setdefault((reading, conditional, where), []).append(escape(variant))
+    sentences = [
+        TOLD[reading].format(spoken(variants), "is" if len(variants) == 1 else "are", escape(data.study.baseline))
+        + (f" at {where}" if where else "")
+        + (" among the runs that finished" if conditional else "")
+        for (reading, conditional, where), variants in by_reading.items()
+    ]
+    lost = [escape(each.variant) for each in held if not each.arms.seeds]
+    sentences += [f"of {spoken(lost)} no pair of runs is left to compare"] if lost else []
+    measure = metric(data.study.metric)
+    if len(held) == len(found) == 1:
+        (effect,) = (each.effect for each in found)
+        difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
+        return f"{sentences[0]}: {difference} {in_units(measure)}."
+    return "; ".join(sentences) + f" (by {measure.label})."
+
+
+def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
+    """The levels at which something holds; nothing where the study has no factor, or it holds at all of them."""
+    if not data.study.factors:
+        return ""
+    levels = {tuple(cell.factors.items()) for cell in data.trained_cells if cell.baseline is not None}
+    if len(factors) == len(levels) > 1:
+        return "every " + spoken([escape(name) for name in data.study.factors])
+    if len(data.study.factors) == 1:
+        (name,) = data.study.factors
+        return f"{escape(name)} {spoken([each[name] for each in factors])}"
+    return spoken([" ".join(f"{name}={level}" for name, level in each.items()) for each in factors])
+
+
+def verdict_lines(found: Sequence[ClaimVerdict]) -> list[str]:
+    """A line a claim: its verdict, and what it says. Markdown."""
+    return [
+        f"**{each.verdict.name if each.verdict else 'not tested here'}**: {escape(each.claim.sentence)} "
+        f"({escape(each.claim.id)})"
+        for each in found
+    ]
+
+
+def effect_lines(data: ReportData) -> list[str]:
+    """A line a comparison with its numbers. Markdown."""
+    return [f"{compared(data, each)}." for each in comparisons(data.study, data.runs) if each.arms.seeds]
 
 
 def alone(data: ReportData) -> str:
@@ -40,9 +95,6 @@ def alone(data: ReportData) -> str:
 def compared(data: ReportData, found: Comparison) -> str:
     """Names, means, the difference with its interval, and the reading."""
     measure, effect = metric(found.metric), found.effect
-    names = f"{escape(found.variant)} against {escape(found.baseline)}"
-    if not found.arms.seeds:
-        return f"{names}: no pair of runs with this number, so no difference in {measure.label}"
     variant, baseline = (
         number(arm.mean(), min(measure.digits, 2)) for arm in (found.arms.variant, found.arms.baseline)
     )
@@ -62,19 +114,10 @@ def worded(found: Comparison) -> str:
     return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
 
 
-def tally(found: list[Comparison]) -> str:
-    counts = Counter(each.reading if each.arms.seeds else None for each in found)
-    parts = [f"{counts[reading]} {reading.name}" for reading in READINGS if counts[reading]]
-    parts += [f"{counts[None]} without a pair of runs"] if counts[None] else []
-    baselines = {each.baseline for each in found}
-    against = escape(baselines.pop()) if len(baselines) == 1 else "the baseline at the same level"
-    return f"Of {len(found)} variants held against {against} by {metric(found[0].metric).label}: {listed(parts)}"
-
-
 def qualifications(data: ReportData) -> list[str]:
     """What a reader must know before believing the answer. Markdown."""
     lines = []
-    for cell in data.cells:
+    for cell in data.trained_cells:
         runs, name = data.runs_of(cell.name), escape(cell.name)
         lost = Counter(run["status"] for run in runs if run["status"] != "finished")
         if lost:

@@ -1,117 +1,168 @@
-"""Figures that look inside the model, layer by layer."""
+"""Figures that look inside the model, layer by layer: the encoder's, then the decoder's, each from the embedding on."""
 
 from __future__ import annotations
 
-import pandas as pd
-import seaborn as sns
+from collections.abc import Callable, Sequence
+
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ablate.analysis.metrics import finite
+from ablate.analysis.effects import trained
+from ablate.analysis.metrics import Record, finite, initial
+from ablate.report.depth import sets_depth
+from ablate.report.levels import by_level
 from ablate.report.records import ReportData
-from ablate.report.style import legend_above, looks, panels
+from ablate.report.style import beside, legend_above, logarithmic, looks, name_variants, panels
+from ablate.study import Cell
 
 STACKS = ("encoder", "decoder")
-TIMES = ("at update 0", "at the end")
+ACROSS = 3  # panels side by side, at the most
+MOST_BARS = 20  # of a line; more layers than that have a band
+Layers = dict[tuple[str, int], float]  # (stack, layer from 1) -> value
+Values = dict[str, list[Layers]]  # cell -> its runs'
 
 
 def gradient_norms(data: ReportData) -> Figure | None:
-    """Gradient norm of the feed-forward networks, at update 0 and at the end of the runs that finished."""
-    rows = []
-    for run in data.runs:
-        diagnostics = run.get("diagnostics") or []
-        for entry in diagnostics:
-            last = entry is diagnostics[-1] and run["status"] == "finished"
-            times = [TIMES[0]] * (entry["update"] == 0) + [TIMES[1]] * (last and entry["update"] > 0)
-            norms = feedforward(entry.get("gradient_norm") or {})
-            rows += [(time, *layer) for time in times for layer in by_layer(run, norms) if layer[-1] > 0]
-    return by_layer_figure(data, rows, "gradient norm of\nfeed-forward", log=True)
+    """Gradient norm of the feed-forward networks at update 0 and at the end of the runs that finished, a panel a level.
 
-
-def feedforward(norms: dict[str, float]) -> dict[str, float]:
-    """Of every sublayer's, those of the feed-forward networks, by the name of the layer."""
-    suffix = ".feedforward"
-    return {name.removesuffix(suffix): norm for name, norm in norms.items() if name.endswith(suffix)}
-
-
-def dead_units(data: ReportData) -> Figure | None:
-    """Share of dead units over the whole validation set, with the weights that were kept."""
-    rows = [(TIMES[1], *layer) for run in data.runs for layer in by_layer(run, run.get("final_dead_units") or {})]
-    return by_layer_figure(data, rows, "share of dead units", log=False)
-
-
-def by_layer(run: dict, numbers: dict[str, float]) -> list[tuple[str, str, int, float]]:
-    """(variant, stack, layer from 1, value) of numbers by name ("encoder.0"); what is not finite is left out."""
-    found = []
-    for name, value in numbers.items():
-        stack, layer = name.split(".")
-        if finite(value) is not None:
-            found.append((run["variant"], stack, int(layer) + 1, float(value)))
-    return found
-
-
-def by_layer_figure(data: ReportData, rows: list[tuple], label: str, log: bool) -> Figure | None:
-    """A row of panels for each time, a panel for each stack; lines are means over seeds, bars their range."""
-    if not rows:
+    None where depth is the question: `depth.initial_gradients` shows that.
+    """
+    if sets_depth(data.study):
         return None
-    table = pd.DataFrame(rows, columns=["time", "variant", "stack", "layer", "value"])
-    times = [time for time in TIMES if (table["time"] == time).any()]
-    figure, axes = panels(len(times), len(STACKS), 0.7 + 2.4 * len(times), sharex=True, sharey="row")
-    for row, time in zip(axes, times):
-        for panel, stack in zip(row, STACKS):
-            lines_by_layer(panel, data, table[(table["time"] == time) & (table["stack"] == stack)])
-            panel.set_title(f"{stack}, {time}")
-            panel.set_xlabel("layer (1 is next to the embedding)")
-            panel.set_ylabel(label)
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-            panel.label_outer()
-        if log:
-            logarithmic(row[0], table[table["time"] == time]["value"])
-        else:
-            row[0].set_ylim(0, max(0.01, 1.08 * table["value"].max()))
+    times = {
+        "at update 0": collected(data, lambda run: feedforward(initial(run, "gradient_norm"))),
+        "at the end": collected(data, lambda run: feedforward(final(run, "gradient_norm"))),
+    }
+    rows = rows_of(data, times)
+    shown = [value for found in times.values() for runs in found.values() for run in runs for value in run.values()]
+    if not shown:
+        return None
+    figure, axes = panels(len(rows), max(map(len, rows)), 0.8 + 2.4 * len(rows), sharey=True)
+    logarithmic(axes[0, 0], min(shown), max(shown))
+    for panels_of, row in zip(axes, rows):
+        for panel, (time, level, cells) in zip(panels_of, row):
+            draw_layers(panel, data, cells, times[time])
+            panel.set_title(level or time)
+        panels_of[0].set_ylabel("gradient norm of\nfeed-forward" + (f", {row[0][0]}" if data.study.factors else ""))
+        for panel in panels_of[len(row) :]:
+            panel.set_visible(False)
+    name_variants(axes[0, 0], data)
     legend_above(figure, axes[0, 0])
     return figure
 
 
-def lines_by_layer(panel: Axes, data: ReportData, table: pd.DataFrame) -> None:
-    """Variants stand a little apart, so that none hides another."""
-    cells = data.cells
+def rows_of(data: ReportData, times: dict[str, Values]) -> list[list[tuple[str, str, list[Cell]]]]:
+    """(time, level, cells) of each panel, in rows: with a factor a time takes rows of its own, without, a panel."""
+    shown = [
+        [(time, level, cells) for level, cells in by_level(cell for cell in data.cells if cell.name in values).items()]
+        for time, values in times.items()
+        if values
+    ]
+    if not data.study.factors:
+        return [[panel for row in shown for panel in row]]
+    across = beside([level for row in shown for _, level, _ in row], ACROSS)
+    return [row[start : start + across] for row in shown for start in range(0, len(row), across)]
+
+
+def dead_units(data: ReportData) -> Figure | None:
+    """Share of dead units over the whole validation set, and of negative pre-activations on a batch; a row a level."""
+    measures = {
+        "dead units": collected(data, dead),
+        "negative pre-activations": collected(data, lambda run: final(run, "negative_preactivations")),
+    }
+    measures = {name: values for name, values in measures.items() if values}
+    if not measures:
+        return None
+    measured = set().union(*measures.values())
+    levels = list(by_level(cell for cell in data.trained_cells if cell.name in measured).items())
+    figure, axes = panels(len(levels), len(measures), 0.8 + 2.2 * len(levels), sharey="col")
+    for row, (level, cells) in zip(axes, levels):
+        for panel, (name, values) in zip(row, measures.items()):
+            draw_layers(panel, data, cells, values)
+            panel.set_title(level)
+            panel.set_ylabel(f"share of\n{name}" if len(measures) > 1 else f"share of {name}")
+    for panel, values in zip(axes[0], measures.values()):
+        largest = max((value for runs in values.values() for run in runs for value in run.values()), default=0.0)
+        panel.set_ylim(0, 1 if largest > 0.5 else max(0.01, 1.08 * largest))
+    name_variants(axes[0, 0], data)
+    legend_above(figure, axes[0, 0])
+    return figure
+
+
+def final(run: Record, diagnostic: str) -> dict[str, float]:
+    """What a diagnostic gave at the end of a run that was trained and finished, by part; empty where it did not."""
+    last = (run.get("diagnostics") or [None])[-1]
+    return (last.get(diagnostic) or {}) if last and last["update"] > 0 and trained(run) else {}
+
+
+def dead(run: Record) -> dict[str, float]:
+    return (run.get("final_dead_units") or {}) if trained(run) else {}
+
+
+def feedforward(norms: dict[str, float]) -> dict[str, float]:
+    """Of every sublayer's, those of the feed-forward networks; without those of zero, which a log scale cannot show."""
+    return {name: norm for name, norm in norms.items() if name.endswith(".feedforward") and norm}
+
+
+def collected(data: ReportData, numbers: Callable[[Record], dict[str, float]]) -> Values:
+    """The numbers of layers ("encoder.0", "encoder.0.feedforward") that are finite, by cell."""
+    found: Values = {}
+    for run in data.runs:
+        layers = {layer_of(name): float(value) for name, value in numbers(run).items() if finite(value) is not None}
+        if layers:
+            found.setdefault(run["variant"], []).append(layers)
+    return found
+
+
+def layer_of(name: str) -> tuple[str, int]:
+    """("encoder", 1) of `encoder.0` and what is inside it."""
+    stack, layer = name.split(".")[:2]
+    return stack, int(layer) + 1
+
+
+def draw_layers(panel: Axes, data: ReportData, cells: Sequence[Cell], values: Values) -> None:
+    """Lines are means over seeds, bars (a band over many layers) their range; variants stand a little apart."""
+    layers = {layer for cell in cells for run in values.get(cell.name, ()) for layer in run}
+    depth = {stack: max((number for at, number in layers if at == stack), default=0) for stack in STACKS}
+    start = {STACKS[0]: 0, STACKS[1]: depth[STACKS[0]] + max(0.4, 0.18 * depth[STACKS[0]])}
     room = min(0.3, 0.05 * len(cells))  # layers are 1 apart
     for index, cell in enumerate(cells):
-        style, mine = looks(data)[cell.name], table[table["variant"] == cell.name]
-        marks = {
-            "color": style.color,
-            "linestyle": style.linestyle,
-            "marker": style.marker,
-            "markersize": 5.5,
-            "linewidth": 1.4,
-        }
-        panel.plot([], [], label=cell.name, **marks)
-        if not mine.empty:
-            apart = mine.assign(layer=mine["layer"] + room * ((index + 0.5) / len(cells) - 0.5))
-            sns.lineplot(
-                apart,
-                x="layer",
-                y="value",
-                errorbar=whole_range,
-                err_style="bars",
-                mew=0,
-                legend=False,
-                ax=panel,
-                **marks,
+        look, aside = looks(data)[cell.variant], room * ((index + 0.5) / len(cells) - 0.5)
+        for stack in STACKS:
+            at = {
+                number: [run[stack, number] for run in values.get(cell.name, ()) if (stack, number) in run]
+                for number in range(1, depth[stack] + 1)
+            }
+            at = {number: found for number, found in at.items() if found}
+            places = [start[stack] + number + aside for number in at]
+            every = max(1, len(at) // 6)
+            panel.plot(places, [np.mean(found) for found in at.values()], markevery=every, **look.line)
+            low, high = [min(found) for found in at.values()], [max(found) for found in at.values()]
+            if len(at) <= MOST_BARS:
+                panel.vlines(places, low, high, color=look.color, linewidth=1.4)
+            else:
+                panel.fill_between(places, low, high, color=look.color, alpha=0.25, linewidth=0)
+    ticks = [(start[stack] + number, number) for stack in STACKS for number in ticked(depth[stack])]
+    panel.set_xticks([place for place, _ in ticks], [str(number) for _, number in ticks])
+    panel.set_xlim(0.4, start[STACKS[1]] + depth[STACKS[1]] + 0.6)
+    for stack in STACKS:
+        if depth[stack]:
+            panel.annotate(
+                f"{stack} layer",
+                (start[stack] + (1 + depth[stack]) / 2, 0),
+                xycoords=panel.get_xaxis_transform(),
+                xytext=(0, -18),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=9,
             )
+    panel.grid(axis="x", visible=False)
 
 
-def logarithmic(panel: Axes, values: pd.Series) -> None:
-    """A log scale whose ticks are plain numbers: 1, 2, 5 within two decades, powers of ten beyond."""
-    panel.set_yscale("log")
-    narrow = values.max() < 100 * values.min()
-    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_minor_formatter(NullFormatter())
-
-
-def whole_range(values: pd.Series) -> tuple[float, float]:
-    """Smallest and largest, and never without the mean, which rounding puts beside equal values."""
-    return min(values.min(), values.mean()), max(values.max(), values.mean())
+def ticked(depth: int) -> list[int]:
+    """Which of so many layers get a number: all of few; of many the ends and some between."""
+    if depth <= 4:
+        return list(range(1, depth + 1))
+    return [1, depth] if depth <= 10 else [1, depth // 2, depth]

@@ -1,21 +1,35 @@
-"""The ledger: every claim of every setting, its verdict and the evidence, in one table."""
+"""reports/README.md: each setting of each study with its answer, and the ledger: every claim, verdict and evidence."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.analysis.claims import judge_all
 from ablate.config import BadInput
-from ablate.report.claims import CLAIMS, claim_rows
-from ablate.report.records import read_runs, settings
+from ablate.report.answer import answer
+from ablate.report.claims import ledger_row
+from ablate.report.figures import FIGURES
+from ablate.report.records import ReportData, read_runs, settings
 from ablate.report.render import TEMPLATES
 from ablate.report.wording import escape, table
 from ablate.store import write_atomic
 
-HEADER = [*CLAIMS, "study", "setting"]
+HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A setting of a study, as the index shows it."""
+
+    study: str
+    setting: str
+    question: str
+    answer: str
+    thumbnail: str | None  # path of a figure, from reports/
 
 
 def ledger(root: Path) -> Path:
@@ -23,29 +37,40 @@ def ledger(root: Path) -> Path:
     path = root / "reports" / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
-        rows, faults = gather(root)
+        entries, rows, faults = gather(root)
         text = TEMPLATES.get_template("ledger.md.j2").render(
-            table=table(HEADER, rows, right=[5, 6]) if rows else "", faults=faults
+            entries=entries, table=table(HEADER, rows) if rows else "", faults=faults
         )
         write_atomic(path, text)
     return path
 
 
-def gather(root: Path) -> tuple[list[list[str]], list[str]]:
-    """Rows sorted by claim, and a line for each folder whose records cannot be read: it must not hide the others."""
+def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str]]:
+    """Settings, rows sorted by claim, and a line for each folder that cannot be read: it must not hide the others."""
+    entries: list[Entry] = []
     rows: list[tuple[str, list[str]]] = []
     faults: list[str] = []
     for study, names in settings(root).items():
         for setting in names:
+            folder = root / "experiments" / study / setting
             try:
-                manifest, found, runs = read_runs(root / "experiments" / study / setting)
-                if manifest["preset"] != "smoke":
-                    verdicts = judge_all(found, runs, manifest["command"])
-                    where = [escape(study), f"[{escape(setting)}](<{study}/{setting}/report.md>)"]
-                    rows += [(verdict.claim.id, [*row, *where]) for verdict in verdicts for row in claim_rows(verdict)]
+                manifest, found, runs = read_runs(folder)
+                if manifest["preset"] == "smoke":
+                    continue
+                verdicts = judge_all(found, runs, manifest["command"])
+                said = answer(ReportData(folder, found, manifest, runs, {}, (), {}))
+                entries.append(Entry(study, setting, found.question, said, thumbnail(root, f"{study}/{setting}")))
+                where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
+                rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in verdicts]
             except BadInput as error:
                 faults.append(escape(str(error).replace(f"{root}{os.sep}", "")))
-    return [row for _, row in sorted(rows, key=lambda entry: entry[0])], faults
+    return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], faults
+
+
+def thumbnail(root: Path, report: str) -> str | None:
+    """The first figure of a report that was built."""
+    paths = (f"{report}/figures/{name}.png" for name in FIGURES)
+    return next((path for path in paths if (root / "reports" / path).exists()), None)
 
 
 @contextmanager

@@ -41,6 +41,12 @@ class ReportData:
     def cells(self) -> list[Cell]:
         return self.study.cells()
 
+    @cached_property
+    def trained_cells(self) -> list[Cell]:
+        """Without those whose runs were only looked at before the first update."""
+        idle = {cell.name for cell in self.cells if (runs := self.runs_of(cell.name)) and not any(map(updated, runs))}
+        return [cell for cell in self.cells if cell.name not in idle]
+
     @property
     def columns(self) -> list[str]:
         """Of results.csv."""
@@ -54,6 +60,11 @@ class ReportData:
 
     def runs_of(self, cell: str) -> list[dict[str, Any]]:
         return [run for run in self.runs if run["variant"] == cell]
+
+
+def updated(run: dict[str, Any]) -> bool:
+    """Whether a run was to be trained at all."""
+    return run.get("updates") != 0
 
 
 def read_records(folder: Path) -> ReportData:
@@ -75,7 +86,11 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
     """The manifest, its study and the runs: what verdicts need."""
     manifest = read_manifest(folder)
     study = study_from(manifest["study"]).at(manifest["preset"])
-    runs = tuple(read_lines(folder / "runs.jsonl", (*RESULT_COLUMNS, *study.factors)))
+    layers = {entry["run_id"]: entry for entry in read_lines(folder / "layers.jsonl.gz", ("run_id", "diagnostics"))}
+    runs = tuple(
+        run | layers.get(run["run_id"], {})
+        for run in read_lines(folder / "runs.jsonl", (*RESULT_COLUMNS, *study.factors))
+    )
     cells = {cell.name for cell in study.cells()}
     for run in runs:
         if run["variant"] not in cells:

@@ -18,9 +18,10 @@ from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
 from ablate.config import LEARNED_BELOW
 from ablate.report import tables
-from ablate.report.answer import answer, needs, qualifications
-from ablate.report.claims import claims
+from ablate.report.answer import answer, effect_lines, needs, qualifications
+from ablate.report.claims import blocks
 from ablate.report.figures import FIGURES
+from ablate.report.limits import limits
 from ablate.report.records import ReportData, read_records
 from ablate.report.style import rendered, styled
 from ablate.report.summary import summary
@@ -82,30 +83,31 @@ def results_csv(data: ReportData) -> str:
 
 
 def markdown(data: ReportData, figures: dict[str, Any]) -> str:
-    sentence, more = answer(data)
     need, command = needs(data)
-    model, train = data.manifest["config"].get("model", {}), data.manifest["config"].get("train", {})
+    verdicts = judge_all(data.study, data.runs, data.manifest["command"])
+    drawn = [(name, FIGURES[name]) for name in figures]
     return TEMPLATES.get_template("report.md.j2").render(
         study=data.study,
         setting=data.setting,
         manifest=data.manifest,
         corpus=data.manifest["corpus"],
-        metric=metric(data.study.metric),
-        model=model,
-        train=train,
-        answer=sentence,
-        more=more,
+        answer=answer(data),
+        effects=effect_lines(data),
         qualifications=qualifications(data),
         needs=need,
         needs_command=command,
-        claims=claims(judge_all(data.study, data.runs, data.manifest["command"])) if data.study.claims else "",
+        claims=blocks(verdicts),
+        limits=limits(data, verdicts),
         variants=tables.variants(data),
         others=tables.others(data),
+        initial=tables.initial(data),
+        inside=tables.inside(data),
         margin=margin(data),
         learned=learned(data),
         costs=tables.costs(data),
         budget=budget(data.manifest["config"]),
-        figures=[(name, FIGURES[name]) for name in figures],
+        evidence=[(name, figure) for name, figure in drawn if figure.place == "evidence"],
+        detail=[(name, figure) for name, figure in drawn if figure.place == "detail"],
         pairs=tables.pairs(data),
         translations=tables.translations(data),
         runs=tables.runs(data),

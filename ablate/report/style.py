@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from ablate.report.records import ReportData
 
@@ -45,6 +47,7 @@ SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "ablate",
     "savefig.dpi": 150,
@@ -57,14 +60,25 @@ class Look:
     marker: str
     linestyle: Any
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """What `Axes.plot` takes for a line of means."""
+        style = {"color": self.color, "marker": self.marker, "linestyle": self.linestyle}
+        return style | {"markersize": 5.5, "linewidth": 1.6, "markeredgewidth": 0}
+
+    @property
+    def seed(self) -> dict[str, Any]:
+        """What `Axes.scatter` takes for single runs."""
+        return {"color": self.color, "marker": self.marker, "alpha": 0.7, "linewidth": 0}
+
 
 def looks(data: ReportData) -> dict[str, Look]:
-    """Cell -> its look, the same in every figure. Beyond eight cells colours recur, with other marks."""
+    """Variant -> its look in every figure and at every level. Beyond eight, colours recur with other marks."""
     found = {}
-    for index, cell in enumerate(data.cells):
+    for index, variant in enumerate(data.study.variants):
         turn = index // len(COLOURS)
         marks = (index + turn) % len(MARKERS)
-        found[cell.name] = Look(COLOURS[index % len(COLOURS)], MARKERS[marks], DASHES[marks])
+        found[variant] = Look(COLOURS[index % len(COLOURS)], MARKERS[marks], DASHES[marks])
     return found
 
 
@@ -82,12 +96,56 @@ def panels(rows: int, columns: int, height: float, **sharing: Any) -> tuple[Figu
     return figure, figure.subplots(rows, columns, squeeze=False, **sharing)
 
 
+def beside(titles: Iterable[str], most: int) -> int:
+    """How many panels with these titles go side by side."""
+    titles = list(titles)
+    return max(1, min(len(titles), most, int(WIDTH * 10 / (3 + max(map(len, titles), default=0)))))
+
+
+def name_variants(panel: Axes, data: ReportData, line: bool = True) -> None:
+    """Every variant into the legend, whether it has anything to show or not."""
+    for variant, look in looks(data).items():
+        panel.plot([], [], label=variant, **(look.line if line else look.line | {"linestyle": "none"}))
+
+
 def legend_above(figure: Figure, axes: Axes) -> None:
     """One legend for all panels, outside them."""
     handles, labels = axes.get_legend_handles_labels()
-    room, widths = WIDTH * 13, [len(label) + 7 for label in labels]  # in characters
+    room, widths = WIDTH * 12.5, [len(label) + 9 for label in labels]  # in characters
     columns = len(labels) if sum(widths) < room else max(1, int(room / max(widths)))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, handlelength=3)
+
+
+def limits(points: Iterable[float], ends: Iterable[float], floor: float = -np.inf) -> tuple[float, float]:
+    """Of an axis: all points, and the intervals' ends as far as they leave the points room.
+
+    The t interval of two seeds is so wide that the seeds would fall together; it then leaves the panel without an end.
+    No interval goes below `floor`.
+    """
+    inside = np.array(list(points), dtype=float)
+    outside = np.array([end for end in ends if np.isfinite(end)] or inside, dtype=float)
+    low, high = inside.min(), inside.max()
+    room = max(high - low, 0.01 * max(abs(low), abs(high)), 1e-9)
+    low, high = max(min(low, outside.min()), low - room), min(max(high, outside.max()), high + room)
+    low = max(low, min(floor, inside.min()))
+    edge = 0.06 * (high - low) or room
+    return float(low - edge), float(high + edge)
+
+
+def logarithmic(panel: Axes, low: float, high: float) -> None:
+    """A log scale for y whose ticks are plain numbers: 1, 2, 5 within two decades, powers of ten beyond."""
+    panel.set_yscale("log")
+    narrow, wide = high < 100 * low, high > 1e8 * low
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=7))
+    panel.yaxis.set_minor_formatter(NullFormatter())
+    if not wide:
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def own_ticks(panel: Axes, places: Iterable[float], labels: Iterable[object]) -> None:
+    """These ticks on x and no others, whatever its scale."""
+    panel.set_xticks(list(places), [str(label) for label in labels])
+    panel.xaxis.set_minor_locator(NullLocator())
 
 
 def rendered(figure: Figure) -> dict[str, bytes]:

@@ -12,12 +12,13 @@ from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
 from ablate.report.records import ReportData
 from ablate.report.wording import ABSENT, escape, estimate, listed, number, short, table
+from ablate.study import Cell
 
 OTHERS = ("test_bleu", "test_bleu_greedy", "test_chrf", "test_loss", "validation_loss")
 
 
 def variants(data: ReportData) -> str:
-    """A row a cell: score, paired difference and its reading, outcomes."""
+    """A row a trained cell: score, paired difference and its reading, outcomes."""
     measure = metric(data.study.metric)
     held = {found.variant: found for found in comparisons(data.study, data.runs)}
     header = [
@@ -31,7 +32,7 @@ def variants(data: ReportData) -> str:
         "learned",
     ]
     rows = []
-    for cell in data.cells:
+    for cell in data.trained_cells:
         runs, found = data.runs_of(cell.name), held.get(cell.name)
         interval = mean_interval(list(values(runs, measure).values()))
         learned, said = shares(data.runs, cell.name)
@@ -57,7 +58,7 @@ def others(data: ReportData) -> str:
     """Paired differences in what else was scored, a row a comparison; empty where nothing is compared."""
     names = [name for name in OTHERS if name != data.study.metric]
     rows = []
-    for cell in data.cells:
+    for cell in data.trained_cells:
         if cell.baseline is not None:
             found = [compare(data.study, data.runs, name, cell.name, cell.baseline) for name in names]
             shown = [
@@ -71,17 +72,69 @@ def others(data: ReportData) -> str:
     return table(header, rows, right=range(1, len(header))) if rows else ""
 
 
-def costs(data: ReportData) -> str:
-    """A row a cell: means over its runs."""
+def initial(data: ReportData) -> str:
+    """What the claims ask of the model before the first update, a row a cell: means over seeds; empty without."""
+    parts = [part for claim in data.study.claims for part in claim.parts]
+    names = [name for name in dict.fromkeys(part.metric for part in parts) if name.startswith("initial_")]
     rows = []
     for cell in data.cells:
+        found = [mean_interval(list(values(data.runs_of(cell.name), metric(name)).values())) for name in names]
+        shown = [
+            estimate(each.mean, each.low, each.high, metric(name)) if each.n else ABSENT
+            for name, each in zip(names, found)
+        ]
+        rows.append([escape(cell.name), *shown])
+    header = ["variant", *(metric(name).label.removesuffix(" at update 0") for name in names)]
+    return table(header, rows, right=range(1, len(header))) if names else ""
+
+
+def inside(data: ReportData) -> str:
+    """What the last look into each trained cell's model found: means over its parts, then over seeds."""
+    rows = []
+    for cell in data.trained_cells:
+        finished = [run for run in data.runs_of(cell.name) if run["status"] == "finished" and run.get("diagnostics")]
+        if finished:
+            last = [run["diagnostics"][-1] for run in finished]
+            means = [mean_over(last, name) for name in INSIDE]
+            rows.append([escape(cell.name), *(ABSENT if mean is None else f"{mean:.3g}" for mean in means)])
+    return table(["variant", *INSIDE.values()], rows, right=range(1, len(INSIDE) + 1)) if rows else ""
+
+
+def mean_over(entries: list[dict[str, Any]], name: str) -> float | None:
+    """Of a diagnostic, over the parts of a model and over runs; None where some run was not asked."""
+    found = [list((entry.get(name) or {}).values()) for entry in entries]
+    flat = [value for each in found for value in each]
+    return sum(flat) / len(flat) if all(found) and None not in flat else None
+
+
+INSIDE = {  # diagnostic -> what the table calls it
+    "attention_entropy": "entropy of attention, nats",
+    "largest_attention_weight": "largest attention weight",
+    "score_variance": "variance of scores",
+    "dead_units": "dead units, on one batch",
+    "negative_preactivations": "negative pre-activations",
+}
+
+
+def costs(data: ReportData) -> str:
+    """A row a trained cell: means over its runs, sizes also as multiples of the baseline's."""
+    rows = []
+    for cell in data.trained_cells:
         runs = data.runs_of(cell.name)
-        sizes = [short(average(runs, name)) for name in ("parameters", "flops_per_token")]
+        sizes = [multiple(data, cell, name) for name in ("parameters", "flops_per_token")]
         memory = short(average(runs, "peak_memory"), "B")
         speeds = [short(average(runs, "tokens_per_second")), short(average(runs, "seconds"), "s")]
         rows.append([escape(cell.name), *sizes, memory, *speeds])
     header = ["variant", "parameters", "FLOPs/token", "peak memory", "tokens/s, in training", "time of a run"]
     return table(header, rows, right=range(1, 6))
+
+
+def multiple(data: ReportData, cell: Cell, name: str) -> str:
+    """A count, and how many times the baseline's it is where it differs."""
+    mine = average(data.runs_of(cell.name), name)
+    base = average(data.runs_of(cell.baseline), name) if cell.baseline else None
+    times = f" ({mine / base:.2f} times)" if mine and base and mine != base else ""
+    return short(mine) + times
 
 
 def average(runs: list[dict[str, Any]], name: str) -> float | None:
@@ -105,7 +158,7 @@ def pairs(data: ReportData) -> list[str]:
 
 def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
     """The same few test sentences by each variant at its lowest seed, chosen by a hash; empty without any."""
-    lowest = [min(data.runs_of(cell.name), key=lambda run: run["seed"], default=None) for cell in data.cells]
+    lowest = [min(data.runs_of(cell.name), key=lambda run: run["seed"], default=None) for cell in data.trained_cells]
     runs = [run for run in lowest if run is not None]
     if not any(run["run_id"] in data.hypotheses for run in runs):
         return []

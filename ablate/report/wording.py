@@ -73,6 +73,12 @@ def listed(words: Sequence[object]) -> str:
     return ", ".join(str(word) for word in words)
 
 
+def spoken(words: Sequence[object]) -> str:
+    """a, b and c."""
+    *first, last = [str(word) for word in words]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 

@@ -1,14 +1,13 @@
 """W&B is a view of a study: it can neither stop nor fail nor slow one.
 
-The command starts one process, `python -m ablate.tracking`, which follows the run folders of a plan and shows them in
-W&B. Workers know nothing of it, and the command never imports wandb.
+The command starts a process, `python -m ablate.tracking`, which follows the run folders of a plan and shows them in
+W&B, and when the report is built another that shows the report. Workers know nothing of it, and the command never
+imports wandb.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import netrc
 import os
 import signal
 import subprocess
@@ -17,29 +16,21 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from ablate.config import BadInput, WandbConfig, WandbMode
+from ablate.config import WandbConfig, WandbMode
 from ablate.plain import config_to_plain
 from ablate.store import Store, write_atomic
 from ablate.study import digest
+from ablate.tracking.access import check as check
+from ablate.tracking.access import resolve
 
 if TYPE_CHECKING:
     from ablate.composition import Plan
 
 DRAIN = 30.0  # seconds that a command waits at its end for W&B to take in what is left
+REPORT_DRAIN = 2.0  # seconds that it waits for the report, which after that is shown behind its back
+REPORT = "report"  # name and job type of the run that carries a study's report
 SAYS = "W&B: "  # begins the lines of the log that are for the user; the last one is shown
-
-
-def check(wandb: WandbConfig) -> None:
-    """Raise BadInput where W&B was asked for by name and cannot be had, before anything trains."""
-    if wandb.mode in (WandbMode.online, WandbMode.offline) and not installed():
-        raise BadInput(f"wandb.mode={wandb.mode.name} needs wandb (pip install wandb), or take wandb.mode=disabled")
-    if wandb.mode is WandbMode.online and not has_key():
-        raise BadInput(
-            f"wandb.mode=online finds no key for {base_url()}: run `wandb login`, set WANDB_API_KEY, or take "
-            "wandb.mode=offline"
-        )
 
 
 def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
@@ -48,22 +39,45 @@ def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
     if mode is WandbMode.disabled:
         return Tracker(None)
     try:
-        folder = store.root / "runs" / "wandb"
-        description = folder / f"{digest([plan.study.name, plan.setting])}.json"
-        write_atomic(description, json.dumps(describe(plan, store, wandb, mode)))
-        log = folder / "tracking.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "ablate.tracking", str(description)],
-                stdin=subprocess.PIPE,  # the lifeline: a line, or its end, says that no more will come
-                stdout=output,
-                stderr=output,
-                env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
-                start_new_session=True,  # so that Ctrl-C reaches the study and leaves the view to finish
-            )
-            return Tracker(process, log, output.tell())
+        return spawn(store, [plan.study.name, plan.setting], describe(plan, store, wandb, mode))
     except Exception as error:
         return Tracker(None, problem=f"{SAYS}not tracked: {error}")
+
+
+def start_report(plan: Plan, store: Store, report: Path) -> Tracker:
+    """Show the report in the folder `report` as one more run of the study, unless it is shown already."""
+    mode = resolve(plan.config.wandb.mode)
+    if mode is WandbMode.disabled:
+        return Tracker(None)
+    try:
+        from ablate.tracking.report import Showing
+
+        description = describe_report(plan, store, report, mode)
+        if Showing(description).is_shown():
+            return Tracker(None)
+        tracker = spawn(store, [plan.study.name, plan.setting, REPORT], description)
+        tracker.drain, tracker.outlives = REPORT_DRAIN, True
+        return tracker
+    except Exception as error:
+        return Tracker(None, problem=f"{SAYS}report not shown: {error}")
+
+
+def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker:
+    """Start the process that shows what is described, and hold its lifeline."""
+    folder = store.root / "runs" / "wandb"
+    path = folder / f"{digest(name)}.json"
+    write_atomic(path, json.dumps(description))
+    log = folder / "tracking.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ablate.tracking", str(path)],
+            stdin=subprocess.PIPE,  # the lifeline: a line, or its end, says that no more will come
+            stdout=output,
+            stderr=output,
+            env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
+            start_new_session=True,  # so that Ctrl-C reaches the study and leaves the view to finish
+        )
+        return Tracker(process, log, output.tell())
 
 
 class Tracker:
@@ -78,18 +92,22 @@ class Tracker:
     ) -> None:
         """What `process` has to say begins at byte `begin` of its log. No process: `problem` says why, if it is one."""
         self.process, self.log, self.begin, self.problem = process, log, begin, problem
+        self.drain, self.outlives = DRAIN, False  # seconds to wait at the end; whether it may go on after that
 
-    def finish(self, timeout: float = DRAIN) -> str | None:
-        """Let W&B take in what is left, for `timeout` seconds at the most; a line for the user, if there is any."""
+    def finish(self) -> str | None:
+        """Let W&B take in what is left, while `drain` seconds last; a line for the user, if there is any."""
         if self.process is None:
             return self.problem
         try:
             self._say_that_no_more_will_come()
-            code = self.process.wait(timeout)
+            code = self.process.wait(self.drain)
         except subprocess.TimeoutExpired:
-            return f"{SAYS}did not take in everything within {timeout:g} s, the study has it all; see {self.log}"
+            if self.outlives:
+                return f"{SAYS}the report is on its way; see {self.log}"
+            return f"{SAYS}did not take in everything within {self.drain:g} s, the study has it all; see {self.log}"
         finally:
-            self._kill()
+            if not self.outlives:
+                self._kill()
         if code != 0:
             return f"{SAYS}tracking broke off, the study did not; see {self.log}"
         return self._said()
@@ -122,11 +140,8 @@ class Tracker:
 def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[str, Any]:
     """What the follower needs to know, of plain types only."""
     return {
-        "root": str(store.root),
+        **describe_place(store, wandb, mode),
         "began": time.time(),
-        "mode": mode.name,
-        "project": wandb.project,
-        "entity": wandb.entity,
         "cells": [asdict(cell) for cell in plan.cells],
         "runs": [
             {
@@ -143,35 +158,22 @@ def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> d
     }
 
 
-def resolve(mode: WandbMode) -> WandbMode:
-    """What `auto` comes to on this machine: what WANDB_MODE says; else online with a key, offline without one."""
-    if mode is not WandbMode.auto:
-        return mode
-    wish = os.environ.get("WANDB_MODE")
-    if wish == "disabled" or not installed():
-        return WandbMode.disabled
-    return WandbMode.offline if wish in ("offline", "dryrun") or not has_key() else WandbMode.online
+def describe_report(plan: Plan, store: Store, report: Path, mode: WandbMode) -> dict[str, Any]:
+    return {
+        **describe_place(store, plan.config.wandb, mode),
+        "report": str(report),
+        "study": plan.study.name,
+        "setting": plan.setting,
+        "question": plan.study.question,
+        "tags": [plan.study.name, plan.config.preset, plan.config.data.label, REPORT],
+        "claims": {claim.id: claim.sentence for claim in plan.study.claims},
+    }
 
 
-def installed() -> bool:
-    """Found without importing it. A folder that only happens to be called wandb, as W&B's own is, has no origin."""
-    spec = importlib.util.find_spec("wandb")
-    return spec is not None and spec.origin is not None
+def describe_place(store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[str, Any]:
+    return {"root": str(store.root), "mode": mode.name, "project": wandb.project, "entity": wandb.entity}
 
 
-def has_key() -> bool:
-    """Whether wandb would find credentials in the environment or in the netrc file."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    candidates = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for path in map(os.path.expanduser, candidates):
-        try:
-            if netrc.netrc(path).authenticators(urlsplit(base_url()).netloc):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
-
-
-def base_url() -> str:
-    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+def wandb_id(study: str, setting: str, run_id: str) -> str:
+    """The same whenever the run is shown in this group, so that W&B never has it twice. `run_id` may be REPORT."""
+    return digest([study, setting, run_id])

@@ -1,4 +1,7 @@
-"""The process that follows run folders. A line on its standard input, or the end of it, says that no more will come."""
+"""The process that follows run folders, or shows a report.
+
+A line on its standard input, or the end of it, says that no more will come.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,22 @@ import time
 from pathlib import Path
 
 from ablate.tracking import DRAIN
-from ablate.tracking.follower import Follower, Unreachable
+from ablate.tracking.follower import Follower
+from ablate.tracking.place import Unreachable
+from ablate.tracking.report import Showing
 
 
 def main(path: str, problem: str = "") -> None:
-    """Follow what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
+    """Show what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
     os.nice(10)  # workers come first
     ended = threading.Event()
     threading.Thread(target=watch_the_lifeline, args=(ended,), daemon=True).start()
     try:
-        Follower(json.loads(Path(path).read_text()), problem).follow(ended)
+        description = json.loads(Path(path).read_text())
+        if "report" in description:
+            Showing(description, problem).show()
+        else:
+            Follower(description, problem).follow(ended)
     except Unreachable as error:  # wandb lets go of a run that it began online only with the process
         os.environ.pop("WANDB_SERVICE", None)
         os.execv(sys.executable, [sys.executable, "-m", "ablate.tracking", path, str(error) or "unreachable"])

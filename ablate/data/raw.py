@@ -1,0 +1,24 @@
+"""A corpus as it is read, before anything is done to it, and the hash that stands for its text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+Pairs = list[tuple[str, str]]  # (source, target)
+Splits = dict[str, Pairs]  # {"all": pairs} where there are no official splits, else "train" and any of OFFICIAL
+
+OFFICIAL = ("validation", "test")  # kept as they were published
+
+
+def content_hash(splits: Splits) -> str:
+    """sha256 of the text of every split, the same however it was stored: all whitespace counts as one space."""
+    digest = hashlib.sha256()
+    for split in ("all", "train", *OFFICIAL):
+        if split in splits:
+            digest.update(f"{split} {len(splits[split])}\n".encode())
+            for pair in splits[split]:
+                for text in (" ".join(side.split()).encode() for side in pair):
+                    digest.update(b"%d " % len(text) + text)  # the length keeps one text from running into the next
+    return digest.hexdigest()

@@ -1,0 +1,166 @@
+"""The saved view and the report of one setting, as objects of wandb-workspaces. Building them needs no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unicodedata import category
+from urllib.parse import quote, urlsplit
+
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+from wandb_workspaces import expr
+
+from ablate.analysis.claims import judge_all
+from ablate.analysis.metrics import metric
+from ablate.publish.pages import claims, header, runs
+from ablate.report import tables
+from ablate.report.records import ReportData
+from ablate.tracking import REPORT, access
+
+TITLE = 128  # characters that W&B takes
+
+
+@dataclass(frozen=True)
+class Address:
+    entity: str
+    project: str
+
+    def run(self, id: str) -> str:
+        return f"{app_url()}/{quote(self.entity)}/{quote(self.project)}/runs/{id}"
+
+
+def app_url() -> str:
+    """Where people go; a server of one's own answers both them and programs."""
+    base = access.base_url().rstrip("/")
+    return "https://wandb.ai" if urlsplit(base).netloc == "api.wandb.ai" else base
+
+
+def workspace(data: ReportData, root: Path, address: Address) -> ws.Workspace:
+    """Curves, scores and figures first; below them W&B lays out by itself whatever else was logged."""
+    columns = ["run:jobType", f"summary:{data.study.metric}", "summary:status", "summary:validation/loss.min"]
+    return ws.Workspace(
+        entity=address.entity,
+        project=address.project,
+        name="".join(
+            ":" if category(c).startswith("S") else c for c in title(data)
+        ),  # it refuses symbols, = among them
+        sections=[
+            ws.Section(name="Curves", panels=curves(data), is_open=True, panel_settings=over_updates()),
+            ws.Section(name="Scores", panels=scores(data), is_open=True),
+            *(ws.Section(name="Report", panels=[drawn], is_open=True) for drawn in figures(data, root)),
+        ],
+        settings=ws.WorkspaceSettings(x_axis="update", max_runs=most(data)),
+        runset_settings=ws.RunsetSettings(
+            filters=in_group(data), groupby=[expr.Metric("JobType")], pinned_columns=columns
+        ),
+        auto_generate_panels=True,
+    )
+
+
+def report(data: ReportData, root: Path, address: Address) -> wr.Report:
+    # run sets without entity and project are those of the report's own project, and are not looked up on the server
+    trained = wr.Runset(name="runs", filters=f"{in_group(data)} and Metric('JobType') != '{REPORT}'")
+    shown = wr.Runset(name=REPORT, filters=f"{in_group(data)} and Metric('JobType') == '{REPORT}'")
+    verdicts = judge_all(data.study, data.runs, data.manifest["command"])
+    return wr.Report(
+        entity=address.entity,
+        project=address.project,
+        title=title(data),
+        description=data.study.question,
+        width="fluid",
+        blocks=[
+            wr.MarkdownBlock(text=header(data)),
+            *(() if not verdicts else (wr.H2(text="Claims"), wr.MarkdownBlock(text=claims(verdicts)))),
+            wr.H2(text="Effects"),
+            wr.MarkdownBlock(text=tables.variants(data)),
+            wr.H2(text="Curves"),
+            wr.PanelGrid(runsets=[trained], panels=laid_out([*curves(data), *scores(data)])),
+            *(wr.PanelGrid(runsets=[shown], panels=laid_out([drawn], 24, 16)) for drawn in figures(data, root)),
+            wr.H2(text="Runs"),
+            wr.MarkdownBlock(text=runs(data, address.run)),
+        ],
+    )
+
+
+def plain(data: ReportData, root: Path, address: Address) -> dict[str, Any]:
+    """Both as JSON, the way they are sent."""
+    objects: dict[str, Any] = {"workspace": workspace(data, root, address), "report": report(data, root, address)}
+    return {name: thing._to_model().model_dump(by_alias=True, mode="json") for name, thing in objects.items()}
+
+
+def title(data: ReportData) -> str:
+    return f"{data.study.name}/{data.setting}"[:TITLE]
+
+
+def in_group(data: ReportData) -> str:
+    """A filter, in which W&B's parser would double the = of a setting's name if it stood there as itself."""
+    group = f"{data.study.name}/{data.setting}"
+    return "Metric('Group') == '" + "".join(c if c.isalnum() or c in "/-_." else escaped(c) for c in group) + "'"
+
+
+def escaped(character: str) -> str:
+    return f"\\U{ord(character):08x}"
+
+
+def curves(data: ReportData) -> list[Any]:
+    """A line a variant, the mean of its seeds; the band reaches from the lowest seed to the highest."""
+    return [
+        wr.LinePlot(
+            title=name,
+            x="update",
+            y=[name],
+            log_y=name in LOGARITHMIC,
+            groupby=wr.Metric("JobType"),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="minmax",
+            max_runs_to_show=most(data),
+        )
+        for name in CURVES
+    ]
+
+
+def scores(data: ReportData) -> list[Any]:
+    """A bar a variant, the mean of its seeds."""
+    names = dict.fromkeys((data.study.metric, *SCORES))
+    return [
+        wr.BarPlot(
+            title=metric(name).label,
+            metrics=[name],
+            groupby=wr.Metric("JobType"),
+            groupby_aggfunc="mean",
+            groupby_rangefunc="minmax",
+            max_runs_to_show=most(data),
+        )
+        for name in names
+    ]
+
+
+def figures(data: ReportData, root: Path) -> list[Any]:
+    """One panel with all figures of the report's own run; none where no report was built here."""
+    drawn = sorted((root / "reports" / data.study.name / data.setting / "figures").glob("*.png"))
+    return [wr.MediaBrowser(title="Figures", media_keys=[f"figures/{path.stem}" for path in drawn])] if drawn else []
+
+
+def laid_out(panels: list[Any], width: int = 8, height: int = 6) -> list[Any]:
+    """Side by side on W&B's grid of 24 columns."""
+    across = 24 // width
+    for index, panel in enumerate(panels):
+        row, column = divmod(index, across)
+        panel.layout = wr.Layout(x=column * width, y=row * height, w=width, h=height)
+    return panels
+
+
+def over_updates() -> ws.SectionPanelSettings:
+    return ws.SectionPanelSettings(x_axis="update")
+
+
+def most(data: ReportData) -> int:
+    """So many runs must fit a panel: W&B shows ten unless told."""
+    return len(data.runs) + 1
+
+
+CURVES = ("validation/loss", "train/loss", "train/gradient_norm")
+LOGARITHMIC = ("train/gradient_norm",)
+SCORES = ("test_bleu", "test_chrf", "test_loss")

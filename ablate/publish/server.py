@@ -1,0 +1,94 @@
+"""Sending to W&B's server: whether it answers, who we are there, and what to put in the place of what."""
+
+from __future__ import annotations
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import wandb
+from wandb_workspaces.workspaces import internal
+
+from ablate.config import BadInput
+from ablate.publish.objects import Address, report, title, workspace
+from ablate.report.records import ReportData
+from ablate.tracking import access, wandb_id
+
+ANSWERS = 10.0  # seconds that the server may take to answer at all
+DEADLINE = 60.0  # seconds that anything asked of it may take
+
+T = TypeVar("T")
+
+
+def default_entity() -> str:
+    """Whose key it is. Raises BadInput where the server cannot be reached, or does not take the key."""
+    check_reachable()
+    entity = in_time(lambda: wandb.Api().default_entity)
+    if not entity:
+        raise BadInput(f"{access.base_url()} names no default entity for this key; name one with entity=")
+    return str(entity)
+
+
+def save(data: ReportData, root: Path, address: Address) -> list[str]:
+    """Make or renew the report and the view; their addresses. Raises BadInput."""
+    check_reachable()
+    return in_time(lambda: [save_report(data, root, address), save_workspace(data, root, address)])
+
+
+def save_report(data: ReportData, root: Path, address: Address) -> str:
+    """Takes the place of the report that bears the same title."""
+    made = report(data, root, address)
+    made.id = next((found.id for found in reports(address) if found.display_name == title(data)), "")
+    return str(made.save().url)
+
+
+def reports(address: Address) -> list[Any]:
+    """Those of the project; none where there is no such project yet, which saving then makes."""
+    try:
+        return list(wandb.Api().reports(f"{address.entity}/{address.project}"))
+    except ValueError:
+        return []
+
+
+def save_workspace(data: ReportData, root: Path, address: Address) -> str:
+    """Takes the place of the view that an earlier call made: a view's name is an id of our choice."""
+    made = workspace(data, root, address)
+    name = wandb_id(data.study.name, data.setting, "workspace")[:11]  # as long as those that W&B makes up
+    made._internal_name = internal._url_query_str_to_internal_name(name)
+    with suppress(ValueError):  # there is none yet
+        made._internal_id = internal.get_view_dict(address.entity, address.project, name)["id"]
+    return str(made.save().url)
+
+
+def check_reachable() -> None:
+    try:
+        urllib.request.urlopen(access.base_url(), timeout=ANSWERS).close()
+    except urllib.error.HTTPError:  # an answer
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise BadInput(f"{access.base_url()} cannot be reached ({reason}); dry_run=true needs no network") from None
+
+
+def in_time(work: Callable[[], T]) -> T:
+    """What `work` returns. Raises BadInput where it fails or has not ended by the deadline: wandb retries for long."""
+    done: list[T] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    if done:
+        return done[0]
+    what = str(failed[0]).partition("\n")[0][:200] if failed else f"no answer within {DEADLINE:g} s"
+    raise BadInput(f"{access.base_url()}: {what}")

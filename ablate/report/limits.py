@@ -1,0 +1,82 @@
+"""What a setting cannot tell, said beside what it tells. Markdown lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ablate.analysis.claims import ClaimVerdict
+from ablate.analysis.effects import comparisons
+from ablate.analysis.metrics import metric
+from ablate.report.records import ReportData
+from ablate.report.wording import escape, number, plural, spoken
+
+
+def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
+    untested = [escape(each.claim.id) for each in verdicts if each.verdict is None]
+    if untested:
+        yield f"Not tested here: {spoken(untested)}. No neighbouring contrast stands in for what was not run."
+    yield from too_small_to_see(data)
+    corpus = data.manifest["corpus"]
+    size = f", {corpus['train_pairs']:,} training pairs" if "train_pairs" in corpus else ""
+    test = f", and one test set of {corpus['test_sentences']:,} sentences" if "test_sentences" in corpus else ""
+    yield (
+        f"One corpus, {escape(corpus.get('name', 'unnamed'))}{size}{test}. Intervals cover the choice of seed, not the "
+        "choice of sentences or corpus: every result is conditional on this test set."
+    )
+    yield from one_size(data)
+    varied = data.study.varied()
+    if "optim.lr" not in varied:
+        yield (
+            "All variants have the baseline's learning rate and schedule, unless the study varies them. A variant that "
+            "wants another rate may look worse than it is."
+        )
+    if different_sizes(data):
+        yield (
+            "Variants are compared at equal updates. One that has more parameters or operations than another is not "
+            "matched to it in size or in cost."
+        )
+    yield "A run's time and memory are those of a run beside others on the same machine."
+
+
+def too_small_to_see(data: ReportData) -> Iterator[str]:
+    """How large an effect must be for this many seeds to show it, at the spread seen."""
+    measure = metric(data.study.metric)
+    halves = [
+        (found.effect.high - found.effect.low) / 2
+        for found in comparisons(data.study, data.runs)
+        if found.effect.seeds > 1 and found.effect.high > found.effect.low
+    ]
+    if halves:
+        ends = list(dict.fromkeys(number(half, min(measure.digits, 2)) for half in (min(halves), max(halves))))
+        seeds = plural(max(len(data.runs_of(cell.name)) for cell in data.cells), "seed")
+        yield (
+            f"With {seeds} a variant the intervals reach {' to '.join(ends)} {measure.unit} to either side: "
+            "a true difference smaller than that is not seen."
+        )
+
+
+def one_size(data: ReportData) -> Iterator[str]:
+    config = data.manifest["config"]
+    model, train = config.get("model", {}), config.get("train", {})
+    if "layers" in model and {"updates", "batch_tokens"} <= train.keys():
+        layers = sorted({run["config"]["model"]["layers"] for run in data.runs if "config" in run}) or [model["layers"]]
+        stacks = f"{model['layers']} + {model['layers']}" if len(layers) < 2 else f"{layers[0]} to {layers[-1]}"
+        yield (
+            f"One size: {stacks} layers of width {model['d_model']}, {train['updates']:,} updates of "
+            f"{train['batch_tokens']:,} target positions. Larger models trained longer may differ"
+            + (", and a run that has not learned by then might still." if unlearned(data) else ".")
+        )
+
+
+def unlearned(data: ReportData) -> bool:
+    return any(run["learned"] == 0 and run["status"] == "finished" for run in data.runs)
+
+
+def different_sizes(data: ReportData) -> bool:
+    """Whether some variant has another number of operations than its baseline."""
+    for cell in data.trained_cells:
+        if cell.baseline is not None:
+            mine, base = ({run["flops_per_token"] for run in data.runs_of(name)} for name in (cell.name, cell.baseline))
+            if mine != base:
+                return True
+    return False

@@ -1,0 +1,73 @@
+"""Where a study is shown: in a project on W&B's server, or in files on this machine that can be uploaded later."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ablate.store import write_atomic
+from ablate.study import digest
+
+SHOWS = 2  # raised when more is shown of a run than before, so that runs shown already are shown again
+INIT_TIMEOUT = 15.0  # seconds that wandb may take to open a run online
+FINISH_TIMEOUT = 10.0  # seconds that wandb may take to upload the rest of a run, unless told otherwise
+
+
+class Unreachable(Exception):
+    """W&B cannot be had online now. What it was to be shown is on disk, so it can be shown offline."""
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path  # W&B's files lie here, and beside them what has been shown
+    online: bool
+    project: str
+    entity: str | None
+
+    def open(self, id: str, finish_timeout: float = FINISH_TIMEOUT, **identity: Any) -> Any:
+        """Begin a run in W&B. It takes the place of what an earlier try left here under the same id."""
+        import wandb
+
+        for leftover in (self.folder / "wandb").glob(f"offline-run-*-{id}"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.folder))  # else tables wait for `wandb sync` in the home
+        settings = wandb.Settings(  # init writes into it, so each run gets its own
+            mode="online" if self.online else "offline",
+            init_timeout=INIT_TIMEOUT,
+            finish_timeout=finish_timeout,
+            finish_timeout_raises=True,
+            console="off",
+            silent=True,
+            disable_git=True,
+            disable_code=True,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            x_disable_machine_info=True,
+            x_save_requirements=False,
+        )
+        identity |= {"id": id, "project": self.project, "entity": self.entity}
+        return wandb.init(dir=self.folder, settings=settings, reinit="create_new", **identity)
+
+    def has_shown(self, id: str, content: str) -> bool:
+        """Whether this content has been shown to its end under this id; what is online need not be offline as well."""
+        return any(
+            marker.exists() and marker.read_text() == f"{SHOWS} {content}"
+            for marker in {self.marker(id), replace(self, online=True).marker(id)}
+        )
+
+    def mark(self, id: str, content: str) -> None:
+        write_atomic(self.marker(id), f"{SHOWS} {content}")
+
+    def marker(self, id: str) -> Path:
+        """A file that says what was last shown to its end under this id."""
+        return self.folder / "tracked" / digest([id, self.online, self.entity, self.project])
+
+    def upload(self) -> str:
+        """How the user brings to the server what lies here."""
+        folder = self.folder / "wandb"
+        here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        return f"to upload: wandb sync {shlex.quote(str(here))}/offline-run-*"

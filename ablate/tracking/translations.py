@@ -1,0 +1,43 @@
+"""The same few test sentences for every run, each with its references and what the run made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ablate.data.cache import corpus_folder
+
+SENTENCES = 20
+REFERENCES = 5  # at the most, of a sentence
+COLUMNS = ["source", "references", "beam", "greedy"]
+
+
+def translations(corpus: str, scores: dict[str, Any]) -> list[list[str]]:
+    """A row of COLUMNS a sentence, of a result-<evaluation>.json; none where the corpus is not in the cache."""
+    test = test_set(corpus)
+    if not len(test) == len(scores["beam"]) == len(scores["greedy"]):
+        return []
+    return [
+        [source, "\n".join(references[:REFERENCES]), scores["beam"][index], scores["greedy"][index]]
+        for index in in_hash_order([source for source, _ in test])[:SENTENCES]
+        for source, references in [test[index]]
+    ]
+
+
+def in_hash_order(sources: Sequence[str]) -> list[int]:
+    """Indices of the sentences in an order that nobody chose and that a sentence keeps in any company."""
+    return sorted(range(len(sources)), key=lambda index: hashlib.sha256(sources[index].encode()).hexdigest())
+
+
+@cache
+def test_set(corpus: str) -> tuple[tuple[str, list[str]], ...]:
+    """Source and references of each test sentence of a prepared corpus, without its arrays and its tokeniser."""
+    try:
+        text = (corpus_folder(corpus) / "test.jsonl").read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    entries = [json.loads(line) for line in text.split("\n") if line]
+    return tuple((entry["source"], entry["references"]) for entry in entries)

@@ -1,0 +1,83 @@
+"""One run in W&B: a history against `update`, and at its end scores, sample translations and a summary."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Any
+
+from ablate.store import RunFolder
+from ablate.tracking.translations import COLUMNS
+
+POINTS = 500  # of a training curve, at the most, so that a file of W&B's stays well below a megabyte
+
+
+class View:
+    def __init__(self, folder: RunFolder, updates: int, run: Any) -> None:
+        """Show `folder`, a training of so many updates, as the wandb.Run that was begun for it.
+
+        Scores have a section of their own, `test/*`, so that no panel mixes them with `validation/*`: they are known
+        once, at the last update. In the summary they bear the names that they have in results.csv.
+        """
+        self.folder, self.run, self.stride = folder, run, max(1, math.ceil(updates / POINTS))
+        self.read = {"curve.csv": 0, "validation.csv": 0, "diagnostics.jsonl": 0}  # bytes
+        self.held: dict[str, float] | None = None  # the newest point of the curve, where it was left out
+        run.define_metric("update", hidden=True)
+        for metrics in ("train/*", "validation/*", "diagnostics/*", "test/*"):
+            run.define_metric(metrics, step_metric="update")
+        run.define_metric("validation/loss", step_metric="update", summary="min")
+
+    def log_news(self, last: bool) -> None:
+        """Log what the run's files have gained. Of the training curve, one point in `stride`, and its last."""
+        for update, loss, lr, norm, *_ in self.rows("curve.csv"):
+            point = {"update": update, "train/loss": loss, "train/lr": lr, "train/gradient_norm": norm}
+            shown = (int(update) - 1) % self.stride == 0
+            self.held = None if shown else point
+            if shown:
+                self.log(point)
+        for update, loss in self.rows("validation.csv"):
+            self.log({"update": update, "validation/loss": loss})
+        for line in self.news("diagnostics.jsonl"):
+            measured = json.loads(line)
+            point = {"update": measured.pop("update")}
+            for kind, parts in measured.items():
+                point |= {f"diagnostics/{kind}/{part}": value for part, value in parts.items()}
+            self.log(point)
+        if last and self.held:
+            self.log(self.held)
+
+    def log_scores(self, record: dict[str, Any], rows: list[list[Any]]) -> None:
+        """Scores on the test set, and rows of `ablate.tracking.translations`."""
+        import wandb
+
+        scores = {key.replace("test_", "test/", 1): value for key, value in record.items() if key.startswith("test_")}
+        self.log({"update": record["updates"] or 0, **scores})
+        if rows:
+            self.run.log({"translations": wandb.Table(columns=[*COLUMNS], data=[*rows])})
+
+    def log(self, point: dict[str, float]) -> None:
+        """Without `step`, which W&B would not let go back; what is not finite is left out."""
+        finite = {key: value for key, value in point.items() if value is not None and math.isfinite(value)}
+        self.run.log(finite | {"update": int(point["update"])})
+
+    def rows(self, name: str) -> list[list[float]]:
+        return [[float(value) for value in line.split(",")] for line in self.news(name) if line[0].isdigit()]
+
+    def news(self, name: str) -> list[str]:
+        """The complete lines that a file has gained; all of them where it was begun anew."""
+        try:
+            with self.folder.file(name).open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self.read[name]:
+                    self.read[name] = 0
+                file.seek(self.read[name])
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        text = text[: text.rfind(b"\n") + 1]
+        self.read[name] += len(text)
+        return text.decode().splitlines()
+
+    def finish(self, summary: dict[str, Any], exit_code: int) -> None:
+        self.run.summary.update({key: value for key, value in summary.items() if value is not None})
+        self.run.finish(exit_code=exit_code)
