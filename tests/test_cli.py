@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import subprocess
 import sys
 import time
@@ -127,6 +128,36 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> N
     for name in ("ratio1", "ratio2", "ratio4", "ratio8", "model.ffn_ratio=8", "12 runs to train"):
         assert name in planned.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_prepare_only_prepares_and_trains_nothing(tmp_path: Path) -> None:
+    prepared = ablate("+sweep=warmup", "preset=smoke", "data=fixture", f"root={tmp_path}", "prepare_only=true")
+    assert prepared.returncode == 0, prepared.stderr
+    assert (Path(prepared.stdout.splitlines()[-1]) / "corpus.json").exists()
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_corpus_that_has_changed_under_its_name_is_refused(tmp_path: Path) -> None:
+    text, root = tmp_path / "mine", tmp_path / "root"
+    text.mkdir()
+    for side, words in (("en", "one two three four five"), ("fr", "un deux trois quatre cinq")):
+        lines = [" ".join(three) for three in itertools.product(words.split(), repeat=3)]
+        (text / f"train.{side}").write_text("\n".join(lines) + "\n")
+    command = ["preset=smoke", "data=files", f"data.path={text}", f"root={root}", "wandb.mode=disabled", "seeds=1"]
+    first = ablate(*command)
+    assert first.returncode == 0, first.stderr
+    records = root / "experiments" / "baseline" / "mine-smoke" / "manifest.json"
+    before = records.read_bytes()
+    assert str(tmp_path) not in before.decode()
+    for side in ("en", "fr"):
+        with (text / f"train.{side}").open("a") as file:
+            file.write("one more line\n")
+    second = ablate(*command)
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert "data.name=" in second.stderr
+    assert records.read_bytes() == before
+    assert ablate(*command, "data.name=mine2").returncode == 0
 
 
 def test_help_names_every_study_corpus_and_preset() -> None:

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from tiny import TINY, VOCABULARY, describe, every_choice, tiny_model, tokens
 from torch import nn
 
-from ablate.config import ModelConfig
+from ablate.config import AttentionScale, ModelConfig
 from ablate.model import build
+from ablate.model.attention import ATTENTION_SCALES
 from ablate.model.cache import DecoderCache
 from ablate.model.cost import parameter_count
 from ablate.model.position import sinusoids
@@ -144,6 +145,23 @@ def test_sinusoids_are_those_of_the_paper() -> None:
 def test_positions_have_no_end() -> None:
     model, source = tiny_model(), tokens(1, 600)
     assert model.encode(source).isfinite().all()
+
+
+@pytest.mark.parametrize("scale", ATTENTION_SCALES)
+def test_attention_is_softmax_of_the_scaled_products(scale: str) -> None:
+    torch.manual_seed(0)
+    attention = (
+        tiny_model(replace(TINY, attention_scale=AttentionScale[scale])).encoder.layers[0].self_attention.sublayer
+    )
+    x, d_model, heads = torch.randn(2, 5, attention.query.in_features), attention.query.in_features, attention.heads
+    q, k, v = (
+        projection(x).reshape(2, 5, heads, d_model // heads).permute(0, 2, 1, 3)
+        for projection in (attention.query, attention.key, attention.value)
+    )
+    divisor = {"sqrt": (d_model // heads) ** 0.5, "none": 1.0}[scale]
+    mixed = torch.softmax(torch.einsum("bhqd,bhkd->bhqk", q, k) / divisor, dim=-1) @ v
+    expected = attention.output(mixed.permute(0, 2, 1, 3).reshape(2, 5, d_model))
+    torch.testing.assert_close(attention(x, torch.ones(5, dtype=torch.bool)), expected)
 
 
 def torch_stacks(model: Transformer, config: ModelConfig) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder]:

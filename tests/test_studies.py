@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from corpora import composed
@@ -10,6 +11,7 @@ from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.composition import override, plan, text
 from ablate.config import BadInput, Config
+from ablate.data import corpora
 from ablate.plain import config_from_plain, config_to_plain
 from ablate.study import MEANING, Kind, run_id
 from ablate.study_file import study_from, study_to_plain
@@ -21,13 +23,26 @@ CORPORA = sorted(path.stem for path in CONF.glob("data/*.yaml"))
 each_study = pytest.mark.parametrize("name", STUDIES)
 
 
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What a corpus needs to be told besides its name; the hub's are as if they had been fetched before."""
+    real = corpora.content
+    monkeypatch.setattr(
+        corpora, "content", lambda data, say: "0" * 64 if data.loader in ("hub", "multi30k") else real(data, say)
+    )
+    for side in ("en", "fr"):
+        (tmp_path / f"train.{side}").write_text("a b c\n" * 20)
+    return {"files": [f"data.path={tmp_path}", "data.name=own"], "hub": ["data.name=owner/set"]}
+
+
 @each_study
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_every_study_composes_with_every_preset_and_corpus(name: str, preset: str, corpus: str) -> None:
-    made = plan(composed, [f"+sweep={name}", f"preset={preset}", f"data={corpus}"])
+def test_every_study_composes_with_every_preset_and_corpus(name: str, preset: str, corpus: str, asked: dict) -> None:
+    made = plan(composed, [f"+sweep={name}", f"preset={preset}", f"data={corpus}", *asked.get(corpus, [])])
     assert made.study.name == name
-    assert made.setting == f"{corpus}-{preset}"
+    called = {"files": "own", "hub": "owner_set"}.get(corpus, corpus)
+    assert made.setting == f"{called}-{preset}"
     assert len({spec.id for spec in made.runs}) == len(made.runs) == len(made.cells) * made.config.seeds
     if preset == "smoke":
         assert made.config.seeds == 2

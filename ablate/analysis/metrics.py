@@ -107,9 +107,7 @@ def initial_gradient_norm_ratio(record: Record) -> float | None:
 
 def initial_gradient_span(record: Record) -> float | None:
     """Powers of ten between the largest and the smallest gradient norm of a feed-forward network at update 0."""
-    norms = [
-        norm for part, norm in initial(record, "gradient_norm").items() if part.endswith(".feedforward")
-    ]
+    norms = [norm for part, norm in initial(record, "gradient_norm").items() if part.endswith(".feedforward")]
     if not norms or any(finite(norm) is None for norm in norms) or max(norms) == 0:
         return None
     return math.log10(max(norms) / max(min(norms), SMALLEST))

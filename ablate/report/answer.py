@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.effects import Comparison, comparisons, of_cell, values
@@ -12,7 +13,7 @@ from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval
 from ablate.analysis.verdicts import Reading
 from ablate.report.records import ReportData
-from ablate.report.wording import escape, estimate, listed, number, plural, spoken
+from ablate.report.wording import decimals_for, escape, estimate, listed, number, plural, spoken
 
 TOLD = {  # how a reading is said of a variant and its baseline
     Reading.better: "{} {} better than {}",
@@ -22,6 +23,8 @@ TOLD = {  # how a reading is said of a variant and its baseline
     Reading.equivalent: "{} {} as good as {}, within the margin,",
     Reading.unresolved: "{} {} not to be told from {} yet",
 }
+
+DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 
 
 def answer(data: ReportData) -> str:
@@ -34,13 +37,14 @@ def answer(data: ReportData) -> str:
     groups: dict[tuple[str, Reading, bool], list[Comparison]] = {}
     for each in found:
         groups.setdefault((cells[each.variant].variant, each.reading, each.conditional), []).append(each)
-    by_reading: dict[tuple[Reading, bool, str], list[str]] = {}
+    by_reading: dict[tuple[Reading, bool, str], dict[str, list[Comparison]]] = {}
     for (variant, reading, conditional), members in groups.items():
         where = spoken_levels([cells[each.variant].factors for each in members], data)
-        by_reading.setdefault((reading, conditional, where), []).append(escape(variant))
+        by_reading.setdefault((reading, conditional, where), {})[escape(variant)] = members
     sentences = [
-        TOLD[reading].format(spoken(variants), "is" if len(variants) == 1 else "are", escape(data.study.baseline))
+        TOLD[reading].format(spoken(list(variants)), "is" if len(variants) == 1 else "are", escape(data.study.baseline))
         + (f" at {where}" if where else "")
+        + by_how_much(list(chain(*variants.values()))) * (len(held) > 1 and reading in DIFFERENT)
         + (" among the runs that finished" if conditional else "")
         for (reading, conditional, where), variants in by_reading.items()
     ]
@@ -51,7 +55,25 @@ def answer(data: ReportData) -> str:
         (effect,) = (each.effect for each in found)
         difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
         return f"{sentences[0]}: {difference} {in_units(measure)}."
-    return "; ".join(sentences) + f" (by {measure.label})."
+    told = any(reading in DIFFERENT for reading, _, _ in by_reading)
+    return "; ".join(sentences) + ("." if told else f" (by {measure.label}).")
+
+
+def by_how_much(found: Sequence[Comparison]) -> str:
+    """The size of differences that all point the same way, from the smallest to the largest."""
+    ends, digits = (min(map(size, found)), max(map(size, found))), min(map(digits_of, found))
+    sizes = list(dict.fromkeys(number(each, digits) for each in ends))
+    return f", by {' to '.join(sizes)} {in_units(metric(found[0].metric))}"
+
+
+def size(found: Comparison) -> float:
+    return abs(found.effect.mean)
+
+
+def digits_of(found: Comparison) -> int:
+    """Decimals that the difference's interval leaves."""
+    effect = found.effect
+    return decimals_for(effect.mean, (effect.high - effect.low) / 2, metric(found.metric).digits)
 
 
 def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
@@ -95,9 +117,8 @@ def alone(data: ReportData) -> str:
 def compared(data: ReportData, found: Comparison) -> str:
     """Names, means, the difference with its interval, and the reading."""
     measure, effect = metric(found.metric), found.effect
-    variant, baseline = (
-        number(arm.mean(), min(measure.digits, 2)) for arm in (found.arms.variant, found.arms.baseline)
-    )
+    digits = digits_of(found)
+    variant, baseline = (number(arm.mean(), digits) for arm in (found.arms.variant, found.arms.baseline))
     difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
     return (
         f"{escape(found.variant)} reaches {variant} {in_units(measure)}, {escape(found.baseline)} {baseline}: "

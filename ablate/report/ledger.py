@@ -30,6 +30,7 @@ class Entry:
     question: str
     answer: str
     thumbnail: str | None  # path of a figure, from reports/
+    compared: list[str]  # comparisons of the study's settings, folders beside its reports
 
 
 def ledger(root: Path) -> Path:
@@ -59,12 +60,17 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str]]:
                     continue
                 verdicts = judge_all(found, runs, manifest["command"])
                 said = answer(ReportData(folder, found, manifest, runs, {}, (), {}))
-                entries.append(Entry(study, setting, found.question, said, thumbnail(root, f"{study}/{setting}")))
+                shown = thumbnail(root, f"{study}/{setting}"), side_by_side(root, study)
+                entries.append(Entry(study, setting, found.question, said, *shown))
                 where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
                 rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in verdicts]
             except BadInput as error:
                 faults.append(escape(str(error).replace(f"{root}{os.sep}", "")))
     return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], faults
+
+
+def side_by_side(root: Path, study: str) -> list[str]:
+    return sorted(path.parent.name for path in (root / "reports" / study).glob("*+*/report.md"))
 
 
 def thumbnail(root: Path, report: str) -> str | None:

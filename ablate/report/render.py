@@ -106,8 +106,8 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         learned=learned(data),
         costs=tables.costs(data),
         budget=budget(data.manifest["config"]),
-        evidence=[(name, figure) for name, figure in drawn if figure.place == "evidence"],
-        detail=[(name, figure) for name, figure in drawn if figure.place == "detail"],
+        evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
+        detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
         pairs=tables.pairs(data),
         translations=tables.translations(data),
         runs=tables.runs(data),
@@ -130,7 +130,7 @@ def learned(data: ReportData) -> str:
         return ""
     return (
         f"A run learned when its best validation loss fell below {LEARNED_BELOW * unigram:.2f} nats a token, "
-        f"{1 - LEARNED_BELOW:.0%} under what the tokens' frequencies alone give."
+        f"{100 * (1 - LEARNED_BELOW):.0f} % under what the tokens' frequencies alone give."
     )
 
 

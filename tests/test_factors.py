@@ -1,0 +1,164 @@
+"""Studies of two factors: sizes by preset, levels that train nothing, interactions, settings side by side."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import a_run, a_study, some_runs, write_records
+
+from ablate.analysis.claims import judge_all
+from ablate.analysis.effects import compare as hold
+from ablate.analysis.statistics import paired_effect
+from ablate.analysis.verdicts import Verdict
+from ablate.config import BadInput
+from ablate.report import build, ledger
+from ablate.report.__main__ import main
+from ablate.report.compare import CARRIES, OPEN, TURNS, compare
+from ablate.report.records import read_records
+from ablate.study import Study
+from ablate.study_file import study_from, study_to_plain
+
+LEVELS = {1: {"model.layers": 1}, 8: {"model.layers": 8, "train.updates": 0}}
+CLAIM = {
+    "id": "c-1", "sentence": "B gains more at 8.", "contrast": "b,depth=8 - a,depth=8", "than": "b,depth=1 - a,depth=1",
+    "metric": "test_bleu", "kind": "directional", "direction": "higher",
+}  # fmt: skip
+
+
+def a_mapping(**changes) -> dict:
+    return {
+        "name": "deep", "question": "How deep?", "baseline": "a",
+        "variants": {"a": {"model.residual": "add"}, "b": {"model.residual": "none"}},
+        "factors": {"depth": LEVELS}, "claims": [CLAIM],
+        "sizes": {"smoke": {"factors": {"depth": {1: {"model.layers": 1}, 2: {"model.layers": 2}}}, "seeds": 2}},
+    } | changes  # fmt: skip
+
+
+def a_deep_study(**changes) -> Study:
+    return study_from(a_mapping(**changes))
+
+
+def test_a_preset_may_give_a_factor_levels_of_its_own() -> None:
+    study = a_deep_study()
+    assert [cell.factors["depth"] for cell in study.cells()] == [1, 1, 8, 8]
+    assert [cell.factors["depth"] for cell in study.at("smoke").cells()] == [1, 1, 2, 2]
+    assert study.at("laptop") == study
+    assert study.size("smoke") == {"seeds": 2}
+    assert study_from(study_to_plain(study)) == study
+
+
+def test_a_claim_whose_cells_a_preset_leaves_out_is_not_tested_there() -> None:
+    study = a_deep_study().at("smoke")
+    (found,) = judge_all(study, some_runs(study), "python -m ablate +sweep=deep preset=smoke")
+    assert found.verdict is None
+    assert found.command
+    assert "b,depth=8" in found.parts[0].note
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        a_mapping(claims=[CLAIM | {"than": "b,depth=1"}]),
+        a_mapping(claims=[CLAIM | {"than": "b,depth=1 - a,depth=9"}]),
+        a_mapping(claims=[CLAIM | {"kind": "share_learned"}]),
+        a_mapping(sizes={"smoke": {"factors": {"width": LEVELS}}}),
+    ],
+    ids=["half a difference", "no such cell", "a share", "no such factor"],
+)
+def test_a_study_that_makes_no_sense_is_refused_in_a_line(mapping: dict) -> None:
+    with pytest.raises(BadInput) as refusal:
+        study_from(mapping)
+    assert "\n" not in str(refusal.value)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 60)] * 4), min_size=2, max_size=6))
+def test_an_interaction_is_the_paired_effect_of_two_differences(scores: list[tuple[float, ...]]) -> None:
+    study = a_deep_study(factors={"depth": {1: {"model.layers": 1}, 8: {"model.layers": 8}}})
+    cells = ["a,depth=1", "b,depth=1", "a,depth=8", "b,depth=8"]
+    runs = [
+        a_run(study, cell, seed, four[place]) for place, cell in enumerate(cells) for seed, four in enumerate(scores)
+    ]
+    found = hold(study, runs, "test_bleu", "b,depth=8", "a,depth=8", than=("b,depth=1", "a,depth=1"))
+    a1, b1, a8, b8 = np.array(scores).T
+    expected = paired_effect(b1 - a1, b8 - a8)
+    assert found.effect == expected
+    assert found.p_holm == pytest.approx(expected.p, nan_ok=True)
+
+
+def test_a_seed_lost_in_any_of_the_four_arms_leaves_an_interaction_conditional() -> None:
+    study = a_deep_study(factors={"depth": {1: {"model.layers": 1}, 8: {"model.layers": 8}}})
+    runs = some_runs(study, seeds=4, diverged=[("a,depth=1", 2)])
+    (found,) = judge_all(study, runs, "")
+    assert found.verdict is Verdict.unresolved
+    assert found.parts[0].seeds == 3
+
+
+def untrained(run: dict) -> dict:
+    scores = {key: None for key in run if key.startswith("test_")}
+    return run | scores | {"updates": 0, "learned": None, "best_update": 0, "tokens_per_second": None}
+
+
+def test_runs_of_no_updates_are_in_the_results_and_in_no_comparison(tmp_path) -> None:
+    study = a_deep_study()
+    runs = [untrained(run) if run["depth"] == 8 else run for run in some_runs(study)]
+    folder = build(tmp_path, "deep", write_records(tmp_path, study, runs).name)
+    data = read_records(tmp_path / "experiments" / "deep" / folder.name)
+    assert [cell.name for cell in data.trained_cells] == ["a,depth=1", "b,depth=1"]
+    text = (folder / "report.md").read_text()
+    evidence = text.split("## The evidence")[1].split("###")[0]
+    assert "depth=1" in evidence
+    assert "depth=8" not in evidence
+    assert (folder / "results.csv").read_text().count("finished") == len(runs)
+    assert "depth=8" in text.split("### Runs")[1]
+
+
+# --- settings side by side ------------------------------------------------------------------------------------------
+
+
+def two_settings(tmp_path, second: float) -> None:
+    """A study in two settings; in the second the variant's scores are higher by that much."""
+    study = a_study()
+    for preset, lift in (("laptop", 0.0), ("paper", second)):
+        runs = [
+            run | {"test_bleu": run["test_bleu"] + (lift if run["variant"] == "post" else 0)}
+            for run in some_runs(study)
+        ]
+        write_records(tmp_path, study, runs, preset=preset)
+
+
+@pytest.mark.parametrize(("lift", "said"), [(0.0, CARRIES), (9.0, TURNS)])
+def test_a_reading_carries_over_where_both_settings_resolve_it_alike(tmp_path, lift: float, said: str) -> None:
+    two_settings(tmp_path, lift)
+    text = (compare(tmp_path, "toy", ["synthetic-laptop", "synthetic-paper"]) / "report.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| post"))
+    assert row.endswith(f"| {said} |")
+
+
+def test_what_one_setting_leaves_open_cannot_be_told(tmp_path) -> None:
+    study = a_study()
+    write_records(tmp_path, study, some_runs(study))
+    write_records(tmp_path, study, [run for run in some_runs(study) if run["seed"] == 0], preset="paper")
+    text = (compare(tmp_path, "toy", ["synthetic-laptop", "synthetic-paper"]) / "report.md").read_text()
+    assert next(line for line in text.splitlines() if line.startswith("| post")).endswith(f"| {OPEN} |")
+
+
+def test_the_command_compares_and_the_index_links_it(tmp_path, capsys) -> None:
+    two_settings(tmp_path, 0.0)
+    for setting in ("synthetic-laptop", "synthetic-paper"):
+        build(tmp_path, "toy", setting)
+    assert main(["toy", "compare=synthetic-laptop,synthetic-paper", f"root={tmp_path}"]) == 0
+    folder = tmp_path / "reports" / "toy" / "synthetic-laptop+synthetic-paper"
+    assert capsys.readouterr().out.splitlines() == [str(folder)]
+    assert (folder / "report.html").exists()
+    index = ledger(tmp_path).read_text()
+    for link in ("toy/synthetic-laptop+synthetic-paper/report.md", "toy/synthetic-laptop/figures/effects.png"):
+        assert link in index
+
+
+@pytest.mark.parametrize("asked", ["synthetic-laptop", "synthetic-laptop,nowhere", "a,b", ""])
+def test_settings_that_cannot_be_compared_are_refused_with_the_choices(tmp_path, capsys, asked: str) -> None:
+    two_settings(tmp_path, 0.0)
+    assert main([f"compare={asked}", f"root={tmp_path}"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "compare=" in said
