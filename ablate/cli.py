@@ -71,17 +71,18 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
 
     Returns 0 if every run has finished or diverged, 1 if some failed. Raises BadInput.
     """
+    from ablate.composition import plan as make_plan
+
+    plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
-    from ablate.composition import plan as make_plan
-    from ablate.data.cache import corpus_folder
+    from ablate.data.prepare import check_size, prepare
     from ablate.forecast import forecast as make_forecast
     from ablate.progress import Progress
     from ablate.records import check_corpus
     from ablate.store import Store
     from ablate.training.machine import check_precision, choose_device
 
-    plan = make_plan(compose, arguments)
     check_metrics(plan.study)
     device = choose_device(plan.config.device)
     check_precision(plan.config.precision, device)
@@ -89,21 +90,29 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     store = Store(Path(plan.config.root).resolve())
     check_corpus(store, plan)
     forecast, progress = make_forecast(plan, store, device), Progress(store, plan)
+    if plan.config.prepare_only:
+        return prepared(plan, progress)
     progress.show_plan(forecast)
     if plan.config.dry_run:
         return 0
 
     store.check_writable()
+    metadata = prepare(plan.config.data, progress.say)
+    check_size(metadata, plan.config.train.batch_tokens)
+    train(plan, store, launch, progress, forecast.workers)
+    return report(plan, store, metadata, progress)
+
+
+def prepared(plan: Plan, progress: Progress) -> int:
+    """Put the corpus into the cache, and nothing anywhere else."""
+    from ablate.data.cache import corpus_folder
     from ablate.data.prepare import check_size, prepare
 
     metadata = prepare(plan.config.data, progress.say)
     check_size(metadata, plan.config.train.batch_tokens)
-    if plan.config.prepare_only:
-        progress.say(f"{metadata['name']} is prepared: {metadata['train_pairs']:,} training pairs, in the cache")
-        progress.say(str(corpus_folder(plan.corpus)))
-        return 0
-    train(plan, store, launch, progress, forecast.workers)
-    return report(plan, store, metadata, progress)
+    progress.say(f"{metadata['name']} is prepared: {metadata['train_pairs']:,} training pairs")
+    progress.say(str(corpus_folder(plan.corpus)))
+    return 0
 
 
 def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ablate.arguments import GROUPS, override_keys
 from ablate.config import BadInput, Config
@@ -56,14 +57,18 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     sizes = [override(key, value) for key, value in study.size(first.preset).items()]
     selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
 
-    base = config_from(compose([*sizes, *arguments]))
+    composed = compose([*sizes, *arguments])
+    base = config_from(composed)
     default = config_from(compose([*sizes, *selections]))
     setting = setting_name(base, default)
     cells, corpus = study.cells(), fingerprint(base.data)
-    configs = {
-        cell.name: config_from(compose([*sizes, *arguments, *(override(*item) for item in cell.overrides.items())]))
-        for cell in cells
-    }
+    configs = {}
+    for cell in cells:
+        if set(cell.overrides) & set(GROUPS):
+            node = compose([*sizes, *arguments, *(override(*item) for item in cell.overrides.items())])
+        else:
+            node = changed(composed, cell.overrides)  # ten times as fast
+        configs[cell.name] = config_from(node)
     check_distinct(configs, corpus)
     runs = [
         RunSpec(
@@ -73,6 +78,14 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         for seed in range(base.seeds)
     ]
     return Plan(study, declared, setting, base, cells, configs, runs, arguments, corpus)
+
+
+def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
+    """What composing with these overrides last would give. Raises OmegaConf's errors for what the schema refuses."""
+    node = copy.deepcopy(composed)
+    for key, value in overrides.items():
+        OmegaConf.update(node, key, value)
+    return node
 
 
 def check_distinct(configs: dict[str, Config], corpus: str) -> None:

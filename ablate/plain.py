@@ -19,13 +19,13 @@ def schema() -> DictConfig:
 
 def config_from(node: DictConfig) -> Config:
     """What Hydra composed, checked and frozen. Raises BadInput."""
-    return config_from_plain({str(key): node[key] for key in schema()})
+    return config_from_plain({str(key): node[key] for key in _SCHEMA})
 
 
 def config_from_plain(plain: dict[str, Any]) -> Config:
     """What `config_to_plain` gave, checked and frozen. Raises BadInput."""
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(schema(), plain))
+        config = OmegaConf.to_object(OmegaConf.merge(_SCHEMA, plain))
     except OmegaConfBaseException as error:
         raise BadInput(str(error).splitlines()[0]) from None
     assert isinstance(config, Config)
@@ -47,3 +47,6 @@ def _thaw(node: Container) -> None:
             child = node._get_node(key)
             if isinstance(child, Container):
                 _thaw(child)
+
+
+_SCHEMA = schema()  # merging copies it

@@ -51,6 +51,7 @@ class Contrast:
     low: float | None = None  # the range of Kind.in_range, either end open
     high: float | None = None
     than: tuple[str, str] | None = None  # (variant, baseline) of the difference to exceed
+    note: str = ""  # what a reader must know of how this contrast came about
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -89,6 +90,7 @@ class Study:
     factors: dict[str, dict[Any, dict[str, Any]]]  # name -> level -> overrides
     metric: str
     claims: tuple[Claim, ...]
+    limits: tuple[str, ...]  # what the study cannot tell, in its author's words
     sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
 
     def at(self, preset: str) -> Study:

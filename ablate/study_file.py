@@ -32,6 +32,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
             {},
             "test_bleu",
             (),
+            (),
             {},
         )
     known = [item.name for item in fields(Study)]
@@ -61,6 +62,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         factors,
         str(mapping.get("metric", "test_bleu")),
         claims,
+        tuple(str(limit) for limit in mapping.get("limits") or ()),
         sizes,
     )
     cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).cells()]
@@ -100,12 +102,13 @@ def study_to_plain(study: Study) -> dict[str, Any]:
         "factors": study.factors,
         "metric": study.metric,
         "claims": [_claim_to_plain(claim) for claim in study.claims],
+        "limits": list(study.limits),
         "sizes": study.sizes,
     }
 
 
 _CLAIM = ("id", "sentence", "command", "needs", "parts")
-_PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than")
+_PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than", "note")
 
 
 def _claim(mapping: Mapping[str, Any]) -> Claim:
@@ -142,6 +145,7 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
             f"claim {claim}: than={mapping['than']!r} should be 'variant - baseline', the difference to exceed, "
             "for a kind that speaks of a mean difference"
         )
+    pair, note = (than, than_baseline) if than else None, str(mapping.get("note") or "")
     low, high = (None if end is None else float(end) for end in mapping.get("range", (None, None)))
     margin = None if mapping.get("margin") is None else float(mapping["margin"])
     if margin is not None and not 0 <= margin < math.inf:
@@ -153,17 +157,7 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
     metric = "learned" if kind is Kind.share_learned else mapping.get("metric")
     if not metric:
         raise BadInput(f"claim {claim}: metric is missing")
-    return Contrast(
-        kind,
-        str(metric),
-        variant,
-        baseline or None,
-        direction,
-        margin,
-        low,
-        high,
-        (than, than_baseline) if than else None,
-    )
+    return Contrast(kind, str(metric), variant, baseline or None, direction, margin, low, high, pair, note)
 
 
 def _claim_to_plain(claim: Claim) -> dict[str, Any]:
@@ -186,6 +180,8 @@ def _contrast_to_plain(part: Contrast) -> dict[str, Any]:
         "kind": part.kind.name,
         "direction": part.direction.name,
     }
+    if part.note:
+        plain["note"] = part.note
     if part.than is not None:
         plain["than"] = " - ".join(part.than)
     if part.margin is not None:

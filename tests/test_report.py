@@ -7,8 +7,12 @@ import re
 import subprocess
 import sys
 import warnings
+from html import unescape
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from records import a_run, a_study, some_runs, write_records
 
 from ablate.config import BadInput
@@ -17,7 +21,8 @@ from ablate.report.__main__ import main
 from ablate.report.figures import FIGURES
 from ablate.report.records import read_records
 from ablate.report.style import styled
-from ablate.report.wording import MINUS, decimals_for, escape, number, short
+from ablate.report.wording import MINUS, decimals_for, escape, name, number, short
+from ablate.study_file import study_from, study_to_plain
 
 SETTING = "synthetic-laptop"
 CLAIMS = [
@@ -200,7 +205,7 @@ def test_the_report_opens_with_the_question_and_the_answer(tmp_path, undrawn):
     question, _, answer = (toy(tmp_path) / "report.md").read_text().splitlines()[:3]
     assert question == "# Does it matter?"
     assert re.fullmatch(
-        r"\*\*post is worse than pre: -\d\.\d+ \[-\d\.\d+, -\d\.\d+\] BLEU\.\*\*",
+        r"\*\*`post` is worse than `pre`: -\d\.\d+ \[-\d\.\d+, -\d\.\d+\] BLEU\.\*\*",
         answer.replace(MINUS, "-"),
     )
 
@@ -210,8 +215,42 @@ def test_an_unresolved_answer_says_what_would_resolve_it(tmp_path, undrawn):
     scores = {"pre": [42.0, 41.0, 43.0], "post": [41.0, 41.5, 41.2]}
     runs = [a_run(study, cell, seed, bleu) for cell in scores for seed, bleu in enumerate(scores[cell])]
     text = (toy(tmp_path, runs) / "report.md").read_text()
-    assert re.search(r"- post: about \d+ more seeds?, ", text)
+    assert re.search(r"- `post`: about \d+ more seeds?\.", text)
     assert re.search(r"    python -m ablate \+sweep=toy seeds=\d+\n", text)
+
+
+def test_where_some_did_not_learn_the_answer_is_who_did(tmp_path, undrawn):
+    study = a_study()
+    runs = [run | {"learned": int(run["variant"] == "pre" or run["seed"] == 0)} for run in some_runs(study)]
+    text = (toy(tmp_path, runs) / "report.md").read_text()
+    assert text.splitlines()[2] == "**Runs that learned: `pre` 3 of 3; `post` 1 of 3.**"
+    assert "2 of 3 runs of `post` finished without having learned" in text
+
+
+def test_a_verdict_on_several_contrasts_says_what_each_came_to(tmp_path, undrawn):
+    parts = [
+        {"contrast": "post - pre", "metric": "test_bleu", "kind": "directional", "direction": "lower"},
+        {"contrast": "post - pre", "metric": "test_bleu", "kind": "directional", "direction": "higher"},
+    ]
+    study = a_study(claims=[{"id": "c-1", "sentence": "Both ways.", "kind": "several", "parts": parts}])
+    write_records(tmp_path, study, some_runs(study))
+    text = (build(tmp_path, "toy", SETTING) / "report.md").read_text()
+    assert "### c-1: contradicted (of 2: 1 supported, 1 contradicted)" in text
+
+
+def test_what_an_author_says_of_limits_and_contrasts_is_printed(tmp_path, undrawn):
+    claim = {**CLAIMS[0], "note": "chosen after looking"}
+    study = study_from(study_to_plain(a_study(claims=[claim])) | {"limits": ["Nothing is known of cats."]})
+    write_records(tmp_path, study, some_runs(study))
+    text = (build(tmp_path, "toy", SETTING) / "report.md").read_text()
+    assert "chosen after looking" in text.split("## The evidence")[0]
+    assert "- Nothing is known of cats." in text.split("## Limits")[1]
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20).map(lambda text: " ".join(text.split())).filter(bool))
+def test_a_name_reads_as_that_name(text):
+    html = MarkdownIt("commonmark").enable("table").render(f"| {name(text)} |\n| --- |\n")
+    assert unescape(re.sub(r"<[^>]*>", "", html)).split() == text.split()
 
 
 HOSTILE = "<script>alert(1)</script> | `a` [b](javascript:c) *d* \\| &amp; <img src=x onerror=y>"
@@ -244,9 +283,9 @@ def test_the_same_sentences_are_picked_whatever_their_order(tmp_path, undrawn):
 
     study = a_study()
     picked = []
-    for name, order in (("a", SENTENCES), ("b", SENTENCES[::-1])):
-        write_records(tmp_path / name, study, some_runs(study), sentences=order)
-        text = (build(tmp_path / name, "toy", SETTING) / "report.md").read_text()
+    for root, order in ((tmp_path / "a", SENTENCES), (tmp_path / "b", SENTENCES[::-1])):
+        write_records(root, study, some_runs(study), sentences=order)
+        text = (build(root, "toy", SETTING) / "report.md").read_text()
         picked.append(re.findall(r"^\*\*(.*)\*\*$", text, flags=re.MULTILINE))
     assert picked[0] == picked[1]
     assert len(picked[0]) == 4
@@ -303,7 +342,7 @@ def test_an_empty_file_is_not_a_compressed_one(tmp_path):
 def test_a_report_of_no_runs_says_so(tmp_path, undrawn):
     study = a_study(claims=CLAIMS)
     write_records(tmp_path, study, [])
-    assert "of post no pair of runs is left to compare" in (build(tmp_path, "toy", SETTING) / "report.md").read_text()
+    assert "of `post` no pair of runs is left to compare" in (build(tmp_path, "toy", SETTING) / "report.md").read_text()
 
 
 def test_the_command_rebuilds_and_ends_with_the_folder(tmp_path, capsys, undrawn):

@@ -412,8 +412,8 @@ def test_every_run_has_the_same_sentences_and_its_own_translations(
 
 
 def test_the_report_shows_the_same_first_sentences() -> None:
+    from ablate.report.listing import translations as of_report
     from ablate.report.records import ReportData
-    from ablate.report.tables import translations as of_report
 
     study = a_study()
     runs = tuple(some_runs(study, seeds=1))

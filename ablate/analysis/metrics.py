@@ -182,7 +182,7 @@ METRICS: dict[str, Metric] = {
     ),
     "initial_gradient_span": Metric(
         initial_gradient_span,
-        "powers of ten between the largest and smallest feed-forward gradient norm at update 0",
+        "powers of ten that feed-forward gradient norms span (38 is all that float32 has) at update 0",
         "powers of ten",
         None,
         2,

@@ -7,21 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
-from ablate.analysis.claims import ClaimVerdict
+from ablate.analysis.claims import ClaimVerdict, shares
 from ablate.analysis.effects import Comparison, comparisons, of_cell, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval
-from ablate.analysis.verdicts import Reading
+from ablate.analysis.verdicts import Reading, Verdict
 from ablate.report.records import ReportData
-from ablate.report.wording import decimals_for, escape, estimate, listed, number, plural, spoken
+from ablate.report.wording import decimals_for, escape, estimate, listed, name, number, plural, spoken
 
 TOLD = {  # how a reading is said of a variant and its baseline
-    Reading.better: "{} {} better than {}",
-    Reading.worse: "{} {} worse than {}",
-    Reading.higher: "{} {} higher than {}",
-    Reading.lower: "{} {} lower than {}",
-    Reading.equivalent: "{} {} as good as {}, within the margin,",
-    Reading.unresolved: "{} {} not to be told from {} yet",
+    Reading.better: "{variants} {be} better than {baseline}",
+    Reading.worse: "{variants} {be} worse than {baseline}",
+    Reading.higher: "{variants} {be} higher than {baseline}",
+    Reading.lower: "{variants} {be} lower than {baseline}",
+    Reading.equivalent: "{variants} {be} as good as {baseline}, within the margin,",
+    Reading.unresolved: "{variants} cannot yet be told apart from {baseline}",
 }
 
 DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
@@ -34,21 +34,27 @@ def answer(data: ReportData) -> str:
     found = [each for each in held if each.arms.seeds]
     if not held:
         return alone(data)
+    if some_did_not_learn(data):
+        return learned_counts(data)
     groups: dict[tuple[str, Reading, bool], list[Comparison]] = {}
     for each in found:
         groups.setdefault((cells[each.variant].variant, each.reading, each.conditional), []).append(each)
     by_reading: dict[tuple[Reading, bool, str], dict[str, list[Comparison]]] = {}
     for (variant, reading, conditional), members in groups.items():
         where = spoken_levels([cells[each.variant].factors for each in members], data)
-        by_reading.setdefault((reading, conditional, where), {})[escape(variant)] = members
+        by_reading.setdefault((reading, conditional, where), {})[name(variant)] = members
     sentences = [
-        TOLD[reading].format(spoken(list(variants)), "is" if len(variants) == 1 else "are", escape(data.study.baseline))
+        TOLD[reading].format(
+            variants=spoken(list(variants)),
+            be="is" if len(variants) == 1 else "are",
+            baseline=name(data.study.baseline),
+        )
         + (f" at {where}" if where else "")
         + by_how_much(list(chain(*variants.values()))) * (len(held) > 1 and reading in DIFFERENT)
         + (" among the runs that finished" if conditional else "")
         for (reading, conditional, where), variants in by_reading.items()
     ]
-    lost = [escape(each.variant) for each in held if not each.arms.seeds]
+    lost = [name(each.variant) for each in held if not each.arms.seeds]
     sentences += [f"of {spoken(lost)} no pair of runs is left to compare"] if lost else []
     measure = metric(data.study.metric)
     if len(held) == len(found) == 1:
@@ -59,11 +65,35 @@ def answer(data: ReportData) -> str:
     return "; ".join(sentences) + ("." if told else f" (by {measure.label}).")
 
 
+def some_did_not_learn(data: ReportData) -> bool:
+    counts = [shares(data.runs, cell.name) for cell in data.trained_cells]
+    return any(learned < said for learned, said in counts)
+
+
+def learned_counts(data: ReportData) -> str:
+    """Who learned, a clause a variant: where some did not, that is the answer, and differences in score come after."""
+    clauses = []
+    for variant in data.study.variants:
+        cells = [cell for cell in data.trained_cells if cell.variant == variant]
+        groups: dict[str, list[dict]] = {}
+        for cell in cells:
+            learned, said = shares(data.runs, cell.name)
+            groups.setdefault(f"{learned} of {said}", []).append(cell.factors)
+        counts = [
+            count + (f" at {where}" if (where := spoken_levels(levels, data)) else "")
+            for count, levels in groups.items()
+        ]
+        clauses += [f"{name(variant)} {spoken(counts)}"] if counts else []
+    return f"Runs that learned: {'; '.join(clauses)}."
+
+
 def by_how_much(found: Sequence[Comparison]) -> str:
-    """The size of differences that all point the same way, from the smallest to the largest."""
+    """The size of differences that all point the same way, one by one where they are few."""
+    unit = in_units(metric(found[0].metric))
+    if len(found) <= 4:
+        return f", by {spoken([number(size(each), digits_of(each)) for each in found])} {unit}"
     ends, digits = (min(map(size, found)), max(map(size, found))), min(map(digits_of, found))
-    sizes = list(dict.fromkeys(number(each, digits) for each in ends))
-    return f", by {' to '.join(sizes)} {in_units(metric(found[0].metric))}"
+    return f", by {' to '.join(number(each, digits) for each in ends)} {unit}"
 
 
 def size(found: Comparison) -> float:
@@ -80,13 +110,13 @@ def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
     """The levels at which something holds; nothing where the study has no factor, or it holds at all of them."""
     if not data.study.factors:
         return ""
-    levels = {tuple(cell.factors.items()) for cell in data.trained_cells if cell.baseline is not None}
+    levels = {tuple(cell.factors.items()) for cell in data.cells if cell.baseline is not None}
     if len(factors) == len(levels) > 1:
-        return "every " + spoken([escape(name) for name in data.study.factors])
+        return "every " + spoken([escape(factor) for factor in data.study.factors])
     if len(data.study.factors) == 1:
-        (name,) = data.study.factors
-        return f"{escape(name)} {spoken([each[name] for each in factors])}"
-    return spoken([" ".join(f"{name}={level}" for name, level in each.items()) for each in factors])
+        (factor,) = data.study.factors
+        return f"{escape(factor)} {spoken([each[factor] for each in factors])}"
+    return spoken([name(" ".join(f"{key}={level}" for key, level in each.items())) for each in factors])
 
 
 def verdict_lines(found: Sequence[ClaimVerdict]) -> list[str]:
@@ -108,20 +138,22 @@ def alone(data: ReportData) -> str:
     measure, cell = metric(data.study.metric), data.cells[0].name
     interval = mean_interval(list(values(of_cell(data.runs, cell), measure).values()))
     if not interval.n:
-        return f"{escape(cell)} has no {measure.label} to report."
+        return f"{name(cell)} has no {measure.label} to report."
     text = estimate(interval.mean, interval.low, interval.high, measure)
     seeds = plural(interval.n, "seed")
-    return f"{escape(cell)}: {text} {in_units(measure)} over {seeds}; there is nothing to compare it with."
+    return f"{name(cell)}: {text} {in_units(measure)} over {seeds}; there is nothing to compare it with."
 
 
 def compared(data: ReportData, found: Comparison) -> str:
     """Names, means, the difference with its interval, and the reading."""
     measure, effect = metric(found.metric), found.effect
-    digits = digits_of(found)
-    variant, baseline = (number(arm.mean(), digits) for arm in (found.arms.variant, found.arms.baseline))
+    arms = [mean_interval(arm) for arm in (found.arms.variant, found.arms.baseline)]
+    variant, baseline = (
+        number(each.mean, decimals_for(each.mean, (each.high - each.low) / 2, measure.digits)) for each in arms
+    )
     difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
     return (
-        f"{escape(found.variant)} reaches {variant} {in_units(measure)}, {escape(found.baseline)} {baseline}: "
+        f"{name(found.variant)} reaches {variant} {in_units(measure)}, {name(found.baseline)} {baseline}: "
         f"a difference of {difference}, {worded(found)}"
     )
 
@@ -132,50 +164,62 @@ def worded(found: Comparison) -> str:
         return "no pair"
     if found.effect.seeds == 1 and found.reading is Reading.unresolved:
         return "unresolved (one pair)"
+    if found.reading is Reading.unresolved and not found.conditional and found.effect.low * found.effect.high > 0:
+        return f"unresolved (the interval excludes zero, p after Holm does not: {found.p_holm:.3f})"
     return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
 
 
 def qualifications(data: ReportData) -> list[str]:
     """What a reader must know before believing the answer. Markdown."""
     lines = []
+    idle = []
     for cell in data.trained_cells:
-        runs, name = data.runs_of(cell.name), escape(cell.name)
+        runs = data.runs_of(cell.name)
         lost = Counter(run["status"] for run in runs if run["status"] != "finished")
         if lost:
             words = listed([f"{count} {status}" for status, count in sorted(lost.items())])
-            lines.append(
-                f"Of {plural(len(runs), 'run')} of {name}, {words}: its mean difference is conditional on survival."
-            )
-        idle = sum(run["status"] == "finished" and run["learned"] == 0 for run in runs)
-        if idle:
-            ended = f"Of {plural(len(runs), 'run')} of {name}, {idle} finished without having learned"
-            lines.append(f"{ended}: their scores compare noise.")
+            of = f"Of {plural(len(runs), 'run')} of {name(cell.name)}"
+            lines.append(f"{of}, {words}: its mean difference is conditional on survival.")
+        unlearned = sum(run["status"] == "finished" and run["learned"] == 0 for run in runs)
+        idle += [f"{unlearned} of {plural(len(runs), 'run')} of {name(cell.name)}"] if unlearned else []
+    if idle:
+        unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+        bar = f" ({unigram:.2f} nats a token)" if unigram else ""
+        lines.append(
+            f"{spoken(idle)} finished without having learned: they do little better than the tokens' frequencies alone"
+            f"{bar}, and the size of a difference to them says only that."
+        )
     for found in comparisons(data.study, data.runs):
         if found.arms.mixed:
             seeds = listed(found.arms.mixed)
             where = "on another device or precision than the baseline"
-            lines.append(f"{escape(found.variant)}: seeds {seeds} ran {where} and decide nothing.")
+            lines.append(f"{name(found.variant)}: seeds {seeds} ran {where} and decide nothing.")
     planned = len(data.manifest["plan"])
     if planned > len(data.runs):
         lines.append(f"{len(data.runs)} of {planned} planned runs are in the records.")
     return lines
 
 
-def needs(data: ReportData) -> tuple[list[str], str | None]:
-    """How many more seeds each unresolved variant calls for, and the command that runs them."""
+def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str], str | None]:
+    """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
     lines, most = [], 0
     for found in comparisons(data.study, data.runs):
         if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
             continue
-        name, more = escape(found.variant), found.more_seeds
         if found.effect.seeds < 2:
-            lines.append(f"{name}: one seed shows no spread; run at least 3.")
+            lines.append(f"{name(found.variant)}: one seed shows no spread; run at least 3.")
             most = max(most, 3)
-        elif more is None:
-            lines.append(f"{name}: more than 1000 seeds, at the spread seen; this study will not tell.")
+        elif found.more_seeds is None:
+            lines.append(f"{name(found.variant)}: more than 1000 seeds, at the spread seen; this study will not tell.")
         else:
-            lines.append(f"{name}: about {plural(more, 'more seed')}, if mean and spread stay as seen.")
-            most = max(most, found.effect.seeds + more)
+            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}.")
+            most = max(most, found.effect.seeds + found.more_seeds)
+    for claim in verdicts:
+        wanted = [part for part in claim.parts if part.more_seeds and claim.verdict is Verdict.unresolved]
+        if wanted:
+            more = max(part.more_seeds or 0 for part in wanted)
+            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}.")
+            most = max(most, *(part.seeds + (part.more_seeds or 0) for part in wanted))
     return lines, with_seeds(data.manifest["command"], most) if most else None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablate.analysis.claims import ClaimVerdict, Judgement
 from ablate.analysis.metrics import metric
-from ablate.report.wording import ABSENT, MINUS, escape, estimate, plural, table
+from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, table
 
 UNTESTED = "not tested here"
 
@@ -39,7 +40,13 @@ def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
 
 
 def verdict(found: ClaimVerdict) -> str:
-    return found.verdict.name if found.verdict else UNTESTED
+    """In a word, and of a claim of several contrasts what each of them came to."""
+    if found.verdict is None:
+        return UNTESTED
+    counts = Counter(part.verdict.name if part.verdict else UNTESTED for part in found.parts)
+    if len(counts) == 1:
+        return found.verdict.name
+    return f"{found.verdict.name} (of {len(found.parts)}: {listed([f'{n} {word}' for word, n in counts.items()])})"
 
 
 def contrasts(parts: Sequence[Judgement]) -> str:
@@ -50,9 +57,10 @@ def contrasts(parts: Sequence[Judgement]) -> str:
 
 def tested_as(part: Judgement) -> str:
     contrast, measure = part.contrast, metric(part.contrast.metric)
-    against = f" {MINUS} {contrast.baseline}" if contrast.baseline else ""
-    than = f" against {f' {MINUS} '.join(contrast.than)}" if contrast.than else ""
-    return f"{escape(contrast.variant + against + than)}, {measure.label}"
+    cells = f" {MINUS} ".join(name(cell) for cell in (contrast.variant, contrast.baseline) if cell is not None)
+    if contrast.than:
+        cells = f"({cells}) {MINUS} ({f' {MINUS} '.join(map(name, contrast.than))})"
+    return f"{cells}, {measure.label}"
 
 
 def predicted(part: Judgement) -> str:
@@ -73,26 +81,32 @@ def shown(part: Judgement) -> str:
         return ABSENT
     measure = metric(part.contrast.metric)
     signed = part.contrast.baseline is not None
-    return f"{estimate(part.effect, part.low, part.high, measure, signed)}, {plural(part.seeds, 'seed')}"
+    low, high = part.low, part.high
+    if measure.unit == "share":  # a t interval does not know where shares end
+        low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
+    return f"{estimate(part.effect, low, high, measure, signed)}, {plural(part.seeds, 'seed')}"
 
 
 def finding(part: Judgement) -> str:
     """The contrast's own verdict, what limits it, and what more it would take."""
     needed = f"about {plural(part.more_seeds, 'more seed')}" if part.more_seeds else ""
     word = part.verdict.name if part.verdict else "not tested"
-    return "; ".join(text for text in (word, escape(part.note), needed) if text)
+    return "; ".join(text for text in (word, escape(part.note), escape(part.contrast.note), needed) if text)
 
 
 def ledger_row(found: ClaimVerdict) -> list[str]:
     """Verdict and evidence in a row: the effects of the contrasts, or what would test the claim."""
     if found.verdict is None and found.command:
-        needs = f"needs {escape(found.claim.needs)}; " if found.claim.needs else ""
-        evidence = f"{needs}{escape(found.command)}"
+        needs = f"needs {escape(found.claim.needs)}; then " if found.claim.needs else ""
+        evidence = f"{needs}{name(found.command)}"
     else:
-        evidence = "; ".join(f"{tested_as(part)}: {shown(part)}" for part in found.parts)
+        deciding = [part for part in found.parts if part.verdict is found.verdict] or list(found.parts)
+        more = len(found.parts) - 1
+        evidence = f"{tested_as(deciding[0])}: {shown(deciding[0])}" + (f"; {more} more in the report" if more else "")
+        evidence += "".join(f"; one {escape(part.contrast.note)}" for part in found.parts if part.contrast.note)
     return [
         escape(found.claim.id),
         escape(found.claim.sentence),
-        f"**{found.verdict.name}**" if found.verdict else UNTESTED,
+        f"**{verdict(found)}**" if found.verdict else UNTESTED,
         evidence,
     ]

@@ -19,6 +19,7 @@ from ablate.report.records import ReportData, read_records
 from ablate.report.render import TEMPLATES, page
 from ablate.report.style import INK, limits, panels, rendered, styled
 from ablate.report.wording import ABSENT, escape, estimate, plural, table, with_unit
+from ablate.report.wording import name as coded
 from ablate.store import write_atomic
 
 CARRIES, TURNS, OPEN = "carries over", "does not carry over", "cannot be told"
@@ -78,7 +79,7 @@ def variants(read: Sequence[ReportData]) -> str:
     for name in dict.fromkeys(name for each in held for name in each):
         found = [each.get(name) for each in held]
         readings = [each.reading if each and not each.conditional else None for each in found]
-        rows.append([escape(name), *(shown(each) for each in found), carried(readings, Reading.unresolved)])
+        rows.append([coded(name), *(shown(each) for each in found), carried(readings, Reading.unresolved)])
     unit = with_unit(metric(read[0].study.metric))
     header = ["variant", *(f"{escape(data.setting)}: difference in {unit} [95 %]" for data in read), ""]
     return table(header, rows) if rows else ""

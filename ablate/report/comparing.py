@@ -47,6 +47,16 @@ def effects(data: ReportData) -> Figure | None:
     return figure
 
 
+def intervals_seen(data: ReportData) -> str:
+    """How many of the intervals say something."""
+    found = [each for each in comparisons(data.study, data.runs) if each.arms.seeds and np.isfinite(each.effect.low)]
+    if not found:
+        return ""
+    apart = sum(each.effect.low * each.effect.high > 0 for each in found)
+    inside = sum(-each.margin < each.effect.low and each.effect.high < each.margin for each in found)
+    return f"Of {len(found)} intervals {apart} exclude zero and {inside} lie inside the margin."
+
+
 def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> None:
     effect, look = found.effect, looks(data)[next(c.variant for c in data.cells if c.name == found.variant)]
     if found.margin:

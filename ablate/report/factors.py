@@ -46,7 +46,7 @@ def over_factor(data: ReportData) -> Figure | None:
             panel.set_title(title)
             panel.set_ylabel("share that learned" if column == "learned" else with_unit(metric(column)))
             panel.grid(axis="x", visible=False)
-        panels_of[0].set_ylim((-0.06, 1.06) if column == "learned" else limits(points, ends, floor=0))
+        panels_of[0].set_ylim((-0.06, 1.06) if column == "learned" else at_least(column, limits(points, ends, floor=0)))
     for panel in axes[-1]:
         panel.set_xlabel(name)
     own_ticks(axes[0, 0], range(len(levels)), levels)
@@ -54,6 +54,14 @@ def over_factor(data: ReportData) -> Figure | None:
     name_variants(axes[0, 0], data)
     legend_above(figure, axes[0, 0])
     return figure
+
+
+def at_least(column: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Scores near nothing are to look like nothing."""
+    return (ends[0], max(ends[1], LEAST_BLEU)) if column == "test_bleu" else ends
+
+
+LEAST_BLEU = 5.0  # that an axis reaches
 
 
 def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from ablate.report.comparing import effects, scores
+from ablate.report.comparing import effects, intervals_seen, scores
 from ablate.report.cost import quality_and_cost
 from ablate.report.curves import learning_curves
 from ablate.report.depth import initial_gradients
@@ -18,11 +18,16 @@ from ablate.report.scale import saturation, score_variance
 from ablate.study import Study
 
 
+def nothing(data: ReportData) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Entry:
     draw: Callable[[ReportData], Figure | None]
     title: str
     caption: str  # what to see, whatever the results are
+    seen: Callable[[ReportData], str] = nothing  # what is to be seen in these records; may be empty
     place: str = "detail"  # or "evidence": it answers the question
     shows: tuple[str, ...] = ()  # metrics; where a claim speaks of one, a detail is evidence
 
@@ -39,6 +44,7 @@ FIGURES = {
         "Effect of each variant",
         "What to see: whether an interval (bar) excludes zero (line) or lies inside the margin of the table of "
         "variants (grey; dots where a claim sets its own). Every small mark is a seed.",
+        intervals_seen,
         "evidence",
     ),
     "over_factor": Entry(
@@ -46,38 +52,38 @@ FIGURES = {
         "Outcomes over the factor",
         "What to see: whether the lines part, cross or stay together from level to level, against their intervals "
         "(95 %; a bar without a cap leaves the panel). Small marks are the seeds that have a score; levels stand "
-        "evenly, whatever their numbers.",
-        "evidence",
+        "evenly, whatever their numbers. Differences are judged in pairs, so overlapping bars decide nothing.",
+        place="evidence",
     ),
     "quality_and_cost": Entry(
         quality_and_cost,
         "Quality and its cost",
         "What to see: whether the score still rises where parameters and operations do. "
         "Small marks are seeds, bars 95 % t intervals (without a cap, one leaves the panel); costs start at zero.",
-        "evidence",
+        place="evidence",
     ),
     "initial_gradients": Entry(
         initial_gradients,
         "Gradient norm by layer at initialisation",
-        "What to see: whether gradients stay level towards the embedding (layer 1) or fall or grow on the way, and "
-        "whether deeper stacks (darker) do so by more. Lines are medians over seeds on a logarithmic "
-        "scale; a tick at the very bottom is a layer whose gradient has vanished.",
-        "evidence",
+        "What to see: whether gradients stay level towards the embedding (layer 1) or fall or grow on the way, whether "
+        "deeper stacks (darker) do so by more, and whether encoder and decoder do alike. Lines are medians over seeds "
+        "on a logarithmic scale; a tick at the very bottom is a layer whose gradient has vanished.",
+        place="evidence",
     ),
     "score_variance": Entry(
         score_variance,
         "Variance of attention scores over the width of a head",
         "What to see: whether the variance at initialisation follows theory's lines as heads get wider. "
         "Means over all attentions of the model; every small mark is a run, both scales are logarithmic.",
-        "evidence",
+        place="evidence",
     ),
     "saturation": Entry(
         saturation,
         "Saturation of the softmax",
         "What to see: how near the largest weight is to 1 and the slope to 0, where the softmax is saturated, and "
         "whether less gradient reaches queries and keys there; before training (left) and after it (right). "
-        "Every small mark is a run.",
-        "evidence",
+        "The slope is one less the sum of a query's squared weights. Every small mark is a run.",
+        place="evidence",
     ),
     "scores": Entry(
         scores,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from ablate.report.claims import ledger_row
 from ablate.report.figures import FIGURES
 from ablate.report.records import ReportData, read_runs, settings
 from ablate.report.render import TEMPLATES
-from ablate.report.wording import escape, table
+from ablate.report.wording import escape, plural, spoken, table
 from ablate.store import write_atomic
 
+TELLING = ("over_factor", "quality_and_cost", "effects")  # figures in order
 HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]
 
 
@@ -30,6 +32,7 @@ class Entry:
     question: str
     answer: str
     thumbnail: str | None  # path of a figure, from reports/
+    notes: bool  # whether somebody wrote down what was predicted and found
     compared: list[str]  # comparisons of the study's settings, folders beside its reports
 
 
@@ -38,16 +41,18 @@ def ledger(root: Path) -> Path:
     path = root / "reports" / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
-        entries, rows, faults = gather(root)
+        entries, rows, shared, faults = gather(root)
         text = TEMPLATES.get_template("ledger.md.j2").render(
-            entries=entries, table=table(HEADER, rows) if rows else "", faults=faults
+            entries=entries, table=table(HEADER, rows) if rows else "", shared=shared, faults=faults
         )
         write_atomic(path, text)
     return path
 
 
-def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str]]:
-    """Settings, rows sorted by claim, and a line for each folder that cannot be read: it must not hide the others."""
+def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[str]]:
+    """Settings, rows sorted by claim, what they share, and a line for each folder that cannot be read, lest it hide
+    the others."""
+    used: dict[str, list[str]] = {}
     entries: list[Entry] = []
     rows: list[tuple[str, list[str]]] = []
     faults: list[str] = []
@@ -60,13 +65,22 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str]]:
                     continue
                 verdicts = judge_all(found, runs, manifest["command"])
                 said = answer(ReportData(folder, found, manifest, runs, {}, (), {}))
-                shown = thumbnail(root, f"{study}/{setting}"), side_by_side(root, study)
+                notes = (folder.parent / "README.md").exists()
+                shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study)
+                for run in runs:
+                    used.setdefault(run["run_id"], []).append(f"{study}/{setting}")
                 entries.append(Entry(study, setting, found.question, said, *shown))
                 where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
                 rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in verdicts]
             except BadInput as error:
                 faults.append(escape(str(error).replace(f"{root}{os.sep}", "")))
-    return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], faults
+    return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], sharing(used), faults
+
+
+def sharing(used: dict[str, list[str]]) -> list[str]:
+    """Of runs by id, with the settings that they stand in: which settings have how many in common."""
+    counts = Counter(tuple(where) for where in used.values() if len(where) > 1)
+    return [f"{spoken([escape(each) for each in where])}: {plural(count, 'run')}" for where, count in counts.items()]
 
 
 def side_by_side(root: Path, study: str) -> list[str]:
@@ -74,8 +88,8 @@ def side_by_side(root: Path, study: str) -> list[str]:
 
 
 def thumbnail(root: Path, report: str) -> str | None:
-    """The first figure of a report that was built."""
-    paths = (f"{report}/figures/{name}.png" for name in FIGURES)
+    """The figure of a report that was built which says most when it is small."""
+    paths = (f"{report}/figures/{name}.png" for name in (*TELLING, *FIGURES))
     return next((path for path in paths if (root / "reports" / path).exists()), None)
 
 

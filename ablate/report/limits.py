@@ -8,13 +8,21 @@ from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
 from ablate.report.records import ReportData
-from ablate.report.wording import escape, number, plural, spoken
+from ablate.report.wording import decimals_for, escape, number, plural, spoken
 
 
 def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     untested = [escape(each.claim.id) for each in verdicts if each.verdict is None]
     if untested:
         yield f"Not tested here: {spoken(untested)}. No neighbouring contrast stands in for what was not run."
+    varied = data.study.varied()
+    if "optim.lr" not in varied and len(data.cells) > 1:
+        lr = data.manifest["config"].get("optim", {}).get("lr")
+        yield (
+            f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them cannot be "
+            "told from an artefact of tuning. A variant that wants another rate may look worse than it is."
+        )
+    yield from map(escape, data.study.limits)
     yield from too_small_to_see(data)
     corpus = data.manifest["corpus"]
     size = f", {corpus['train_pairs']:,} training pairs" if "train_pairs" in corpus else ""
@@ -24,12 +32,6 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
         "choice of sentences or corpus: every result is conditional on this test set."
     )
     yield from one_size(data)
-    varied = data.study.varied()
-    if "optim.lr" not in varied:
-        yield (
-            "All variants have the baseline's learning rate and schedule, unless the study varies them. A variant that "
-            "wants another rate may look worse than it is."
-        )
     if different_sizes(data):
         yield (
             "Variants are compared at equal updates. One that has more parameters or operations than another is not "
@@ -47,11 +49,13 @@ def too_small_to_see(data: ReportData) -> Iterator[str]:
         if found.effect.seeds > 1 and found.effect.high > found.effect.low
     ]
     if halves:
-        ends = list(dict.fromkeys(number(half, min(measure.digits, 2)) for half in (min(halves), max(halves))))
+        ends = list(
+            dict.fromkeys(number(half, decimals_for(half, half, measure.digits)) for half in (min(halves), max(halves)))
+        )
         seeds = plural(max(len(data.runs_of(cell.name)) for cell in data.cells), "seed")
         yield (
             f"With {seeds} a variant the intervals reach {' to '.join(ends)} {measure.unit} to either side: "
-            "a true difference smaller than that is not seen."
+            "a true difference of that size is missed about half the time, a much smaller one nearly always."
         )
 
 

@@ -17,7 +17,7 @@ from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
 from ablate.config import LEARNED_BELOW
-from ablate.report import tables
+from ablate.report import listing, tables
 from ablate.report.answer import answer, effect_lines, needs, qualifications
 from ablate.report.claims import blocks
 from ablate.report.figures import FIGURES
@@ -83,10 +83,11 @@ def results_csv(data: ReportData) -> str:
 
 
 def markdown(data: ReportData, figures: dict[str, Any]) -> str:
-    need, command = needs(data)
     verdicts = judge_all(data.study, data.runs, data.manifest["command"])
+    need, command = needs(data, verdicts)
     drawn = [(name, FIGURES[name]) for name in figures]
     return TEMPLATES.get_template("report.md.j2").render(
+        data=data,
         study=data.study,
         setting=data.setting,
         manifest=data.manifest,
@@ -105,13 +106,15 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         margin=margin(data),
         learned=learned(data),
         costs=tables.costs(data),
+        where=where(data),
         budget=budget(data.manifest["config"]),
+        notes=(data.folder.parent / "README.md").exists(),
         evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
         pairs=tables.pairs(data),
-        translations=tables.translations(data),
-        runs=tables.runs(data),
-        provenance=tables.provenance(data),
+        translations=listing.translations(data),
+        runs=listing.runs(data),
+        provenance=listing.provenance(data),
         seeds=max((len(data.runs_of(cell.name)) for cell in data.cells), default=0),
     )
 
@@ -120,7 +123,9 @@ def margin(data: ReportData) -> str:
     """The margin of the table of variants, with its unit; none where nothing is compared."""
     found, measure = comparisons(data.study, data.runs), metric(data.study.metric)
     margins = sorted({each.margin for each in found if each.arms.seeds and each.margin})
-    return f"{' or '.join(f'{each:.2g}' for each in margins)} {measure.unit} either way" if margins else ""
+    ends = list(dict.fromkeys(f"{each:.2g}" for each in (margins[0], margins[-1]))) if margins else []
+    share = f" ({100 * measure.margin:g} % of the baseline's)" if measure.relative else ""
+    return f"{' to '.join(ends)} {measure.unit}{share} either way" if margins else ""
 
 
 def learned(data: ReportData) -> str:
@@ -134,13 +139,25 @@ def learned(data: ReportData) -> str:
     )
 
 
+def where(data: ReportData) -> str:
+    """The corpus and the baseline's model, in a clause."""
+    corpus, model = data.manifest["corpus"], data.manifest["config"].get("model", {})
+    text = escape(corpus.get("name", "an unnamed corpus"))
+    if {"source", "target", "train_pairs"} <= corpus.keys():
+        text += f" ({escape(corpus['source'])} to {escape(corpus['target'])}, {corpus['train_pairs']:,} training pairs)"
+    if {"layers", "d_model", "heads"} <= model.keys():
+        layers = "" if "model.layers" in data.study.varied() else f"{model['layers']} + {model['layers']} "
+        text += f"; the baseline has {layers}layers of width {model['d_model']}"
+    return text
+
+
 def budget(config: dict[str, Any]) -> str:
     """How long the baseline trains, in a sentence; none where the records do not say."""
     try:
         train, optim = config["train"], config["optim"]
         warmup = round(optim["warmup"] * train["updates"])
         return (
-            f"The baseline trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
+            f"It trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
             f"{warmup:,} of them warmup, at a peak learning rate of {optim['lr']:g}."
         )
     except KeyError:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from typing import Any
 
 from ablate.analysis.claims import shares
 from ablate.analysis.effects import compare, comparisons, values
-from ablate.analysis.metrics import metric
+from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
 from ablate.report.records import ReportData
-from ablate.report.wording import ABSENT, escape, estimate, listed, number, short, table
+from ablate.report.wording import ABSENT, decimals_for, estimate, name, number, short, table
 from ablate.study import Cell
 
 OTHERS = ("test_bleu", "test_bleu_greedy", "test_chrf", "test_loss", "validation_loss")
@@ -23,7 +23,7 @@ def variants(data: ReportData) -> str:
     held = {found.variant: found for found in comparisons(data.study, data.runs)}
     header = [
         "variant",
-        f"{measure.label} [95 %]",
+        f"{measure.label}{better(measure)} [95 %]",
         "paired difference [95 %]",
         "reading",
         "p (Holm)",
@@ -39,7 +39,7 @@ def variants(data: ReportData) -> str:
         effect = found.effect if found else None
         rows.append(
             [
-                escape(cell.name),
+                name(cell.name),
                 estimate(interval.mean, interval.low, interval.high, measure) if interval.n else ABSENT,
                 estimate(effect.mean, effect.low, effect.high, measure, signed=True)
                 if effect and effect.seeds
@@ -67,7 +67,7 @@ def others(data: ReportData) -> str:
                 else ABSENT
                 for each in found
             ]
-            rows.append([escape(cell.name), *shown])
+            rows.append([name(cell.name), *shown])
     header = ["variant", *(metric(name).label for name in names)]
     return table(header, rows, right=range(1, len(header))) if rows else ""
 
@@ -83,7 +83,7 @@ def initial(data: ReportData) -> str:
             estimate(each.mean, each.low, each.high, metric(name)) if each.n else ABSENT
             for name, each in zip(names, found)
         ]
-        rows.append([escape(cell.name), *shown])
+        rows.append([name(cell.name), *shown])
     header = ["variant", *(metric(name).label.removesuffix(" at update 0") for name in names)]
     return table(header, rows, right=range(1, len(header))) if names else ""
 
@@ -95,14 +95,19 @@ def inside(data: ReportData) -> str:
         finished = [run for run in data.runs_of(cell.name) if run["status"] == "finished" and run.get("diagnostics")]
         if finished:
             last = [run["diagnostics"][-1] for run in finished]
-            means = [mean_over(last, name) for name in INSIDE]
-            rows.append([escape(cell.name), *(ABSENT if mean is None else f"{mean:.3g}" for mean in means)])
+            means = [mean_over(last, diagnostic) for diagnostic in INSIDE]
+            rows.append(
+                [
+                    name(cell.name),
+                    *(ABSENT if mean is None else number(mean, decimals_for(mean, math.nan, 4)) for mean in means),
+                ]
+            )
     return table(["variant", *INSIDE.values()], rows, right=range(1, len(INSIDE) + 1)) if rows else ""
 
 
-def mean_over(entries: list[dict[str, Any]], name: str) -> float | None:
+def mean_over(entries: list[dict[str, Any]], diagnostic: str) -> float | None:
     """Of a diagnostic, over the parts of a model and over runs; None where some run was not asked."""
-    found = [list((entry.get(name) or {}).values()) for entry in entries]
+    found = [list((entry.get(diagnostic) or {}).values()) for entry in entries]
     flat = [value for each in found for value in each]
     return sum(flat) / len(flat) if all(found) and None not in flat else None
 
@@ -122,18 +127,16 @@ def costs(data: ReportData) -> str:
     for cell in data.trained_cells:
         runs = data.runs_of(cell.name)
         sizes = [multiple(data, cell, name) for name in ("parameters", "flops_per_token")]
-        memory = short(average(runs, "peak_memory"), "B")
-        speeds = [short(average(runs, "tokens_per_second")), short(average(runs, "seconds"), "s")]
-        rows.append([escape(cell.name), *sizes, memory, *speeds])
-    header = ["variant", "parameters", "FLOPs/token", "peak memory", "tokens/s, in training", "time of a run"]
-    return table(header, rows, right=range(1, 6))
+        rows.append([name(cell.name), *sizes, short(average(runs, "peak_memory"), "B")])
+    header = ["variant", "parameters", "FLOPs/token", "peak memory of the process"]
+    return table(header, rows, right=range(1, 4))
 
 
 def multiple(data: ReportData, cell: Cell, name: str) -> str:
     """A count, and how many times the baseline's it is where it differs."""
     mine = average(data.runs_of(cell.name), name)
     base = average(data.runs_of(cell.baseline), name) if cell.baseline else None
-    times = f" ({mine / base:.2f} times)" if mine and base and mine != base else ""
+    times = f" ({mine / base:.2f} times)" if mine and base and f"{mine / base:.2f}" != "1.00" else ""
     return short(mine) + times
 
 
@@ -148,107 +151,17 @@ def pairs(data: ReportData) -> list[str]:
     for found in comparisons(data.study, data.runs):
         bought = pairing(found.arms.baseline, found.arms.variant)
         if bought.correlation == bought.correlation:
-            correlation, ratio = number(bought.correlation, 2, signed=True), number(bought.variance_ratio, 2)
+            correlation, ratio = number(bought.correlation, 1, signed=True), number(bought.variance_ratio, 1)
             lines.append(
-                f"{escape(found.variant)}: correlation {correlation} over {bought.n} pairs; "
+                f"{name(found.variant)}: correlation {correlation} over {bought.n} pairs; "
                 f"the variance of the difference is {ratio} times that between unrelated runs."
             )
     return lines
 
 
-def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
-    """The same few test sentences by each variant at its lowest seed, chosen by a hash; empty without any."""
-    lowest = [min(data.runs_of(cell.name), key=lambda run: run["seed"], default=None) for cell in data.trained_cells]
-    runs = [run for run in lowest if run is not None]
-    if not any(run["run_id"] in data.hypotheses for run in runs):
-        return []
-    order = sorted(range(len(data.test)), key=lambda index: digest(data.test[index]["source"]))
-    shown = []
-    for index in order[:sentences]:
-        references = [escape(reference) for reference in data.test[index]["references"]]
-        shown.append(
-            {
-                "source": escape(data.test[index]["source"]),
-                "references": references[:5],
-                "more": max(0, len(references) - 5),
-                "table": table(
-                    ["variant", "translation"],
-                    [[escape(run["variant"]), translation(data, run, index)] for run in runs],
-                ),
-            }
-        )
-    return shown
-
-
-def translation(data: ReportData, run: dict[str, Any], index: int) -> str:
-    """What a run made of a test sentence by beam search."""
-    found = data.hypotheses.get(run["run_id"])
-    if found is None:
-        return f"*(none: {escape(run['status'])})*"
-    return escape(found["beam"][index]) or "*(empty)*"
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def runs(data: ReportData) -> str:
-    """Every run, by its id."""
-    measure = metric(data.study.metric)
-    header = [
-        "variant",
-        "seed",
-        "run id",
-        "outcome",
-        "learned",
-        measure.label,
-        "validation loss",
-        "best update",
-        "updates",
-        "time",
-    ]
-    rows = []
-    for run in data.runs:
-        at = f" at update {run['diverged_at']}" if run.get("diverged_at") is not None else ""
-        score = measure.value(run) if run["status"] == "finished" else None
-        loss = metric("validation_loss").value(run)
-        rows.append(
-            [
-                escape(run["variant"]),
-                str(run["seed"]),
-                escape(run["run_id"]),
-                escape(run["status"]) + at,
-                {1: "yes", 0: "no"}.get(run["learned"], ABSENT),
-                ABSENT if score is None else number(score, measure.digits),
-                ABSENT if loss is None else number(loss, 3),
-                or_absent(run.get("best_update")),
-                or_absent(run.get("updates")),
-                ABSENT if run["seconds"] is None else f"{run['seconds']:,.0f} s",
-            ]
-        )
-    return table(header, rows, right=[1, 5, 6, 7, 8, 9])
+def better(measure: Metric) -> str:
+    return ", lower is better" if measure.higher_is_better is False else ""
 
 
 def p_value(p: float) -> str:
-    return ABSENT if p != p else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def or_absent(value: Any) -> str:
-    return ABSENT if value is None else escape(value)
-
-
-def provenance(data: ReportData) -> str:
-    """What made these numbers; where runs differ, every value."""
-    rows = []
-    found = [run.get("provenance") or {} for run in data.runs]
-    for key in dict.fromkeys(key for each in found for key in each):
-        if key != "finished_at":
-            values = dict.fromkeys(str(each[key]) for each in found if each.get(key) is not None)
-            rows.append([escape(key), escape(listed(list(values))) or ABSENT])
-    for key, value in data.manifest["corpus"].items():
-        if isinstance(value, (str, int, float)):
-            text = f"{value:.4g}" if isinstance(value, float) else value
-            rows.append([f"corpus: {escape(key.replace('_', ' '))}", escape(text)])
-    for key in ("bleu_signature", "chrf_signature"):
-        rows.append([escape(key.replace("_", " ")), or_absent(data.manifest.get(key))])
-    return table(["", ""], rows)
+    return ABSENT if p != p else "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ablate.analysis.metrics import Metric
 
 SPECIAL = re.compile(r"([\\`*\[\]{}<>|&~#$!@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # within a word _ means itself
+PLAIN = re.compile(r"[\w.,=+/ -]*[\w.=+-]")  # what code spans and table cells take as it stands
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"
 
@@ -16,6 +17,11 @@ MINUS = "\N{MINUS SIGN}"
 def escape(text: object) -> str:
     """Text as Markdown that reads as that text, on one line, in a table or out of it."""
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def name(text: object) -> str:
+    """A variant's name as code, so that `none` is not read as a word; as plain text where code could not hold it."""
+    return f"`{text}`" if PLAIN.fullmatch(str(text)) else escape(text)
 
 
 def code_block(text: str) -> str:
