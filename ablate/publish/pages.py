@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.metrics import metric
-from ablate.report.answer import answer, qualifications
+from ablate.report.answer import answer
+from ablate.report.caveats import qualifications
 from ablate.report.claims import ledger_row
 from ablate.report.records import ReportData
 from ablate.report.wording import ABSENT, escape, number, table

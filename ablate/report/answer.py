@@ -1,19 +1,17 @@
-"""What a report opens with: the answer in a sentence, what qualifies it, and what would settle the rest."""
+"""What a report opens with: the answer in a sentence, and the numbers behind it."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
-from ablate.analysis.claims import ClaimVerdict, shares
+from ablate.analysis.claims import shares
 from ablate.analysis.effects import Comparison, comparisons, of_cell, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval
-from ablate.analysis.verdicts import Reading, Verdict
+from ablate.analysis.verdicts import Reading
 from ablate.report.records import ReportData
-from ablate.report.wording import decimals_for, escape, estimate, listed, name, number, plural, spoken
+from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
 
 TOLD = {  # how a reading is said of a variant and its baseline
     Reading.better: "{variants} {be} better than {baseline}",
@@ -119,15 +117,6 @@ def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
     return spoken([name(" ".join(f"{key}={level}" for key, level in each.items())) for each in factors])
 
 
-def verdict_lines(found: Sequence[ClaimVerdict]) -> list[str]:
-    """A line a claim: its verdict, and what it says. Markdown."""
-    return [
-        f"**{each.verdict.name if each.verdict else 'not tested here'}**: {escape(each.claim.sentence)} "
-        f"({escape(each.claim.id)})"
-        for each in found
-    ]
-
-
 def effect_lines(data: ReportData) -> list[str]:
     """A line a comparison with its numbers. Markdown."""
     return [f"{compared(data, each)}." for each in comparisons(data.study, data.runs) if each.arms.seeds]
@@ -167,65 +156,6 @@ def worded(found: Comparison) -> str:
     if found.reading is Reading.unresolved and not found.conditional and found.effect.low * found.effect.high > 0:
         return f"unresolved (the interval excludes zero, p after Holm does not: {found.p_holm:.3f})"
     return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
-
-
-def qualifications(data: ReportData) -> list[str]:
-    """What a reader must know before believing the answer. Markdown."""
-    lines = []
-    idle = []
-    for cell in data.trained_cells:
-        runs = data.runs_of(cell.name)
-        lost = Counter(run["status"] for run in runs if run["status"] != "finished")
-        if lost:
-            words = listed([f"{count} {status}" for status, count in sorted(lost.items())])
-            of = f"Of {plural(len(runs), 'run')} of {name(cell.name)}"
-            lines.append(f"{of}, {words}: its mean difference is conditional on survival.")
-        unlearned = sum(run["status"] == "finished" and run["learned"] == 0 for run in runs)
-        idle += [f"{unlearned} of {plural(len(runs), 'run')} of {name(cell.name)}"] if unlearned else []
-    if idle:
-        unigram = data.manifest["corpus"].get("unigram_cross_entropy")
-        bar = f" ({unigram:.2f} nats a token)" if unigram else ""
-        lines.append(
-            f"{spoken(idle)} finished without having learned: they do little better than the tokens' frequencies alone"
-            f"{bar}, and the size of a difference to them says only that."
-        )
-    for found in comparisons(data.study, data.runs):
-        if found.arms.mixed:
-            seeds = listed(found.arms.mixed)
-            where = "on another device or precision than the baseline"
-            lines.append(f"{name(found.variant)}: seeds {seeds} ran {where} and decide nothing.")
-    planned = len(data.manifest["plan"])
-    if planned > len(data.runs):
-        lines.append(f"{len(data.runs)} of {planned} planned runs are in the records.")
-    return lines
-
-
-def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str], str | None]:
-    """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
-    lines, most = [], 0
-    for found in comparisons(data.study, data.runs):
-        if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
-            continue
-        if found.effect.seeds < 2:
-            lines.append(f"{name(found.variant)}: one seed shows no spread; run at least 3.")
-            most = max(most, 3)
-        elif found.more_seeds is None:
-            lines.append(f"{name(found.variant)}: more than 1000 seeds, at the spread seen; this study will not tell.")
-        else:
-            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}.")
-            most = max(most, found.effect.seeds + found.more_seeds)
-    for claim in verdicts:
-        wanted = [part for part in claim.parts if part.more_seeds and claim.verdict is Verdict.unresolved]
-        if wanted:
-            more = max(part.more_seeds or 0 for part in wanted)
-            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}.")
-            most = max(most, *(part.seeds + (part.more_seeds or 0) for part in wanted))
-    return lines, with_seeds(data.manifest["command"], most) if most else None
-
-
-def with_seeds(command: str, seeds: int) -> str:
-    """The command of a study with this many seeds."""
-    return re.sub(r"\s+seeds=\S+", "", command) + f" seeds={seeds}"
 
 
 def in_units(measure: Metric) -> str:

@@ -18,7 +18,8 @@ from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
 from ablate.config import LEARNED_BELOW
 from ablate.report import listing, tables
-from ablate.report.answer import answer, effect_lines, needs, qualifications
+from ablate.report.answer import answer, effect_lines
+from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
 from ablate.report.figures import FIGURES
 from ablate.report.limits import limits
