@@ -18,6 +18,7 @@ from ablate.store import Store
 from ablate.training.machine import GIBIBYTE
 
 CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
+LAYER = 2.5e-3  # seconds that a layer takes a core in each update however small it is: likewise
 GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
 ALIKE = 6  # runs that a forecast goes by
 OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
@@ -49,9 +50,11 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
         done = sum(store.run(spec.id).done(config) for spec in specs)
         parameters = parameter_count(config.model, vocabulary)
-        tokens = config.train.updates * config.train.batch_tokens
-        speed = speed_of_like(measured, config.model.layers, parameters) or (CORE if device.type == "cpu" else None)
-        seconds = OPERATIONS * parameters * tokens / speed if speed else None
+        operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
+        speed = speed_of_like(measured, config.model.layers, parameters)
+        seconds = operations / speed if speed else None
+        if seconds is None and device.type == "cpu":
+            seconds = operations / CORE + 2 * config.model.layers * config.train.updates * LAYER
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
     todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
     count = workers(plan.config, device, len(todo))

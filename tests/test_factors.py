@@ -162,3 +162,10 @@ def test_settings_that_cannot_be_compared_are_refused_with_the_choices(tmp_path,
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "compare=" in said
+
+
+def test_the_command_that_would_test_a_claim_stays_in_the_setting() -> None:
+    study = a_study(claims=[{"id": "c", "sentence": "S.", "command": "python -m ablate +sweep=toy preset=paper"}])
+    ran = "python -m ablate +sweep=toy data=multi30k data.path=PATH preset=laptop seeds=5"
+    (found,) = judge_all(study, some_runs(study), ran)
+    assert found.command == "python -m ablate +sweep=toy preset=paper data=multi30k data.path=PATH"

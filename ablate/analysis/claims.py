@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
@@ -76,7 +77,18 @@ def judge(claim: Claim, study: Study, records: Sequence[Record], command: str) -
         for part in claim.parts
     )
     verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
-    return ClaimVerdict(claim, verdict, parts, (claim.command or command) if verdict is None else None)
+    wanted = carried_over(claim.command, command) if claim.command else command
+    return ClaimVerdict(claim, verdict, parts, wanted if verdict is None else None)
+
+
+def carried_over(wanted: str, ran: str) -> str:
+    """The command that would test a claim, in the setting of the command that was run: on its corpus, at its size."""
+
+    def key(word: str) -> str:
+        return word.lstrip("+~").partition("=")[0]
+
+    given = {key(word) for word in shlex.split(wanted)} | {"sweep", "seeds"}
+    return shlex.join([*shlex.split(wanted), *(word for word in shlex.split(ran)[3:] if key(word) not in given)])
 
 
 def judge_directional(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:

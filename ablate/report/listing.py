@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from ablate.analysis.metrics import metric
@@ -95,10 +96,18 @@ def provenance(data: ReportData) -> str:
         if key != "finished_at":
             values = dict.fromkeys(str(each[key]) for each in found if each.get(key) is not None)
             rows.append([escape(key), escape(listed(list(values))) or ABSENT])
-    for key, value in data.manifest["corpus"].items():
-        if isinstance(value, (str, int, float)):
-            text = f"{value:.4g}" if isinstance(value, float) else value
-            rows.append([f"corpus: {escape(key.replace('_', ' '))}", escape(text)])
+    for key, value in flat(data.manifest["corpus"]):
+        text = f"{value:.4g}" if isinstance(value, float) else value
+        rows.append([f"corpus: {escape(key.replace('_', ' '))}", escape(text)])
     for key in ("bleu_signature", "chrf_signature"):
         rows.append([escape(key.replace("_", " ")), or_absent(data.manifest.get(key))])
     return table(["", ""], rows)
+
+
+def flat(values: dict[str, Any]) -> Iterator[tuple[str, str | int | float]]:
+    """What can be printed of a mapping and of those in it, by the names on the way."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}, {inner}", found) for inner, found in flat(value))
+        elif isinstance(value, (str, int, float)):
+            yield key, value
