@@ -17,7 +17,8 @@ def headline(folder: Path) -> list[str]:
     found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     measure = metric(found["metric"])
     rows = [["variant", f"{measure.label} [95 %]", "difference [95 %]", "diverged", "learned"]]
-    for each in found["variants"]:
+    told = [each for each in found["variants"] if each["mean"] is not None or each["learned"] is not None]
+    for each in told or found["variants"]:  # what was only looked at before the first update has nothing to show here
         learned = ABSENT if each["learned"] is None else f"{each['learned']} of {each['runs']}"
         diverged = f"{each['diverged']} of {each['runs']}"
         rows.append(
