@@ -131,6 +131,9 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
         progress.say(f"a worker broke off: {in_a_line(error)}")
     finally:
         progress.say(tracker.finish())
+    for run in todo:
+        for line in store.run(run).lines("notes.txt"):
+            progress.say(f"runs/{run}: {line}")
 
 
 def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progress) -> int:

@@ -74,7 +74,9 @@ class RunFolder:
     weights.pt        the weights that the checkpoint rule kept
     result.json       how training ended
     result-<evaluation>.json  scores, hypotheses and losses on the test set
+    checkpoint.pt     where a run that is cut short goes on; gone when it is trained
     failure.txt       the traceback of a run that failed
+    notes.txt         what the user should know of how it went, a line each
     """
 
     path: Path
@@ -149,7 +151,8 @@ class Store:
             if not folder.done(spec.config):
                 run = {"corpus": spec.corpus, "seed": spec.seed, "config": config_to_plain(spec.config)}
                 folder.write("run.json", run)
-                folder.file("failure.txt").unlink(missing_ok=True)  # of an earlier try
+                for name in ("failure.txt", "notes.txt"):
+                    folder.file(name).unlink(missing_ok=True)  # of an earlier try
                 todo.append(spec.id)
         return todo
 

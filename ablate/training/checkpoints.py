@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,10 @@ class Checkpoint(Protocol):
 
     def weights(self) -> Weights: ...
 
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
 
 class Best:
     """Those of the lowest validation loss, the earliest in a tie."""
@@ -33,6 +37,12 @@ class Best:
 
     def weights(self) -> Weights:
         return self.kept
+
+    def state(self) -> dict[str, Any]:
+        return {"update": self.update, "loss": self.loss, "kept": self.kept}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.update, self.loss, self.kept = state["update"], state["loss"], state["kept"]
 
 
 class AverageLast10:
@@ -49,6 +59,12 @@ class AverageLast10:
     def weights(self) -> Weights:
         names = self.kept[0] if self.kept else ()
         return {name: torch.stack([weights[name] for weights in self.kept]).mean(0) for name in names}
+
+    def state(self) -> dict[str, Any]:
+        return {"update": self.update, "kept": list(self.kept)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.update, self.kept = state["update"], deque(state["kept"], maxlen=AVERAGED)
 
 
 def copy(model: nn.Module) -> Weights:

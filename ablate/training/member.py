@@ -33,6 +33,7 @@ from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
 from ablate.training.meter import COLUMNS, Meter, Row
+from ablate.training.resume import APPENDED, Damaged, Resume
 from ablate.training.schedule import learning_rate
 
 DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model
@@ -49,42 +50,33 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
             config, device = config_from_plain(frozen["config"]), machine.choose_device(wanted)
             corpus = Corpus.load(frozen["corpus"])
             if not folder.trained(config):
-                train_member(folder, config, frozen["seed"], corpus, device)
+                train_member(folder, frozen, config, corpus, device)
             if not folder.done(config):
                 score_member(folder, config, corpus, device)
     except Exception:
         folder.append("failure.txt", traceback.format_exc().splitlines())
 
 
-def train_member(folder: RunFolder, config: Config, seed: int, corpus: Corpus, device: torch.device) -> None:
-    """Train, and leave the curve, the kept weights and result.json."""
+def train_member(
+    folder: RunFolder, frozen: dict[str, Any], config: Config, corpus: Corpus, device: torch.device
+) -> None:
+    """Train, from where an earlier try was cut short, and leave the curve, the kept weights and result.json."""
     began = time.perf_counter()
     machine.reset_peak_memory(device)
-    for name in ("curve.csv", "validation.csv", "diagnostics.jsonl"):
-        folder.file(name).unlink(missing_ok=True)  # of a try that was cut short
-
-    metadata, updates = corpus.metadata, config.train.updates
-    model = build(config.model, metadata["vocabulary_size"], seed).to(device)
-    seed_dropout(model, seed, device)
-    state = TrainState(
-        model,
-        optimizer(model, config),
-        learning_rate(config.optim, updates),
-        config.train.label_smoothing,
-        config.optim.clip,
-        machine.autocast(config.precision, device),
-    )
+    metadata, updates, seed = corpus.metadata, config.train.updates, int(frozen["seed"])
     batches = Batches(corpus.train, config.train.batch_tokens, device)
     validation = EvaluationBatches(corpus.validation, device)
     probe = first_batch(corpus.validation, DIAGNOSED_PAIRS, device)
     validations, measurements = evenly(config.train.validations, updates), evenly(config.diagnostics.times, updates)
-    checkpoint = CHECKPOINTS[config.train.checkpoint.name]()
-    losses: list[float] = []
 
-    def write(rows: list[Row]) -> None:
-        folder.append("curve.csv", (",".join(f"{value:.7g}" for value in row) for row in rows))
+    resume, losses = begin(folder, frozen, config, metadata["vocabulary_size"], device)
+    state, checkpoint, meter, model = resume.state, resume.kept, resume.meter, resume.state.model
+    assert isinstance(model, Transformer)
+    resumed_at = state.update or None  # what is done at this update was done before the cut
 
     def pause(update: int) -> None:
+        if update == resumed_at:
+            return
         if update in validations:
             losses.append(mean_loss(model, validation))
             folder.append("validation.csv", [f"{update},{losses[-1]:.7g}"])
@@ -92,10 +84,9 @@ def train_member(folder: RunFolder, config: Config, seed: int, corpus: Corpus, d
                 checkpoint.offer(model, update, losses[-1])
         if update in measurements:
             folder.append("diagnostics.jsonl", [json.dumps({"update": update, **diagnose(model, probe)})])
+        if 0 < update < updates:
+            resume.save(losses)
 
-    folder.append("curve.csv", [",".join(COLUMNS)])
-    folder.append("validation.csv", ["update,loss"])
-    meter = Meter(write)
     train(state, batches, seed, updates, validations | measurements, pause, meter)
 
     finished = meter.diverged_at is None
@@ -127,6 +118,42 @@ def train_member(folder: RunFolder, config: Config, seed: int, corpus: Corpus, d
         "provenance": machine.provenance(device, config.precision),
     }
     folder.write("result.json", result)
+    resume.finish()
+
+
+def begin(
+    folder: RunFolder, frozen: dict[str, Any], config: Config, vocabulary_size: int, device: torch.device
+) -> tuple[Resume, list[float]]:
+    """A run's state and its validation losses: as its checkpoint has them, or else at its very beginning."""
+
+    def fresh() -> Resume:
+        model = build(config.model, vocabulary_size, frozen["seed"]).to(device)
+        seed_dropout(model, frozen["seed"], device)
+        state = TrainState(
+            model,
+            optimizer(model, config),
+            learning_rate(config.optim, config.train.updates),
+            config.train.label_smoothing,
+            config.optim.clip,
+            machine.autocast(config.precision, device),
+        )
+        return Resume(folder, frozen, state, CHECKPOINTS[config.train.checkpoint.name](), Meter(write))
+
+    def write(rows: list[Row]) -> None:
+        folder.append("curve.csv", (",".join(f"{value:.7g}" for value in row) for row in rows))
+
+    resume = fresh()
+    try:
+        losses = resume.load()
+    except Damaged as error:
+        resume.set_aside(error)
+        resume, losses = fresh(), None
+    if losses is None:
+        for name in APPENDED:
+            folder.file(name).unlink(missing_ok=True)  # of a try that was cut short
+        folder.append("curve.csv", [",".join(COLUMNS)])
+        folder.append("validation.csv", ["update,loss"])
+    return resume, losses or []
 
 
 def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> None:

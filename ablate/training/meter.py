@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,6 +62,19 @@ class Meter:
     def resume(self) -> None:
         """Start the clock again after a pause."""
         self.began = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """What it knows after a flush."""
+        return {
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "first_loss": self.first_loss,
+            "losses": list(self.losses),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.tokens, self.seconds, self.first_loss = state["tokens"], state["seconds"], state["first_loss"]
+        self.losses = deque(state["losses"], maxlen=DIVERGED_OVER)
 
     @property
     def tokens_per_second(self) -> float | None:

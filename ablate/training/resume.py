@@ -1,0 +1,125 @@
+"""Where a run that was cut short goes on: its whole state, written now and then, read back once, gone when it is done.
+
+Everything that later updates depend on is in it, so that a run that was cut and taken up ends in the same weights, bit
+for bit on a CPU, as one that was not. Batches are a pure function of the update's number and need no place in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from typing import Any
+
+import torch
+
+from ablate.model.dropout import Dropout
+from ablate.store import RunFolder, write_atomic
+from ablate.study import digest
+from ablate.training.checkpoints import Checkpoint
+from ablate.training.loop import TrainState
+from ablate.training.meter import Meter
+
+NAME = "checkpoint.pt"
+ASIDE = "checkpoint.damaged.pt"
+SHARE = 0.01  # of the time that training takes, at the most, spent on writing this
+APPENDED = ("curve.csv", "validation.csv", "diagnostics.jsonl")
+
+
+class Damaged(Exception):
+    """A checkpoint that cannot be gone on from: not whole, or of another run."""
+
+
+class Resume:
+    """Saves and restores one run. `frozen` is its run.json, by which its checkpoint is known from another's."""
+
+    def __init__(
+        self, folder: RunFolder, frozen: dict[str, Any], state: TrainState, kept: Checkpoint, meter: Meter
+    ) -> None:
+        self.folder, self.mark = folder, digest(frozen)
+        self.state, self.kept, self.meter = state, kept, meter
+        self.cost, self.saved = 0.0, time.perf_counter()
+
+    def save(self, losses: list[float]) -> None:
+        """Write the state as it is after a pause, unless that would take more than its share of the time."""
+        began = time.perf_counter()
+        if began - self.saved < self.cost / SHARE:
+            return
+        lengths = {name: self.folder.file(name).stat().st_size for name in APPENDED if self.folder.file(name).exists()}
+        value = {
+            "mark": self.mark,
+            "update": self.state.update,
+            "model": self.state.model.state_dict(),
+            "optimizer": self.state.optimizer.state_dict(),
+            "dropout": {name: each.get_state() for name, each in self.generators().items()},
+            "kept": self.kept.state(),
+            "meter": self.meter.state(),
+            "losses": list(losses),
+            "lengths": lengths,
+        }
+        buffer = io.BytesIO()
+        torch.save(value, buffer)
+        write_atomic(self.folder.file(NAME), sealed(buffer.getvalue()))
+        self.saved = time.perf_counter()
+        self.cost = self.saved - began
+
+    def load(self) -> list[float] | None:
+        """Go on from the checkpoint and return the validation losses so far; None where there is none.
+
+        What the run's files have gained since is cut off. Raises Damaged, and then the state is not to be used.
+        """
+        path = self.folder.file(NAME)
+        if not path.exists():
+            return None
+        try:
+            content = io.BytesIO(unsealed(path.read_bytes()))
+            value = torch.load(content, map_location="cpu", weights_only=True)
+            if value["mark"] != self.mark:
+                raise ValueError("it is of another run")
+            lengths = {name: int(length) for name, length in value["lengths"].items()}
+            if any(self.folder.file(name).stat().st_size < length for name, length in lengths.items()):
+                raise ValueError("the run's curves are shorter than it says")
+            self.restore(value)
+        except Exception as error:  # of zip, pickle and torch, each with its own
+            raise Damaged(" ".join(str(error).split())[:120] or type(error).__name__) from error
+        for name, length in lengths.items():
+            with self.folder.file(name).open("rb+") as file:
+                file.truncate(length)
+        return [float(loss) for loss in value["losses"]]
+
+    def restore(self, value: dict[str, Any]) -> None:
+        self.state.model.load_state_dict(value["model"])
+        self.state.optimizer.load_state_dict(value["optimizer"])
+        for name, generator in self.generators().items():
+            generator.set_state(value["dropout"][name])
+        self.kept.restore(value["kept"])
+        self.meter.restore(value["meter"])
+        self.state.update = int(value["update"])
+
+    def set_aside(self, error: Damaged) -> None:
+        """Out of the way, with a line in the run's notes.txt."""
+        self.folder.file(NAME).replace(self.folder.file(ASIDE))
+        self.folder.append("notes.txt", [f"a checkpoint was set aside as {ASIDE}, training starts anew: {error}"])
+
+    def finish(self) -> None:
+        self.folder.file(NAME).unlink(missing_ok=True)
+
+    def generators(self) -> dict[str, torch.Generator]:
+        return {
+            name: module.generator
+            for name, module in self.state.model.named_modules()
+            if isinstance(module, Dropout) and module.generator is not None
+        }
+
+
+def sealed(content: bytes) -> bytes:
+    """With its hash behind it: torch reads a tensor with a flipped bit without a word."""
+    return content + hashlib.sha256(content).digest()
+
+
+def unsealed(content: bytes) -> bytes:
+    """Raises ValueError where the hash is not that of the content."""
+    size = hashlib.sha256().digest_size
+    if hashlib.sha256(content[:-size]).digest() != content[-size:]:
+        raise ValueError("its hash is wrong")
+    return content[:-size]

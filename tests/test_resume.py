@@ -1,0 +1,156 @@
+"""A run that is cut anywhere and taken up again ends as one that was not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from corpora import fixture_plan
+
+from ablate.store import RunFolder, Store
+from ablate.study import RunSpec, evaluation_id
+from ablate.training import loop, member, resume
+from ablate.training.member import run_member
+
+UPDATES = 60  # of a smoke run
+RULES = {"best": [], "average_last_10": ["train.checkpoint=average_last_10", "train.validations=40"]}
+DEATHS = {"before validation 1": 7, "just after a checkpoint": 15, "between": 38, "in the last update": 60}
+
+
+class Killed(BaseException):
+    """What no run expects."""
+
+
+def a_spec(rule: str) -> RunSpec:
+    return fixture_plan("+sweep=norm_placement", *RULES[rule]).runs[0]
+
+
+def frozen(root: Path, spec: RunSpec) -> RunFolder:
+    Store(root).freeze([spec])
+    return Store(root).run(spec.id)
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, folder: RunFolder, spec: RunSpec, update: int) -> None:
+    """Run it until it dies in this update."""
+    step = loop.step
+
+    def dying(state, batch):
+        if state.update + 1 == update:
+            raise Killed
+        return step(state, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "step", dying)
+        with pytest.raises(Killed):
+            run_member(folder, spec.config.device)
+
+
+def left_behind(folder: RunFolder, spec: RunSpec) -> dict:
+    """What a run's later reader sees, time aside."""
+    curve = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(folder.lines("curve.csv"))]
+    result, scores = folder.result(), folder.scores(evaluation_id(spec.config))
+    assert result is not None
+    assert scores is not None
+    timed = ("seconds", "tokens_per_second", "peak_memory", "provenance")
+    return {
+        "curve": curve,
+        "validation": folder.lines("validation.csv"),
+        "diagnostics": folder.lines("diagnostics.jsonl"),
+        "result": {key: value for key, value in result.items() if key not in timed},
+        "scores": {key: value for key, value in scores.items() if key != "seconds"},
+    }
+
+
+@pytest.fixture(autouse=True)
+def always_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "SHARE", float("inf"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[RunFolder, dict]]:
+    found = {}
+    for rule in RULES:
+        spec = a_spec(rule)
+        folder = frozen(tmp_path_factory.mktemp(rule), spec)
+        run_member(folder, spec.config.device)
+        found[rule] = folder, left_behind(folder, spec)
+    return found
+
+
+@pytest.mark.parametrize("death", DEATHS)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_run_cut_anywhere_ends_as_one_that_was_not(tmp_path, monkeypatch, undisturbed, rule: str, death: str) -> None:
+    spec = a_spec(rule)
+    folder = frozen(tmp_path, spec)
+    cut(monkeypatch, folder, spec, DEATHS[death])
+    assert folder.result() is None
+    run_member(folder, spec.config.device)
+    whole, expected = undisturbed[rule]
+    assert left_behind(folder, spec) == expected
+    weights, wanted = (torch.load(each.file("weights.pt"), weights_only=True) for each in (folder, whole))
+    assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
+    assert not folder.file(resume.NAME).exists()
+
+
+def test_a_run_that_is_taken_up_does_not_train_again_what_it_had(tmp_path, monkeypatch) -> None:
+    spec = a_spec("best")
+    folder = frozen(tmp_path, spec)
+    cut(monkeypatch, folder, spec, 50)
+    steps: list[int] = []
+    step = loop.step
+    monkeypatch.setattr(loop, "step", lambda state, batch: steps.append(state.update) or step(state, batch))
+    run_member(folder, spec.config.device)
+    assert min(steps) == 45  # a quarter of a smoke run lies between validations
+    assert max(steps) == UPDATES - 1
+
+
+@pytest.mark.parametrize("harm", ["truncated", "flipped", "foreign", "empty", "curve lost"])
+def test_a_checkpoint_that_is_no_good_is_set_aside_and_the_run_starts_anew(
+    tmp_path, monkeypatch, undisturbed, harm: str
+) -> None:
+    spec = a_spec("best")
+    folder = frozen(tmp_path, spec)
+    cut(monkeypatch, folder, spec, 50)
+    path = folder.file(resume.NAME)
+    content = bytearray(path.read_bytes())
+    if harm == "foreign":
+        value, buffer = torch.load(io.BytesIO(resume.unsealed(bytes(content))), weights_only=True), io.BytesIO()
+        torch.save(value | {"mark": "another"}, buffer)
+        path.write_bytes(resume.sealed(buffer.getvalue()))
+    elif harm == "curve lost":
+        folder.file("curve.csv").write_text("")
+    else:
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes({"truncated": content[: len(content) // 2], "flipped": content, "empty": b""}[harm])
+    run_member(folder, spec.config.device)
+    assert left_behind(folder, spec) == undisturbed["best"][1]
+    assert folder.failure() is None
+    assert folder.file(resume.ASIDE).exists()
+    assert len(folder.lines("notes.txt")) == 1
+
+
+def test_writing_checkpoints_takes_no_more_than_its_share(tmp_path, monkeypatch) -> None:
+    spec = a_spec("average_last_10")
+    folder = frozen(tmp_path, spec)
+    clock = [0.0]
+    monkeypatch.setattr(resume, "SHARE", 0.01)
+    monkeypatch.setattr(resume.time, "perf_counter", lambda: clock[0])
+    written = []
+
+    def slow(path, content):
+        written.append(clock[0])
+        clock[0] += 1.0  # a second to write
+
+    monkeypatch.setattr(resume, "write_atomic", slow)
+    step = loop.step
+
+    def stepping(state, batch):
+        clock[0] += 10.0
+        return step(state, batch)
+
+    monkeypatch.setattr(loop, "step", stepping)
+    member.run_member(folder, spec.config.device)
+    assert 2 <= len(written) <= 1 + UPDATES * 10 * 0.01
