@@ -270,10 +270,14 @@ def test_a_study_of_the_wrong_form_is_refused_in_one_line(mapping: dict) -> None
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("overrides", [["data.name=../../x"], ["data.name=a/b"], ["data.name=.hidden"], ["~preset"]])
+@pytest.mark.parametrize("overrides", [["data.name=../../x"], ["data.name=.hidden"], ["~preset"]])
 def test_no_name_leads_out_of_its_folder(overrides: list[str]) -> None:
     with pytest.raises(BadInput, match="names a folder"):
         plan(composed, overrides)
+
+
+def test_a_slash_in_the_name_of_a_corpus_makes_no_folder() -> None:
+    assert plan(composed, ["data.name=owner/set"]).setting == "owner_set-laptop"
 
 
 @given(value=st.floats(1e-9, 1e9) | st.integers(0, 10**9))

@@ -18,7 +18,7 @@ TOLD = {  # how a reading is said of a variant and its baseline
     Reading.worse: "{variants} {be} worse than {baseline}",
     Reading.higher: "{variants} {be} higher than {baseline}",
     Reading.lower: "{variants} {be} lower than {baseline}",
-    Reading.equivalent: "{variants} {be} as good as {baseline}, within the margin,",
+    Reading.equivalent: "{variants} {be} as good as {baseline} within the margin",
     Reading.unresolved: "{variants} cannot yet be told apart from {baseline}",
 }
 
