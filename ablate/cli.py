@@ -120,20 +120,49 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
     from ablate import tracking
 
     todo = store.freeze(plan.runs)
-    device = plan.config.device.name
-    jobs = [[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in todo]
     tracker = tracking.start(plan, store, plan.config.wandb)
     try:
         with progress.watching(todo):
-            if jobs:
-                launch(jobs, store.root, workers)
-    except Exception as error:  # launchers raise when a worker dies. What counts is what is on disk
-        progress.say(f"a worker broke off: {in_a_line(error)}")
+            launch_all(plan, store, todo, lambda jobs: launch(jobs, store.root, workers), progress)
     finally:
         progress.say(tracker.finish())
     for run in todo:
         for line in store.run(run).lines("notes.txt"):
             progress.say(f"runs/{run}: {line}")
+
+
+def launch_all(
+    plan: Plan, store: Store, todo: list[str], launch: Callable[[list[list[str]]], None], progress: Progress
+) -> None:
+    """Launch until every run has ended, whatever becomes of single workers.
+
+    Launchers raise when a worker dies, and its neighbours go down with it. What counts is what is on disk: those that
+    had not begun go again together, then those that were under way one by one, so that a run which brings about its
+    worker's death does so alone, and is the one that failed.
+    """
+    configs, device = {spec.id: spec.config for spec in plan.runs}, plan.config.device.name
+    suspects: list[str] = []
+    while todo or suspects:
+        alone = not todo
+        batch = [suspects.pop(0)] if alone else todo
+        try:
+            launch([[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in batch])
+            broke_off = False
+        except Exception as error:
+            progress.say(f"a worker died: {in_a_line(error)[:200]}")
+            broke_off = True
+        cut = [run for run in batch if store.run(run).under_way()]
+        for run in cut:
+            store.run(run).left()
+            if alone:
+                store.run(run).append("failure.txt", ["its worker died, beside others and alone: killed, or no memory"])
+            else:
+                suspects.append(run)
+        if broke_off and not cut and not alone:  # it was not a run's doing, so it would only happen again
+            return
+        begun = {*suspects, *cut}
+        ended = {run for run in todo if store.run(run).done(configs[run]) or store.run(run).failure()}
+        todo = [run for run in todo if run not in begun | ended] if broke_off else []
 
 
 def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progress) -> int:

@@ -74,6 +74,7 @@ class RunFolder:
     weights.pt        the weights that the checkpoint rule kept
     result.json       how training ended
     result-<evaluation>.json  scores, hypotheses and losses on the test set
+    running           the process of the worker that is at it
     checkpoint.pt     where a run that is cut short goes on; gone when it is trained
     failure.txt       the traceback of a run that failed
     notes.txt         what the user should know of how it went, a line each
@@ -128,6 +129,16 @@ class RunFolder:
             return False
         return not result["scorable"] or self.scores(evaluation_id(config)) is not None
 
+    def enter(self) -> None:
+        """Say that a worker is at it: what is still said after the worker's death is how that is known."""
+        self.file("running").write_text(str(os.getpid()))
+
+    def left(self) -> None:
+        self.file("running").unlink(missing_ok=True)
+
+    def under_way(self) -> bool:
+        return self.file("running").exists()
+
     def failure(self) -> str | None:
         """The last line of a failed run's traceback."""
         lines = self.lines("failure.txt")
@@ -151,7 +162,7 @@ class Store:
             if not folder.done(spec.config):
                 run = {"corpus": spec.corpus, "seed": spec.seed, "config": config_to_plain(spec.config)}
                 folder.write("run.json", run)
-                for name in ("failure.txt", "notes.txt"):
+                for name in ("failure.txt", "notes.txt", "running"):
                     folder.file(name).unlink(missing_ok=True)  # of an earlier try
                 todo.append(spec.id)
         return todo

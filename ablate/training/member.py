@@ -45,6 +45,7 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
         machine.keep_freed_memory()
         machine.use_one_thread()
         with FileLock(folder.file(".lock")):  # two commands may share a run: the second finds it done
+            folder.enter()
             frozen = folder.read("run.json")
             assert frozen is not None
             config, device = config_from_plain(frozen["config"]), machine.choose_device(wanted)
@@ -55,6 +56,8 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
                 score_member(folder, config, corpus, device)
     except Exception:
         folder.append("failure.txt", traceback.format_exc().splitlines())
+    finally:
+        folder.left()
 
 
 def train_member(

@@ -1,0 +1,56 @@
+"""Workers that die: their neighbours end well, and so does a run that died but once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+
+def study(root: Path) -> list[str]:
+    command = ["+sweep=ffn_ratio", "preset=smoke", "data=fixture", f"root={root}", "wandb.mode=disabled", "workers=2"]
+    return [sys.executable, "-m", "ablate", *command, "train.updates=100"]
+
+
+def planned(root: Path) -> str:
+    """The id of a run of the study, of none in particular."""
+    from corpora import fixture_plan
+
+    return fixture_plan("+sweep=ffn_ratio", "train.updates=100", f"root={root}").runs[3].id
+
+
+def kill_worker(root: Path, run: str, deaths: int, process: subprocess.Popen) -> int:
+    """SIGKILL whoever is at this run, so many times; how often it could be done before the command ended."""
+    killed: set[str] = set()
+    mark = root / "runs" / run / "running"
+    while process.poll() is None and len(killed) < deaths:
+        try:
+            pid = mark.read_text()
+            if pid and pid not in killed:
+                os.kill(int(pid), signal.SIGKILL)
+                killed.add(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        time.sleep(0.01)
+    return len(killed)
+
+
+@pytest.mark.parametrize(("deaths", "code"), [(1, 0), (2, 1)])
+def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, deaths: int, code: int) -> None:
+    run = planned(tmp_path)
+    process = subprocess.Popen(study(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert kill_worker(tmp_path, run, deaths, process) == deaths
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    results = pd.read_csv(next(tmp_path.glob("reports/ffn_ratio/*/results.csv")), index_col="run_id")
+    failed = set(results.index[results["status"] == "failed"])
+    assert failed == ({run} if code else set())
+    if code:
+        assert f"runs/{run}" in out
+        assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
