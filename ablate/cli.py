@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -99,7 +100,13 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     store.check_writable()
     metadata = prepare(plan.config.data, progress.say)
     check_size(metadata, plan.config.train.batch_tokens)
-    train(plan, store, launch, progress, forecast.workers)
+    try:
+        train(plan, store, launch, progress, forecast.workers)
+    except KeyboardInterrupt:
+        done = sum(store.run(spec.id).done(spec.config) for spec in plan.runs)
+        command = shlex.join(["python", "-m", "ablate", *plan.overrides])
+        progress.say(f"interrupted: {done} of {len(plan.runs)} runs are done and kept; to go on: {command}")
+        raise
     return report(plan, store, metadata, progress)
 
 

@@ -54,3 +54,22 @@ def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, deaths: i
     if code:
         assert f"runs/{run}" in out
         assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_study_says_how_to_go_on_and_goes_on(tmp_path: Path, number: int, code: int) -> None:
+    process = subprocess.Popen(
+        study(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while process.poll() is None and not list(tmp_path.glob("runs/*/result-*.json")):
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    line = next(line for line in out.splitlines() if line.startswith("interrupted: "))
+    assert "python -m ablate +sweep=ffn_ratio preset=smoke" in line
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/result-*.json")}
+    assert finished
+    assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
+    assert all(path.stat().st_mtime_ns == time_of for path, time_of in finished.items())
