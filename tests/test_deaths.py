@@ -59,8 +59,9 @@ def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, deaths: i
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_study_says_how_to_go_on_and_goes_on(tmp_path: Path, number: int, code: int) -> None:
     process = subprocess.Popen(
-        study(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        study(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells start background jobs without it
+    )  # fmt: skip
     while process.poll() is None and not list(tmp_path.glob("runs/*/result-*.json")):
         time.sleep(0.02)
     os.kill(process.pid, number)

@@ -161,7 +161,7 @@ def test_attention_is_softmax_of_the_scaled_products(scale: str) -> None:
     divisor = {"sqrt": (d_model // heads) ** 0.5, "none": 1.0}[scale]
     mixed = torch.softmax(torch.einsum("bhqd,bhkd->bhqk", q, k) / divisor, dim=-1) @ v
     expected = attention.output(mixed.permute(0, 2, 1, 3).reshape(2, 5, d_model))
-    torch.testing.assert_close(attention(x, torch.ones(5, dtype=torch.bool)), expected)
+    torch.testing.assert_close(attention(x, torch.ones(2, 1, 5, 5, dtype=torch.bool)), expected)
 
 
 def torch_stacks(model: Transformer, config: ModelConfig) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder]:

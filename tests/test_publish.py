@@ -108,10 +108,10 @@ def test_curves_are_lines_a_variant_over_updates_with_its_seeds_as_a_band(tmp_pa
 
 def test_the_report_says_the_answer_the_effects_and_each_verdict(tmp_path: Path) -> None:
     text = markdown(objects.plain(made(tmp_path), tmp_path, OURS)["report"])
-    assert "**post is worse than pre" in text
+    assert "**`post` is worse than `pre`" in text
     assert "| toy-1 | Pre is better. | **supported** |" in text
     assert re.search(r"\| toy-2 \| Depth decides\. \| not tested here \| .*preset=paper", text)
-    assert re.search(r"\| post \|.*\| worse \|", text)
+    assert re.search(r"\| `post` \|.*\| worse \|", text)
 
 
 def test_every_run_has_one_link_and_so_has_the_report(tmp_path: Path) -> None:

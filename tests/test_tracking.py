@@ -35,7 +35,7 @@ UPDATES, EVERY, TEST = 1200, 100, 30
 def two_runs() -> Plan:
     """Two variants, one seed each."""
     variants: dict[str, dict[str, Any]] = {"pre": {}, "post": {"model.norm_placement": "post"}}
-    study = Study("norms", "Which?", "pre", variants, {}, "test_bleu", (), {})
+    study = Study("norms", "Which?", "pre", variants, {}, "test_bleu", (), (), {})
     configs = {
         name: Config(
             model=ModelConfig(norm_placement=NormPlacement[name]),
