@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    import sys
-
     sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_wandb_left_over():
+    """wandb keeps one service a process, with the settings of whoever was first."""
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
