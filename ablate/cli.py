@@ -43,7 +43,7 @@ def main() -> int:
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
-    signal.signal(signal.SIGTERM, on_sigterm)
+    signal.signal(signal.SIGTERM, terminated)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
         override_keys([argument for argument in given if "=" in argument and not argument.startswith("-")])
@@ -63,7 +63,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which is to unwind what Ctrl-C unwinds: workers end, W&B closes, the terminal is left clean."""
 
 
-def on_sigterm(number: int, frame: object) -> None:
+def terminated(number: int, frame: object) -> None:
     raise Terminated
 
 
@@ -125,11 +125,14 @@ def prepared(plan: Plan, progress: Progress) -> int:
 def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:
     """Hand the runs that are not done to the launcher. The terminal and W&B watch their folders meanwhile."""
     from ablate import tracking
+    from ablate.stopping import stopping
 
     todo = store.freeze(plan.runs)
+    taken = sum(store.run(run).taken() for run in todo)
+    progress.say(f"another command is at {taken} of them already: this one waits for those" if taken else None)
     tracker = tracking.start(plan, store, plan.config.wandb)
     try:
-        with progress.watching(todo):
+        with progress.watching(todo), stopping(store, todo):
             launch_all(plan, store, todo, lambda jobs: launch(jobs, store.root, workers), progress)
     finally:
         progress.say(tracker.finish())
@@ -158,7 +161,7 @@ def launch_all(
         except Exception as error:
             progress.say(f"a worker died: {in_a_line(error)[:200]}")
             broke_off = True
-        cut = [run for run in batch if store.run(run).under_way()]
+        cut = [run for run in batch if store.run(run).died()]
         for run in cut:
             store.run(run).left()
             if alone:
@@ -188,7 +191,8 @@ def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progres
     failed = [spec for spec in plan.runs if not store.run(spec.id).done(spec.config)]
     for spec in failed:
         why = store.run(spec.id).failure() or "its worker died"
-        progress.say(f"failed: {spec.cell}/seed{spec.seed} (runs/{spec.id}): {why}; the same command tries it again")
+        log = store.run(spec.id).file("failure.txt")
+        progress.say(f"failed: {spec.cell}/seed{spec.seed}: {why}; see {log}; the same command tries it again")
     progress.say(tracker.finish())
     progress.say(str(folder))
     return 1 if failed else 0
@@ -196,6 +200,10 @@ def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progres
 
 def work(config: DictConfig) -> None:
     """What a worker does: one run, by its id."""
+    import multiprocessing
+
+    if multiprocessing.parent_process() is not None:  # Ctrl-C reaches every process: between runs it is the command's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     from ablate.store import Store
     from ablate.training.member import run_member
 

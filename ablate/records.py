@@ -23,7 +23,7 @@ from ablate.study import Cell, RunSpec, evaluation_id
 from ablate.study_file import study_to_plain
 
 LOCAL = ("root", "workers", "device", "dry_run", "wandb", "hydra", "hydra/launcher")  # where and how, not what
-ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share")
+ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "micro_batches")
 BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # kept apart, since layers may be many
 
 

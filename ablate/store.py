@@ -6,11 +6,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from ablate.config import BadInput, Config
 from ablate.plain import config_to_plain
@@ -36,6 +39,9 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
     "tokens_per_second": "float64",
     "seconds": "float64",
 }
+
+
+DYING = 3.0  # seconds that a worker which is being ended may still hold its run
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -74,7 +80,8 @@ class RunFolder:
     weights.pt        the weights that the checkpoint rule kept
     result.json       how training ended
     result-<evaluation>.json  scores, hypotheses and losses on the test set
-    running           the process of the worker that is at it
+    .lock             held by the worker that is at it; the system takes it from one that dies
+    running           the process of the worker that is at it, or that died at it
     checkpoint.pt     where a run that is cut short goes on; gone when it is trained
     failure.txt       the traceback of a run that failed
     notes.txt         what the user should know of how it went, a line each
@@ -129,15 +136,38 @@ class RunFolder:
             return False
         return not result["scorable"] or self.scores(evaluation_id(config)) is not None
 
+    def lock(self, timeout: float = -1) -> FileLock:
+        """One process at a time is at a run, over all commands that share the store. Raises filelock.Timeout."""
+        return FileLock(self.file(".lock"), timeout=timeout)
+
+    def taken(self, patience: float = 0) -> bool:
+        """Whether a process is at it, and still is after so many seconds."""
+        try:
+            with self.lock(patience):
+                return False
+        except Timeout:
+            return True
+        except FileNotFoundError:  # no such folder
+            return False
+
     def enter(self) -> None:
-        """Say that a worker is at it: what is still said after the worker's death is how that is known."""
-        self.file("running").write_text(str(os.getpid()))
+        """Say that this process is at it: what is still said after its death is how that is known."""
+        write_atomic(self.file("running"), f"{os.getpid()} {os.getppid()} {socket.gethostname()}")
 
     def left(self) -> None:
         self.file("running").unlink(missing_ok=True)
 
-    def under_way(self) -> bool:
-        return self.file("running").exists()
+    def died(self) -> bool:
+        """Whether a worker has died at it."""
+        return self.file("running").exists() and not self.taken(DYING)
+
+    def worker(self) -> int | None:
+        """The process at it, where that is a child of this one."""
+        try:
+            process, parent, host = self.file("running").read_text().split()
+        except (OSError, ValueError):
+            return None
+        return int(process) if (int(parent), host) == (os.getpid(), socket.gethostname()) else None
 
     def failure(self) -> str | None:
         """The last line of a failed run's traceback."""
@@ -157,15 +187,28 @@ class Store:
     def freeze(self, specs: Iterable[RunSpec]) -> list[str]:
         """Write down what each run that is not done is to train, so that no later edit changes it. Their ids."""
         todo = []
-        for spec in specs:
-            folder = self.run(spec.id)
-            if not folder.done(spec.config):
-                run = {"corpus": spec.corpus, "seed": spec.seed, "config": config_to_plain(spec.config)}
-                folder.write("run.json", run)
+        with FileLock(self.root / "runs" / ".freeze.lock"):
+            for spec in specs:
+                folder = self.run(spec.id)
+                if not folder.done(spec.config):
+                    self._freeze(folder, spec)
+                    todo.append(spec.id)
+        return todo
+
+    def _freeze(self, folder: RunFolder, spec: RunSpec) -> None:
+        """Another command may want the same run, be at it already, and score it in another way: both ways stay."""
+        config = config_to_plain(spec.config)
+        earlier = (folder.read("run.json") or {}).get("evaluations", {})
+        evaluations = {**earlier, evaluation_id(spec.config): config["evaluation"]}
+        folder.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with folder.lock(0):
                 for name in ("failure.txt", "notes.txt", "running"):
                     folder.file(name).unlink(missing_ok=True)  # of an earlier try
-                todo.append(spec.id)
-        return todo
+        except Timeout:
+            config = (folder.read("run.json") or {}).get("config", config)
+        frozen = {"corpus": spec.corpus, "seed": spec.seed, "config": config, "evaluations": evaluations}
+        folder.write("run.json", frozen)
 
     def check_writable(self) -> None:
         """Raise BadInput now rather than fail after an hour."""

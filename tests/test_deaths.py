@@ -31,7 +31,7 @@ def kill_worker(root: Path, run: str, deaths: int, process: subprocess.Popen) ->
     mark = root / "runs" / run / "running"
     while process.poll() is None and len(killed) < deaths:
         try:
-            pid = mark.read_text()
+            pid = mark.read_text().split()[0]
             if pid and pid not in killed:
                 os.kill(int(pid), signal.SIGKILL)
                 killed.add(pid)

@@ -17,8 +17,8 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts
 # From the top down; rooms on one line may not import each other, unless one contains the other.
 FLOORS = [
     ["ablate.__main__"],
-    ["ablate.cli", "ablate.api", "ablate.publish"],
-    ["ablate.help", "ablate.progress", "ablate.tracking", "ablate.report"],
+    ["ablate.cli", "ablate.api", "ablate.merge", "ablate.publish"],
+    ["ablate.help", "ablate.progress", "ablate.stopping", "ablate.tracking", "ablate.report"],
     ["ablate.records", "ablate.forecast", "ablate.analysis"],
     ["ablate.composition", "ablate.training"],
     ["ablate.data.prepare", "ablate.evaluation", "ablate.diagnostics"],

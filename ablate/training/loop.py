@@ -25,6 +25,7 @@ class TrainState:
     clip: float
     autocast: torch.autocast
     update: int = 0  # updates done
+    micro_batches: int = 1  # that a batch is taken in; more where the device's memory is short
 
 
 def train(
@@ -35,8 +36,9 @@ def train(
     pauses: frozenset[int],
     pause: Callable[[int], None],
     meter: Meter,
+    asked_to_stop: Callable[[], bool],
 ) -> None:
-    """Train up to `updates`, or until the meter sees that the run has diverged.
+    """Train up to `updates`, or until the meter sees that the run has diverged, or until asked to stop.
 
     After each update in `pauses` (0: before the first) `pause` validates, measures, keeps weights.
     """
@@ -47,7 +49,7 @@ def train(
                 break
             pause(state.update)
             meter.resume()
-        if state.update == updates:
+        if state.update == updates or asked_to_stop():
             break
         batch = batches.at(state.update, seed)
         meter.add(state.update + 1, state.learning_rate(state.update + 1), step(state, batch))
@@ -60,12 +62,41 @@ def step(state: TrainState, batch: Batch) -> Tensor:
     state.update += 1
     for parameters in state.optimizer.param_groups:
         parameters["lr"] = state.learning_rate(state.update)
-    labels = batch.target[:, 1:]
-    with state.autocast:
-        logits = state.model(batch.source, batch.target[:, :-1])
-    loss = token_loss(logits, labels, state.label_smoothing)
-    loss.backward()
+    loss, tokens = gradients_that_fit(state, batch)
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), state.clip)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
-    return torch.stack([loss.detach(), norm.detach(), (labels != PAD).sum().to(loss)])
+    return torch.stack([loss, norm.detach(), tokens.to(loss)])
+
+
+def gradients_that_fit(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
+    """`gradients`, in twice as many micro-batches as before for as long as the device runs out of memory.
+
+    Raises torch.OutOfMemoryError where a single pair is too much.
+    """
+    while True:
+        try:
+            return gradients(state, batch)
+        except torch.OutOfMemoryError:
+            if state.micro_batches >= len(batch.source):
+                raise
+        state.micro_batches *= 2  # not among the exception's own frames, which hold on to the memory
+        state.optimizer.zero_grad(set_to_none=True)
+
+
+def gradients(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Leave the gradient of the mean loss over the batch's target tokens; that loss and their number, both [].
+
+    The effective batch is the same whatever the number of micro-batches: each counts by its share of the tokens.
+    """
+    tokens = (batch.target[:, 1:] != PAD).sum()
+    total = torch.zeros((), device=tokens.device)
+    rows = -(-len(batch.source) // state.micro_batches)
+    for source, target in zip(batch.source.split(rows), batch.target.split(rows)):
+        labels = target[:, 1:]
+        with state.autocast:
+            logits = state.model(source, target[:, :-1])
+        loss = token_loss(logits, labels, state.label_smoothing) * ((labels != PAD).sum() / tokens)
+        loss.backward()
+        total += loss.detach()
+    return total, tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import platform
 import resource
 import subprocess
@@ -96,6 +97,7 @@ def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def commit() -> dict[str, Any]:
     """The commit of the code and whether the tree was dirty; None where the code is not in a git checkout."""
     folder = Path(__file__).resolve().parents[1]

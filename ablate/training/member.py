@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from filelock import FileLock
 
 from ablate.config import LEARNED_BELOW, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
@@ -33,6 +32,7 @@ from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
 from ablate.training.meter import COLUMNS, Meter, Row
+from ablate.training.request import Request
 from ablate.training.resume import APPENDED, Damaged, Resume
 from ablate.training.schedule import learning_rate
 
@@ -41,29 +41,39 @@ DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model
 
 def run_member(folder: RunFolder, wanted: Device) -> None:
     """Do what is missing of a run: train it, score it. A fault ends up in its folder, not in its neighbours' way."""
-    try:
-        machine.keep_freed_memory()
-        machine.use_one_thread()
-        with FileLock(folder.file(".lock")):  # two commands may share a run: the second finds it done
-            folder.enter()
-            frozen = folder.read("run.json")
-            assert frozen is not None
-            config, device = config_from_plain(frozen["config"]), machine.choose_device(wanted)
-            corpus = Corpus.load(frozen["corpus"])
-            if not folder.trained(config):
-                train_member(folder, frozen, config, corpus, device)
-            if not folder.done(config):
-                score_member(folder, config, corpus, device)
-    except Exception:
-        folder.append("failure.txt", traceback.format_exc().splitlines())
-    finally:
+    machine.keep_freed_memory()
+    machine.use_one_thread()
+    machine.commit()  # of the code as it is now, whatever becomes of it until the run ends
+    with Request() as request, folder.lock():  # two commands may share a run: the second finds it done
+        folder.enter()
+        try:
+            complete(folder, machine.choose_device(wanted), request)
+        except Exception:
+            folder.append("failure.txt", traceback.format_exc().splitlines())
         folder.left()
 
 
+def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
+    frozen = folder.read("run.json")
+    assert frozen is not None
+    config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
+    if not folder.trained(config):
+        with request.patience():
+            train_member(folder, frozen, config, corpus, device, request)
+    frozen = folder.read("run.json") or frozen  # another command may have asked for its own scores meanwhile
+    for evaluation in frozen["evaluations"].values():
+        config = config_from_plain({**frozen["config"], "evaluation": evaluation})
+        if not folder.done(config):
+            score_member(folder, config, corpus, device)
+
+
 def train_member(
-    folder: RunFolder, frozen: dict[str, Any], config: Config, corpus: Corpus, device: torch.device
+    folder: RunFolder, frozen: dict[str, Any], config: Config, corpus: Corpus, device: torch.device, request: Request
 ) -> None:
-    """Train, from where an earlier try was cut short, and leave the curve, the kept weights and result.json."""
+    """Train, from where an earlier try was cut short, and leave the curve, the kept weights and result.json.
+
+    At a request to end, leave a checkpoint instead.
+    """
     began = time.perf_counter()
     machine.reset_peak_memory(device)
     metadata, updates, seed = corpus.metadata, config.train.updates, int(frozen["seed"])
@@ -90,7 +100,10 @@ def train_member(
         if 0 < update < updates:
             resume.save(losses)
 
-    train(state, batches, seed, updates, validations | measurements, pause, meter)
+    train(state, batches, seed, updates, validations | measurements, pause, meter, request.made)
+    if request.made() and meter.diverged_at is None:
+        resume.save(losses, now=True)
+        request.grant()
 
     finished = meter.diverged_at is None
     model.load_state_dict(checkpoint.weights() or model.state_dict())  # a run may diverge before its first validation
@@ -115,6 +128,7 @@ def train_member(
         "peak_memory": machine.peak_memory(device),
         "tokens_per_second": meter.tokens_per_second,
         "batch_real_share": batches.real_share,
+        "micro_batches": state.micro_batches,
         "diagnostics": [json.loads(line) for line in folder.lines("diagnostics.jsonl")],
         "final_dead_units": dead_units_over(model, (batch for _, batch in validation)) if measured else None,
         "seconds": time.perf_counter() - began,

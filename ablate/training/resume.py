@@ -36,19 +36,20 @@ class Resume:
     def __init__(
         self, folder: RunFolder, frozen: dict[str, Any], state: TrainState, kept: Checkpoint, meter: Meter
     ) -> None:
-        self.folder, self.mark = folder, digest(frozen)
+        self.folder, self.mark = folder, digest([folder.id, frozen["config"]["diagnostics"]])
         self.state, self.kept, self.meter = state, kept, meter
         self.cost, self.saved = 0.0, time.perf_counter()
 
-    def save(self, losses: list[float]) -> None:
-        """Write the state as it is after a pause, unless that would take more than its share of the time."""
+    def save(self, losses: list[float], now: bool = False) -> None:
+        """Write the state as it is after a flush; unless it is to be now, not more often than its share allows."""
         began = time.perf_counter()
-        if began - self.saved < self.cost / SHARE:
+        if began - self.saved < self.cost / SHARE and not now:
             return
         lengths = {name: self.folder.file(name).stat().st_size for name in APPENDED if self.folder.file(name).exists()}
         value = {
             "mark": self.mark,
             "update": self.state.update,
+            "micro_batches": self.state.micro_batches,
             "model": self.state.model.state_dict(),
             "optimizer": self.state.optimizer.state_dict(),
             "dropout": {name: each.get_state() for name, each in self.generators().items()},
@@ -95,6 +96,7 @@ class Resume:
         self.kept.restore(value["kept"])
         self.meter.restore(value["meter"])
         self.state.update = int(value["update"])
+        self.state.micro_batches = int(value["micro_batches"])
 
     def set_aside(self, error: Damaged) -> None:
         """Out of the way, with a line in the run's notes.txt."""

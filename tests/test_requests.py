@@ -1,0 +1,128 @@
+"""Ctrl-C and SIGTERM leave checkpoints; two commands on one store never do the same work twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from corpora import fixture_plan
+
+from ablate.store import Store
+
+STUDY = ("+sweep=norm_placement", "preset=smoke", "data=fixture", "wandb.mode=disabled", "train.updates=4000")
+SHORT = ("+sweep=norm_placement", "preset=smoke", "data=fixture", "wandb.mode=disabled", "train.updates=150")
+
+
+def start(root: Path, *words: str, workers: int = 2) -> subprocess.Popen:
+    command = [sys.executable, "-m", "ablate", *words, f"root={root}", f"workers={workers}"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells start background jobs without it
+    )  # fmt: skip
+
+
+def rows(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def at_work(root: Path, process: subprocess.Popen, workers: int) -> list[Path]:
+    """The folders of the runs in the making, once that many of them are under way."""
+    while True:
+        folders = [path.parent for path in root.glob("runs/*/curve.csv") if rows(path) > 60]
+        if len(folders) >= workers:
+            return folders
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+WAYS = {  # who gets the signal: the command alone, or, as from a terminal, its whole group
+    "SIGTERM": (signal.SIGTERM, os.kill, 143),
+    "Ctrl-C": (signal.SIGINT, os.killpg, 130),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_signal_leaves_checkpoints_and_says_how_to_go_on(tmp_path: Path, way: str, workers: int) -> None:
+    number, send, code = WAYS[way]
+    process = start(tmp_path, *STUDY, workers=workers)
+    folders = at_work(tmp_path, process, workers)
+    send(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    assert "to go on: python -m ablate +sweep=norm_placement" in out
+    assert all((folder / "checkpoint.pt").exists() for folder in folders)
+    assert all(rows(folder / "curve.csv") < 4000 for folder in folders)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_signal_ends_at_once(tmp_path: Path, way: str) -> None:
+    number, send, code = WAYS[way]
+    process = start(tmp_path, *STUDY)
+    folders = at_work(tmp_path, process, 2)
+    workers = [int((folder / "running").read_text().split()[0]) for folder in folders]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)  # they will leave no checkpoint
+    send(process.pid, number)
+    while b"stopping" not in os.read(process.stderr.fileno(), 1000):  # type: ignore[union-attr]
+        pass
+    send(process.pid, number)
+    assert process.wait(10) == code
+    deadline = time.monotonic() + 10
+    while any(alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_two_commands_train_no_run_twice(tmp_path: Path) -> None:
+    """Each update is a row of the curve, so what was trained twice would have rows twice, or in disorder."""
+    processes = [start(tmp_path, *SHORT) for _ in range(2)]
+    for process in processes:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+    results = list(tmp_path.glob("runs/*/result.json"))
+    assert len(results) == len(fixture_plan(*SHORT[:1], *SHORT[4:]).runs)
+    for path in results:
+        updates = [int(line.split(",")[0]) for line in path.with_name("curve.csv").read_text().splitlines()[1:]]
+        assert updates == list(range(1, 151))
+
+
+def test_a_run_that_another_command_is_at_keeps_its_files(tmp_path: Path) -> None:
+    spec = fixture_plan("+sweep=norm_placement").runs[0]
+    store, folder = Store(tmp_path), Store(tmp_path).run(spec.id)
+    store.freeze([spec])
+    folder.enter()
+    folder.append("notes.txt", ["of the one that is at it"])
+    with folder.lock():
+        assert folder.taken()
+        assert not folder.died()
+        assert store.freeze([spec]) == [spec.id]
+        assert folder.lines("notes.txt")
+        assert folder.file("running").exists()
+    assert not folder.taken()
+    assert folder.died()
+    store.freeze([spec])
+    assert not folder.file("notes.txt").exists()
+
+
+def test_two_ways_to_score_one_run_are_both_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    plans = [fixture_plan("+sweep=norm_placement", f"evaluation.beam={beam}") for beam in (2, 3)]
+    for planned in plans:
+        store.freeze(planned.runs[:1])
+    evaluations = (store.run(plans[0].runs[0].id).read("run.json") or {})["evaluations"]
+    assert {evaluation["beam"] for evaluation in evaluations.values()} == {2, 3}
