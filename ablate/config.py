@@ -105,7 +105,8 @@ class ModelConfig:
     attention_scale: AttentionScale = knob(AttentionScale.sqrt, "what divides attention scores: sqrt(d_k), or nothing")
     activation: Activation = knob(Activation.relu, "the feed-forward network's nonlinearity")
     ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, inf)")
-    heads: int = knob(4, "attention heads; they divide d_model", "[1, inf)")
+    heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, inf)")
+    head_width: Optional[int] = knob(None, "width of one attention head; null is d_model / heads", "[1, inf)")
     d_model: int = knob(128, "width of the residual stream, an even number", "[2, inf)")
     layers: int = knob(2, "layers in the encoder, and as many in the decoder", "[1, inf)")
     dropout: float = knob(0.1, "dropout on embeddings and on sublayer outputs", "[0, 1)")
@@ -115,10 +116,11 @@ class ModelConfig:
         check_bounds(self, "model")
         if self.d_model % 2:
             raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
-        if self.d_model % self.heads:
+        if self.head_width is None and self.d_model % self.heads:
             divisors = ", ".join(str(heads) for heads in range(1, self.d_model + 1) if self.d_model % heads == 0)
             raise BadInput(
-                f"model.heads={self.heads} does not divide model.d_model={self.d_model}; it may be {divisors}"
+                f"model.heads={self.heads} does not divide model.d_model={self.d_model}; it may be {divisors}, "
+                "or any number beside a model.head_width"
             )
 
     @property
@@ -128,8 +130,8 @@ class ModelConfig:
 
     @property
     def d_k(self) -> int:
-        """Width of one attention head."""
-        return self.d_model // self.heads
+        """Width of one attention head, of the model's width its share or its own (Raffel et al. 2020's d_kv)."""
+        return self.d_model // self.heads if self.head_width is None else self.head_width
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from typing import Any
 from ablate.config import Config
 
 MEANING = 1  # raised when the same configuration would train differently than before
+SINCE = {
+    "head_width": None
+}  # keys of the model younger than the first runs: at these values they leave an id as it was
 
 
 class Kind(Enum):
@@ -145,7 +148,7 @@ def run_id(config: Config, seed: int, corpus: str) -> str:
         "seed": seed,
         "corpus": corpus,
         "precision": config.precision,
-        "model": asdict(config.model),
+        "model": {key: value for key, value in asdict(config.model).items() if key not in SINCE or value != SINCE[key]},
         "optim": asdict(config.optim),
         "train": asdict(config.train),
     }

@@ -1,19 +1,14 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from tiny import TINY, VOCABULARY, describe, every_choice, tiny_model, tokens
-from torch import nn
+from tiny import HEAD_WIDTHS, TINY, VOCABULARY, describe, every_choice, tiny_model, tokens
 
-from ablate.config import AttentionScale, ModelConfig
+from ablate.config import Activation, AttentionScale, BadInput, ModelConfig, NormPlacement, Residual
 from ablate.model import build
 from ablate.model.attention import ATTENTION_SCALES
 from ablate.model.cache import DecoderCache
-from ablate.model.cost import parameter_count
-from ablate.model.position import sinusoids
-from ablate.model.transformer import Transformer, causal_mask
 from ablate.training.member import seed_dropout
 from ablate.vocabulary import PAD
 
@@ -67,22 +62,26 @@ def test_every_parameter_gets_a_gradient(config: ModelConfig) -> None:
         assert parameter.grad.abs().sum() > 0 or name.endswith("key.bias"), name
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"norm_placement": member} for member in type(TINY.norm_placement)),
-        *({"residual": member} for member in type(TINY.residual)),
-        *({"attention_scale": member} for member in type(TINY.attention_scale)),
-        *({"activation": member} for member in type(TINY.activation)),
-        *({"ffn_ratio": ratio} for ratio in (1.0, 2.0, 4.0, 8.0)),
-        {"heads": 4},
-        {"d_model": 32},
-        {"layers": 3},
-        {"dropout": 0.5},
-        {"attention_dropout": 0.5},
-    ],
-    ids=str,
-)
+CHANGES: list[dict[str, Any]] = [
+    *({"norm_placement": member} for member in NormPlacement),
+    *({"residual": member} for member in Residual),
+    *({"attention_scale": member} for member in AttentionScale),
+    *({"activation": member} for member in Activation),
+    *({"ffn_ratio": ratio} for ratio in (1.0, 2.0, 4.0, 8.0)),
+    {"heads": 4},
+    {"head_width": 5},
+    {"d_model": 32},
+    {"layers": 3},
+    {"dropout": 0.5},
+    {"attention_dropout": 0.5},
+]
+
+
+def test_every_field_of_the_model_is_tried() -> None:
+    assert {key for change in CHANGES for key in change} == {item.name for item in fields(ModelConfig)}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_no_knob_is_dead(change: dict) -> None:
     config = replace(TINY, dropout=0.1, attention_dropout=0.1)
     outputs = []
@@ -100,7 +99,8 @@ def test_variants_share_the_initial_values_of_the_parameters_that_they_share(con
     shared = [name for name in baseline if name in variant]
     assert len(shared) > 0.9 * len(baseline)
     for name in shared:
-        assert torch.equal(baseline[name], variant[name]), name
+        if baseline[name].shape == variant[name].shape:  # another width has other values
+            assert torch.equal(baseline[name], variant[name]), name
 
 
 def test_a_seed_gives_a_model_of_its_own() -> None:
@@ -128,117 +128,59 @@ def test_the_output_layer_is_the_embedding() -> None:
     assert [tuple(p.shape) for p in model.parameters()].count((VOCABULARY, TINY.d_model)) == 1
 
 
-@pytest.mark.parametrize("config", [*every_choice(), *RATIOS], ids=str)
-def test_counting_parameters_needs_no_model(config: ModelConfig) -> None:
-    assert parameter_count(config, VOCABULARY) == sum(p.numel() for p in build(config, VOCABULARY).parameters())
-
-
-def test_sinusoids_are_those_of_the_paper() -> None:
-    table = sinusoids(40, 12)
-    for position in range(40):
-        for i in range(6):
-            angle = torch.tensor(position / 10000 ** (2 * i / 12), dtype=torch.float64)
-            assert table[position, 2 * i] == pytest.approx(angle.sin().item(), abs=1e-12)
-            assert table[position, 2 * i + 1] == pytest.approx(angle.cos().item(), abs=1e-12)
-
-
 def test_positions_have_no_end() -> None:
     model, source = tiny_model(), tokens(1, 600)
     assert model.encode(source).isfinite().all()
 
 
+@pytest.mark.parametrize("head_width", [None, *HEAD_WIDTHS])
 @pytest.mark.parametrize("scale", ATTENTION_SCALES)
-def test_attention_is_softmax_of_the_scaled_products(scale: str) -> None:
+def test_attention_is_softmax_of_the_scaled_products(scale: str, head_width: int | None) -> None:
     torch.manual_seed(0)
-    attention = (
-        tiny_model(replace(TINY, attention_scale=AttentionScale[scale])).encoder.layers[0].self_attention.sublayer
-    )
-    x, d_model, heads = torch.randn(2, 5, attention.query.in_features), attention.query.in_features, attention.heads
+    config = replace(TINY, attention_scale=AttentionScale[scale], head_width=head_width)
+    attention = tiny_model(config).encoder.layers[0].self_attention.sublayer
+    x, width = torch.randn(2, 5, TINY.d_model), head_width or TINY.d_model // TINY.heads
     q, k, v = (
-        projection(x).reshape(2, 5, heads, d_model // heads).permute(0, 2, 1, 3)
+        projection(x).reshape(2, 5, TINY.heads, width).permute(0, 2, 1, 3)
         for projection in (attention.query, attention.key, attention.value)
     )
-    divisor = {"sqrt": (d_model // heads) ** 0.5, "none": 1.0}[scale]
+    divisor = {"sqrt": width**0.5, "none": 1.0}[scale]
     mixed = torch.softmax(torch.einsum("bhqd,bhkd->bhqk", q, k) / divisor, dim=-1) @ v
-    expected = attention.output(mixed.permute(0, 2, 1, 3).reshape(2, 5, d_model))
+    expected = attention.output(mixed.permute(0, 2, 1, 3).reshape(2, 5, TINY.heads * width))
     torch.testing.assert_close(attention(x, torch.ones(2, 1, 5, 5, dtype=torch.bool)), expected)
 
 
-def torch_stacks(model: Transformer, config: ModelConfig) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder]:
-    """torch's own encoder and decoder with the model's weights."""
-    pre = config.norm_placement.name == "pre"
-    settings: dict[str, Any] = {
-        "d_model": config.d_model,
-        "nhead": config.heads,
-        "dim_feedforward": config.d_ffn,
-        "dropout": 0.0,
-        "activation": vars(F)[config.activation.name],
-        "batch_first": True,
-        "norm_first": pre,
-    }
-    final = [nn.LayerNorm(config.d_model) if pre else None for _ in range(2)]
-    encoder = nn.TransformerEncoder(
-        nn.TransformerEncoderLayer(**settings), config.layers, final[0], enable_nested_tensor=False
-    )
-    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(**settings), config.layers, final[1])
-    sublayers = {"self_attention": "self_attn", "cross_attention": "multihead_attn"}
-    for ours, theirs in ((model.encoder, encoder), (model.decoder, decoder)):
-        if pre:
-            theirs.norm.load_state_dict(ours.final_norm.state_dict())
-        for layer, reference in zip(ours.layers, theirs.layers):
-            names = [name for name, _ in layer.named_children()]
-            for number, name in enumerate(names, start=1):
-                wiring = getattr(layer, name)
-                getattr(reference, f"norm{number}").load_state_dict(wiring.norm.state_dict())
-                if name == "feedforward":
-                    reference.linear1.load_state_dict(wiring.sublayer.inner.state_dict())
-                    reference.linear2.load_state_dict(wiring.sublayer.outer.state_dict())
-                else:
-                    port_attention(wiring.sublayer, getattr(reference, sublayers[name]))
-    return encoder, decoder
+@each_choice
+def test_a_head_width_of_d_model_over_heads_is_the_default(config: ModelConfig) -> None:
+    if config.head_width is None:
+        default, same = (build(each, VOCABULARY) for each in (config, replace(config, head_width=config.d_k)))
+        torch.testing.assert_close(same.state_dict(), default.state_dict(), rtol=0, atol=0)
+        arguments = tokens(3, 6), tokens(3, 7, seed=1)
+        assert torch.equal(same.eval()(*arguments), default.eval()(*arguments))
 
 
-@torch.no_grad()
-def port_attention(ours: nn.Module, theirs: nn.MultiheadAttention) -> None:
-    projections = (ours.query, ours.key, ours.value)
-    theirs.in_proj_weight.copy_(torch.cat([projection.weight for projection in projections]))
-    theirs.in_proj_bias.copy_(torch.cat([projection.bias for projection in projections]))
-    theirs.out_proj.load_state_dict(ours.output.state_dict())
+@pytest.mark.parametrize("width", HEAD_WIDTHS)
+def test_heads_of_a_width_of_their_own_change_the_attentions_alone(width: int) -> None:
+    default, changed = (build(replace(TINY, head_width=each), VOCABULARY) for each in (None, width))
+    shapes = [{name: tuple(each.shape) for name, each in model.named_parameters()} for model in (default, changed)]
+    assert shapes[0].keys() == shapes[1].keys()
+    for name, shape in shapes[0].items():
+        inner = TINY.heads * width
+        expected = {
+            ("query", "weight"): (inner, TINY.d_model),
+            ("key", "weight"): (inner, TINY.d_model),
+            ("value", "weight"): (inner, TINY.d_model),
+            ("output", "weight"): (TINY.d_model, inner),
+            ("query", "bias"): (inner,),
+            ("key", "bias"): (inner,),
+            ("value", "bias"): (inner,),
+        }.get((name.split(".")[-2], name.split(".")[-1]), shape)
+        assert shapes[1][name] == expected, name
 
 
-@pytest.mark.parametrize(
-    "config",
-    [c for c in every_choice() if c.residual.name == "add" and c.attention_scale.name == "sqrt"],
-    ids=describe,
-)
-def test_logits_and_gradients_equal_those_of_torch(config: ModelConfig) -> None:
-    model = tiny_model(config)
-    encoder, decoder = torch_stacks(model, config)
-    for module in (model, encoder, decoder):
-        module.double()  # so that a difference is one of arithmetic, not of rounding
-    source, target = tokens(3, 6), tokens(3, 7, seed=1)
-    source[0, 4:] = PAD
-    target[1, 5:] = PAD
-    padding = source == PAD
-    memory = encoder(model.embedding(source), src_key_padding_mask=padding)
-    decoded = decoder(
-        model.embedding(target), memory, tgt_mask=~causal_mask(0, target), memory_key_padding_mask=padding
-    )
-    expected, logits = model.embedding.logits(decoded), model(source, target)
-    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
-
-    table = model.embedding.table.weight
-    weights = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2)).double()
-    pairs = [
-        (table, table),
-        (model.encoder.layers[0].feedforward.sublayer.inner.weight, encoder.layers[0].linear1.weight),
-        (
-            model.decoder.layers[1].cross_attention.sublayer.output.weight,
-            decoder.layers[1].multihead_attn.out_proj.weight,
-        ),
-        (model.decoder.layers[0].self_attention.norm.weight, decoder.layers[0].norm1.weight),
-    ]
-    ours = torch.autograd.grad((logits * weights).sum(), [pair[0] for pair in pairs])
-    theirs = torch.autograd.grad((expected * weights).sum(), [pair[1] for pair in pairs])
-    for mine, reference in zip(ours, theirs):
-        torch.testing.assert_close(mine, reference, rtol=1e-5, atol=1e-5)
+def test_heads_need_not_divide_d_model_where_they_have_a_width() -> None:
+    with pytest.raises(BadInput, match=r"model\.heads=3 does not divide model\.d_model=16; it may be 1, 2, 4, 8, 16"):
+        replace(TINY, heads=3)
+    assert replace(TINY, heads=3, head_width=4).d_k == 4
+    with pytest.raises(BadInput, match="head_width"):
+        replace(TINY, head_width=0)

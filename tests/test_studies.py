@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -6,18 +7,21 @@ import pytest
 from corpora import composed
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.composition import override, plan, text
 from ablate.config import BadInput, Config
 from ablate.data import corpora
+from ablate.data.prepare import mark_of
 from ablate.plain import config_from_plain, config_to_plain
 from ablate.study import MEANING, Kind, run_id
 from ablate.study_file import study_from, study_to_plain
 
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
 PRESETS = sorted(path.stem for path in CONF.glob("preset/*.yaml"))
+EXPERIMENTS = CONF.parent / "experiments"
 CORPORA = sorted(path.stem for path in CONF.glob("data/*.yaml"))
 
 each_study = pytest.mark.parametrize("name", STUDIES)
@@ -105,6 +109,20 @@ def test_what_a_study_sets_for_all_its_cells_cannot_be_set_on_the_command_line(n
             plan(composed, [f"+sweep={name}", f"{key}={made.cells[0].overrides[key]}"])
 
 
+@each_study
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_cell_trains_otherwise_than_its_baseline(name: str, preset: str) -> None:
+    made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
+    ids = {cell: run_id(config, 0, made.corpus) for cell, config in made.configs.items()}
+    assert len(set(ids.values())) == len(made.cells)
+
+
+def test_variants_that_would_train_alike_are_refused() -> None:
+    study = {**one_part(), "variants": {"pre": {}, "post": {"model.norm_placement": "pre"}}, "claims": []}
+    with pytest.raises(BadInput, match="pre and post train the same run"):
+        plan(lambda overrides: OmegaConf.merge(composed(overrides), {"study": study}), [])
+
+
 def test_levels_that_train_nothing_leave_the_updates_of_the_others_open() -> None:
     made = plan(composed, ["+sweep=residual", "train.updates=77"])
     assert {config.train.updates for config in made.configs.values()} == {0, 77}
@@ -141,9 +159,10 @@ def test_the_default_command_is_the_default_configuration() -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["model.d_model=64"], ["model.layers=3"], ["model.dropout=0.2"], ["model.attention_dropout=0.1"],
+        ["model.d_model=64"], ["model.head_width=8"], ["model.layers=3"],
+        ["model.dropout=0.2"], ["model.attention_dropout=0.1"],
         ["optim.lr=0.001"], ["optim.warmup=0"], ["optim.schedule=inverse_sqrt"], ["optim.clip=0.5"],
-        ["train.updates=100"], ["train.batch_tokens=500"], 
+        ["train.updates=100"], ["train.batch_tokens=500"],
         ["train.label_smoothing=0"], ["precision=bf16"], ["data.vocabulary_size=1000"], ["data.max_words=7"],
     ],
     ids=str,
@@ -164,6 +183,30 @@ def test_what_does_not_determine_a_run_changes_neither(overrides: list[str]) -> 
     default, changed = plan(composed, []), plan(composed, overrides)
     assert {spec.id for spec in default.runs} <= {spec.id for spec in changed.runs}
     assert default.setting == changed.setting
+
+
+def recorded() -> Iterator[tuple[dict, Config, dict]]:
+    """Committed runs: the record, its configuration, and its setting's manifest."""
+    for path in sorted(EXPERIMENTS.glob("*/*/runs.jsonl")):
+        manifest = json.loads(path.with_name("manifest.json").read_text())
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            yield record, config_from_plain(record["config"]), manifest
+
+
+def test_committed_runs_are_still_what_their_configuration_is_called() -> None:
+    found = [(record["run_id"], run_id(config, record["seed"], record["corpus"])) for record, config, _ in recorded()]
+    assert found
+    assert [then for then, _ in found] == [now for _, now in found]
+
+
+def test_committed_corpora_are_still_what_their_recipe_is_called() -> None:
+    marks = {}
+    for record, config, manifest in recorded():
+        content = manifest["corpus"].get("content") or corpora.content(config.data, print)  # older records have none
+        marks[record["corpus"]] = mark_of(config.data, content)
+    assert marks
+    assert all(then == now for then, now in marks.items())
 
 
 def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:

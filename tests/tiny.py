@@ -14,21 +14,28 @@ from ablate.model.transformer import Transformer
 
 VOCABULARY = 23
 TINY = ModelConfig(d_model=16, heads=2, layers=2, ffn_ratio=2.0)
+HEAD_WIDTHS = (1, 5, 12)  # of which none is d_model / heads
 
 
 def every_choice() -> list[ModelConfig]:
-    """Every combination of the design choices that have a vocabulary."""
-    return [
+    """Every combination of the design choices that have a vocabulary, and heads of a width of their own."""
+    combined = [
         replace(TINY, norm_placement=placement, residual=residual, attention_scale=scale, activation=activation)
         for placement, residual, scale, activation in itertools.product(
             NormPlacement, Residual, AttentionScale, Activation
         )
     ]
+    return [
+        *combined,
+        *(replace(TINY, head_width=width) for width in HEAD_WIDTHS),
+        replace(TINY, heads=3, head_width=4),
+    ]
 
 
 def describe(config: ModelConfig) -> str:
     names = (config.norm_placement, config.residual, config.attention_scale, config.activation)
-    return "-".join(member.name for member in names)
+    heads = [] if config.head_width is None else [f"{config.heads}x{config.head_width}"]
+    return "-".join([*(member.name for member in names), *heads])
 
 
 def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> Transformer:

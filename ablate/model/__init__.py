@@ -34,10 +34,10 @@ def assemble(config: ModelConfig, vocabulary_size: int) -> Transformer:
         return wiring(sublayer, d_model, skip, dropout)
 
     def self_attention() -> SelfAttention:
-        return SelfAttention(d_model, config.heads, scale, position, config.attention_dropout)
+        return SelfAttention(d_model, config.heads, config.d_k, scale, position, config.attention_dropout)
 
     def cross_attention() -> CrossAttention:
-        return CrossAttention(d_model, config.heads, scale, position, config.attention_dropout)
+        return CrossAttention(d_model, config.heads, config.d_k, scale, position, config.attention_dropout)
 
     def feedforward() -> FeedForward:
         return FeedForward(d_model, config.d_ffn, activation())

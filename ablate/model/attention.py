@@ -48,15 +48,18 @@ def attention_weights(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Queries from x, keys and values from a context, split over the heads."""
+    """Queries from x, keys and values from a context, split over the heads.
 
-    def __init__(self, d_model: int, heads: int, scale: float, position: Position, dropout: float) -> None:
+    Together the heads may be wider or narrower than the model.  Raffel et al. 2020, arXiv:1910.10683.
+    """
+
+    def __init__(self, d_model: int, heads: int, d_k: int, scale: float, position: Position, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(d_model, d_model)
-        self.key = nn.Linear(d_model, d_model)
-        self.value = nn.Linear(d_model, d_model)
-        self.output = nn.Linear(d_model, d_model)
+        self.query = nn.Linear(d_model, heads * d_k)
+        self.key = nn.Linear(d_model, heads * d_k)
+        self.value = nn.Linear(d_model, heads * d_k)
+        self.output = nn.Linear(heads * d_k, d_model)
         self.attend = DotProductWithDropout(scale, dropout) if dropout else DotProduct(scale)
         self.position = position
 
@@ -73,7 +76,7 @@ class Attention(nn.Module):
         mixed = self.attend(q, k, v, self.position.bias(mask, start))
         return self.output(mixed.transpose(1, 2).flatten(2))
 
-    def split(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, H, T, d_k]
+    def split(self, x: Tensor) -> Tensor:  # [B, T, H * d_k] -> [B, H, T, d_k]
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 

@@ -83,7 +83,7 @@ def widths_of(data: ReportData) -> dict[str, float]:
     """Cell -> d_k, the width of a head; empty where neither it nor the scaling of scores differs between cells."""
     models = {cell.name: model_of(data, cell) for cell in data.cells}
     known = {name: model for name, model in models.items() if model.get("heads") and model.get("d_model")}
-    widths = {name: model["d_model"] / model["heads"] for name, model in known.items()}
+    widths = {name: model.get("head_width") or model["d_model"] / model["heads"] for name, model in known.items()}
     return widths if len(set(widths.values())) > 1 or len(scales_of(data)) > 1 else {}
 
 

@@ -1,0 +1,55 @@
+"""What a model costs, against formulas and against torch's counter."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import TINY, VOCABULARY, every_choice, tokens
+from torch.utils.flop_counter import FlopCounterMode
+
+from ablate.config import ModelConfig
+from ablate.model import build
+from ablate.model.cost import flops_per_token, parameter_count
+from ablate.model.loss import token_loss
+
+SOURCE, TARGET = 7, 5  # tokens
+SIZES = [
+    *(replace(TINY, ffn_ratio=ratio) for ratio in (1.0, 2.0, 4.0, 8.0, 8 / 3)),
+    replace(TINY, layers=3),
+    replace(TINY, heads=8),
+    replace(TINY, d_model=20, head_width=8),
+    replace(TINY, attention_dropout=0.1),
+]
+each_model = pytest.mark.parametrize("config", [*every_choice(), *SIZES], ids=str)
+
+
+@each_model
+def test_counting_parameters_needs_no_model(config: ModelConfig) -> None:
+    counted = parameter_count(config, VOCABULARY)
+    assert counted == sum(parameter.numel() for parameter in build(config, VOCABULARY).parameters())
+
+
+@each_model
+def test_flops_are_those_of_the_matrix_products(config: ModelConfig) -> None:
+    """A product [a, b] [b, c] takes 2abc operations, and its backward pass twice that, a product for each factor."""
+    d, inner, ffn = config.d_model, config.heads * config.d_k, config.d_ffn
+
+    def attention(queries: int, keys: int) -> int:
+        projections = 2 * queries * d * inner + 2 * keys * d * inner  # queries and output, keys and values
+        return 2 * projections + 2 * (2 * queries * keys * inner)  # scores, and the mix of values
+
+    encoder = attention(SOURCE, SOURCE) + 2 * (2 * SOURCE * d * ffn)
+    decoder = attention(TARGET, TARGET) + attention(TARGET, SOURCE) + 2 * (2 * TARGET * d * ffn)
+    forward = config.layers * (encoder + decoder) + 2 * TARGET * d * VOCABULARY
+    assert flops_per_token(config, VOCABULARY, SOURCE, TARGET) == pytest.approx(3 * forward / TARGET)
+
+
+@each_model
+def test_flops_are_what_torch_counts_while_a_model_learns(config: ModelConfig) -> None:
+    model, labels = build(config, VOCABULARY).train(), tokens(1, TARGET, seed=2)
+    with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(MATH):
+        token_loss(model(tokens(1, SOURCE), tokens(1, TARGET, seed=1)), labels, 0.1).backward()
+    assert flops_per_token(config, VOCABULARY, SOURCE, TARGET) == counter.get_total_flops() / TARGET
+
+
+MATH = torch.nn.attention.SDPBackend.MATH  # fused kernels compute the scores again on the way back
