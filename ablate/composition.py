@@ -6,17 +6,18 @@ import copy
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from ablate.arguments import GROUPS, override_keys
-from ablate.config import BadInput, Config
+from ablate.config import BadInput, Config, Match, Tune
 from ablate.data.prepare import fingerprint
+from ablate.matching import twins
 from ablate.plain import config_from
-from ablate.study import Cell, RunSpec, Study, digest, run_id
+from ablate.study import RATE, RATE_KEY, Cell, RunSpec, Study, digest, run_id
 from ablate.study_file import study_from
 
 Compose = Callable[[list[str]], DictConfig]
@@ -30,7 +31,7 @@ LONGEST_SUFFIX = 60  # characters
 class Plan:
     """Everything that a command will do, before any of it is done."""
 
-    study: Study  # with its factors' levels of this preset
+    study: Study  # with its factors' levels of this preset, and what tune= and match= add
     declared: Study  # as its file has it
     setting: str
     config: Config  # of the baseline
@@ -39,6 +40,16 @@ class Plan:
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
     corpus: str  # fingerprint
+    added: dict[str, Any]  # what tune= and match= added to the study, for its manifest
+
+    def with_seeds(self, seeds: int) -> Plan:
+        """The same study with another number of seeds."""
+        config = replace(self.config, seeds=seeds)
+        return replace(
+            self,
+            config=config,
+            runs=runs_of(self.study.name, self.setting, self.cells, self.configs, seeds, self.corpus),
+        )
 
 
 def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
@@ -61,6 +72,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     base = config_from(composed)
     default = config_from(compose([*sizes, *selections]))
     setting = setting_name(base, default)
+    study, added = enlarged(study, base, composed)
     cells, corpus = study.cells(), fingerprint(base.data)
     configs = {}
     for cell in cells:
@@ -70,14 +82,38 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
             node = changed(composed, cell.overrides)  # ten times as fast
         configs[cell.name] = config_from(node)
     check_distinct(configs, corpus)
-    runs = [
-        RunSpec(
-            run_id(configs[cell.name], seed, corpus), study.name, setting, cell.name, seed, configs[cell.name], corpus
-        )
+    runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
+    return Plan(study, declared, setting, base, cells, configs, runs, arguments, corpus, added)
+
+
+def runs_of(
+    study: str, setting: str, cells: list[Cell], configs: dict[str, Config], seeds: int, corpus: str
+) -> list[RunSpec]:
+    return [
+        RunSpec(run_id(configs[cell.name], seed, corpus), study, setting, cell.name, seed, configs[cell.name], corpus)
         for cell in cells
-        for seed in range(base.seeds)
+        for seed in range(seeds)
     ]
-    return Plan(study, declared, setting, base, cells, configs, runs, arguments, corpus)
+
+
+def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
+    """The study with what tune= and match= add to it, and that as its manifest keeps it. Raises BadInput."""
+    added: dict[str, Any] = {}
+    if config.match is Match.parameters:
+        variants = {name: config_from(changed(composed, overrides)) for name, overrides in study.variants.items()}
+        added["twins"] = twins(study, variants)
+        study = study.twinned(added["twins"])
+    if config.tune is Tune.lr:
+        if RATE_KEY in study.varied() or RATE in study.factors:
+            raise BadInput(f"tune=lr: the study {study.name} varies {RATE_KEY} itself")
+        added["grid"] = sorted({config.optim.lr, *map(float, config.grid or study.grid or around(config.optim.lr))})
+        study = study.tuned(added["grid"])
+    return study, added
+
+
+def around(rate: float) -> list[float]:
+    """A rate and its neighbours, each the double of the one before."""
+    return [float(f"{rate * factor:.6g}") for factor in (0.25, 0.5, 1, 2, 4)]
 
 
 def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
@@ -100,6 +136,9 @@ def check_distinct(configs: dict[str, Config], corpus: str) -> None:
 def setting_name(config: Config, default: Config) -> str:
     """`<data>-<preset>`, and a suffix for what else of the result's determinants was overridden."""
     changed = difference(determinants(config), determinants(default))
+    changed |= {key: getattr(config, key) for key in ("tune", "match") if getattr(config, key).name != "none"}
+    if config.grid is not None:
+        changed["grid"] = "+".join(map(text, sorted(config.grid)))
     if config.precision is not default.precision:
         changed["precision"] = config.precision.name
     leaves = [key.rpartition(".")[2] for key in changed]

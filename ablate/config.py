@@ -66,6 +66,21 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
+class Tune(Enum):
+    none = "none"
+    lr = "lr"
+
+
+class Match(Enum):
+    none = "none"
+    parameters = "parameters"
+
+
+class Until(Enum):
+    none = "none"
+    resolved = "resolved"
+
+
 class WandbMode(Enum):
     auto = "auto"
     online = "online"
@@ -94,6 +109,10 @@ def check_bounds(section: Any, name: str) -> None:
         if not (above and below and math.isfinite(value)):
             key = f"{name}.{item.name}" if name else item.name
             raise BadInput(f"{key}={value} is out of range: it must lie in {within} ({item.metadata['meaning']})")
+
+
+def is_rate(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 @dataclass(frozen=True)
@@ -259,6 +278,11 @@ class Config:
     study: Any = knob(None, "the question, its variants and claims")
     preset: str = knob("", "sizes of everything")
     seeds: int = knob(3, "runs of each variant", "[1, inf)")
+    tune: Tune = knob(Tune.none, "lr trains every variant at each of a grid of peak learning rates")
+    grid: Any = knob(None, "rates of tune=lr, [0.001,0.002]; null is the study's own, or optim.lr and its neighbours")
+    match: Match = knob(Match.none, "parameters adds a twin of the baseline's size for each variant of another size")
+    until: Until = knob(Until.none, "resolved adds seeds until every claim is decided, or max_seeds are trained")
+    max_seeds: int = knob(20, "seeds that until=resolved stops at", "[1, inf)")
     precision: Precision = knob(Precision.fp32, "bf16 is autocast; weights stay fp32")
     device: Device = knob(Device.auto, "auto takes a GPU where there is one; mps is untested")
     workers: Any = knob("auto", "runs side by side; auto is one a core, or as many as fit the GPU")
@@ -271,6 +295,12 @@ class Config:
         check_bounds(self, "")
         if self.workers != "auto" and not (type(self.workers) is int and self.workers >= 1):
             raise BadInput(f"workers={self.workers} is neither auto nor a whole number of at least 1")
+        if self.grid is not None and not (isinstance(self.grid, list) and self.grid and all(map(is_rate, self.grid))):
+            raise BadInput(f"grid={self.grid} is no list of learning rates above 0, such as [0.001,0.002,0.004]")
+        if self.grid is not None and self.tune is not Tune.lr:
+            raise BadInput("grid is the learning rates of tune=lr, so it needs tune=lr beside it")
+        if self.until is Until.resolved and self.max_seeds < self.seeds:
+            raise BadInput(f"max_seeds={self.max_seeds} is below seeds={self.seeds}, with which the study begins")
 
     @property
     def warmup_updates(self) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.composition import Plan
-from ablate.config import BadInput
+from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
 from ablate.plain import config_to_plain
 from ablate.store import RESULT_COLUMNS, RunFolder, Store, write_atomic
@@ -44,6 +44,8 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
         "command": shlex.join(["python", "-m", "ablate", *overrides]),
         "corpus": corpus.metadata,
         "seeds": plan.config.seeds,
+        **plan.added,
+        **({"max_seeds": plan.config.max_seeds} if plan.config.until is Until.resolved else {}),
         "config": determining(config_to_plain(plan.config)),
         "cells": [cell_record(cell) for cell in plan.cells],
         "plan": [[spec.cell, spec.seed, spec.id] for spec in plan.runs],

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
 from ablate.config import Config
 
+RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
 MEANING = 1  # raised when the same configuration would train differently than before
 SINCE = {
     "head_width": None
@@ -95,10 +97,19 @@ class Study:
     claims: tuple[Claim, ...]
     limits: tuple[str, ...]  # what the study cannot tell, in its author's words
     sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
+    grid: tuple[float, ...] = ()  # learning rates of tune=lr; none: optim.lr and its neighbours
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""
         return replace(self, factors=self.factors | self.sizes.get(preset, {}).get("factors", {}))
+
+    def twinned(self, twins: dict[str, dict[str, Any]]) -> Study:
+        """The study with these variants besides its own, after them."""
+        return replace(self, variants={**self.variants, **twins})
+
+    def tuned(self, grid: Sequence[float]) -> Study:
+        """The study with each of its cells at each of these learning rates, compared within a rate."""
+        return replace(self, factors={**self.factors, RATE: {rate: {RATE_KEY: rate} for rate in grid}})
 
     def size(self, preset: str) -> dict[str, Any]:
         """The overrides that hold for every cell under this preset."""

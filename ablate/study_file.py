@@ -8,7 +8,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ablate.config import BadInput
+from ablate.config import BadInput, is_rate
 from ablate.study import Claim, Contrast, Direction, Kind, Study
 
 
@@ -64,6 +64,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         claims,
         tuple(str(limit) for limit in mapping.get("limits") or ()),
         sizes,
+        _grid(mapping.get("grid")),
     )
     cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).cells()]
     for claim in claims:
@@ -81,6 +82,14 @@ def _factors(mapping: Mapping[Any, Any] | None) -> dict[str, dict[Any, dict[str,
         str(name): {_level(level): dict(overrides or {}) for level, overrides in levels.items()}
         for name, levels in (mapping or {}).items()
     }
+
+
+def _grid(rates: Any) -> tuple[float, ...]:
+    if rates is None:
+        return ()
+    if not isinstance(rates, list | tuple) or not all(map(is_rate, rates)):
+        raise BadInput(f"study.grid={rates} is no list of learning rates above 0, such as [0.001, 0.002, 0.004]")
+    return tuple(float(rate) for rate in rates)
 
 
 def _level(level: Any) -> Any:
@@ -104,6 +113,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
         "claims": [_claim_to_plain(claim) for claim in study.claims],
         "limits": list(study.limits),
         "sizes": study.sizes,
+        **({"grid": list(study.grid)} if study.grid else {}),
     }
 
 

@@ -161,6 +161,9 @@ METRICS: dict[str, Metric] = {
     "flops_per_token": Metric(
         column("flops_per_token"), "FLOPs per target token", "FLOPs/token", None, 0, Known.counted
     ),
+    "lr_sensitivity": Metric(
+        column("lr_sensitivity"), "sensitivity to the learning rate", "nats/token", False, 4, Known.started
+    ),
     "peak_memory": Metric(column("peak_memory"), "peak memory", "bytes", False, 0),
     "tokens_per_second": Metric(column("tokens_per_second"), "target tokens per second", "tokens/s", True, 0),
     "seconds": Metric(column("seconds"), "time", "s", False, 1),
