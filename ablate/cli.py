@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.config import BadInput
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # each of these is imported where it is used, so that --help 
     from omegaconf import DictConfig
 
     from ablate.composition import Plan
+    from ablate.data.corpus import Corpus
     from ablate.progress import Progress
     from ablate.store import Store
 
@@ -52,6 +53,8 @@ def main() -> int:
         return complain(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return complain(in_a_line(error))
+    except Stuck as error:
+        return complain(str(error), 1)
     except Terminated:
         return 143
     except KeyboardInterrupt:
@@ -61,6 +64,10 @@ def main() -> int:
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which is to unwind what Ctrl-C unwinds: workers end, W&B closes, the terminal is left clean."""
+
+
+class Stuck(Exception):
+    """The disk is full, or a folder is gone: nothing more can be written, and nothing that was done is lost."""
 
 
 def terminated(number: int, frame: object) -> None:
@@ -77,6 +84,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
+    from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
     from ablate.forecast import forecast as make_forecast
     from ablate.progress import Progress
@@ -100,14 +108,23 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     store.check_writable()
     metadata = prepare(plan.config.data, progress.say)
     check_size(metadata, plan.config.train.batch_tokens)
+    corpus = replace(Corpus.load(plan.corpus), metadata=metadata)  # now, lest the cache be gone when it is reported
     try:
         train(plan, store, launch, progress, forecast.workers)
+        return report(plan, store, corpus, progress)
     except KeyboardInterrupt:
-        done = sum(store.run(spec.id).done(spec.config) for spec in plan.runs)
-        command = shlex.join(["python", "-m", "ablate", *plan.overrides])
-        progress.say(f"interrupted: {done} of {len(plan.runs)} runs are done and kept; to go on: {command}")
+        progress.say(f"interrupted: {so_far(plan, store)}")
         raise
-    return report(plan, store, metadata, progress)
+    except OSError as error:
+        what = f"{error.filename or store.root}: {error.strerror or error}"
+        raise Stuck(f"{what}; {so_far(plan, store)}") from error
+
+
+def so_far(plan: Plan, store: Store) -> str:
+    """What is done of a study that was cut short, and how to go on."""
+    done = sum(store.run(spec.id).done(spec.config) for spec in plan.runs)
+    command = shlex.join(["python", "-m", "ablate", *plan.overrides])
+    return f"{done} of {len(plan.runs)} runs are done and kept; to go on: {command}"
 
 
 def prepared(plan: Plan, progress: Progress) -> int:
@@ -175,14 +192,15 @@ def launch_all(
         todo = [run for run in todo if run not in begun | ended] if broke_off else []
 
 
-def report(plan: Plan, store: Store, metadata: dict[str, Any], progress: Progress) -> int:
+def report(plan: Plan, store: Store, corpus: Corpus, progress: Progress) -> int:
     """Gather the records, build the report and the ledger, show the results."""
     from ablate import tracking
-    from ablate.data.corpus import Corpus
-    from ablate.records import collect
+    from ablate.records import collect, without_curves
     from ablate.report import build, headline, ledger
 
-    collect(store, plan, replace(Corpus.load(plan.corpus), metadata=metadata))
+    collect(store, plan, corpus)
+    for line in without_curves(store, plan):
+        progress.say(line)
     folder = build(store.root, plan.study.name, plan.setting)
     tracker = tracking.start_report(plan, store, folder)
     ledger(store.root)
@@ -215,9 +233,9 @@ def quoted(path: Path) -> str:
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def complain(line: str) -> int:
+def complain(line: str, code: int = 2) -> int:
     print(f"ablate: {line}", file=sys.stderr)
-    return 2
+    return code
 
 
 def in_a_line(error: BaseException) -> str:

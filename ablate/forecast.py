@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass
@@ -85,9 +84,11 @@ def measured_speeds(store: Store, device: torch.device) -> list[tuple[int, int, 
     """(layers, parameters, operations a second) of the runs in the store that this kind of device trained."""
     speeds = []
     for path in store.root.glob("runs/*/result.json"):
-        result = json.loads(path.read_text())
+        folder = store.run(path.parent.name)
+        result, frozen = folder.result(), folder.read("run.json")
+        if result is None or frozen is None:  # damaged
+            continue
         if result["provenance"]["device"] == device.type and result["tokens_per_second"]:
-            frozen = json.loads(path.with_name("run.json").read_text())
             speed = OPERATIONS * result["parameters"] * result["tokens_per_second"]
             speeds.append((frozen["config"]["model"]["layers"], result["parameters"], speed))
     return speeds

@@ -13,14 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ablate.atomic import write_atomic
 from ablate.config import BadInput
 from ablate.plain import config_from_plain
-from ablate.store import RunFolder, Store, write_atomic
+from ablate.store import RunFolder, Store
 from ablate.study import run_id
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
-MEASURED = ("seconds", "peak_memory", "tokens_per_second", "provenance")  # may differ from one try to the next
+MEASURED = (
+    "seconds",
+    "peak_memory",
+    "tokens_per_second",
+    "provenance",
+    "curves",
+)  # may differ from one try to the next
 
 
 def main(arguments: list[str]) -> int:
@@ -107,8 +114,10 @@ def readable(folder: RunFolder, name: str, optional: bool = False) -> Any:
     """A JSON object of the folder. Raises Refused."""
     with unreadable(name):
         value = folder.read(name)
-        if not isinstance(value, dict) and not (optional and value is None):
-            raise Refused(f"has no {name}" if value is None else f"{name} is damaged")
+        if value is None and folder.file(name).exists():
+            raise Refused(f"{name} is damaged")
+        if value is None and not optional:
+            raise Refused(f"has no {name}")
         return value
 
 

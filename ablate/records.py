@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ablate.atomic import sweep, write_atomic
 from ablate.composition import Plan
 from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
 from ablate.plain import config_to_plain
-from ablate.store import RESULT_COLUMNS, RunFolder, Store, write_atomic
+from ablate.store import CURVES, RESULT_COLUMNS, RunFolder, Store
 from ablate.study import Cell, RunSpec, evaluation_id
 from ablate.study_file import study_to_plain
 
@@ -30,6 +31,7 @@ BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # kept apart
 def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
     """Write the records of every run that has ended, and say how the study was put together."""
     folder = store.root / "experiments" / plan.study.name / plan.setting
+    sweep(folder)
     cells = {cell.name: cell for cell in plan.cells}
     overrides = anywhere(plan.overrides)
     runs = [run_record(store.run(spec.id), spec, cells[spec.cell]) for spec in plan.runs]
@@ -66,6 +68,16 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
         ),
     )
     return folder
+
+
+def without_curves(store: Store, plan: Plan) -> list[str]:
+    """A line for each run of whose curves the records show nothing, because they are damaged."""
+    return [
+        f"{spec.cell}/seed{spec.seed}: its curves were damaged after it was trained and are left out, its scores are "
+        f"not; without runs/{spec.id} the same command trains it anew"
+        for spec in plan.runs
+        if not store.run(spec.id).curves_are_whole()
+    ]
 
 
 def check_corpus(store: Store, plan: Plan) -> None:
@@ -121,9 +133,9 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
 
 
 def curve(folder: RunFolder) -> dict[str, Any]:
-    """A run's curves, a list a column; a loss that is not finite is None."""
-    rows = list(csv.DictReader(folder.lines("curve.csv")))
-    validation = list(csv.DictReader(folder.lines("validation.csv")))
+    """A run's curves, a list a column; a loss that is not finite is None. Empty where they are damaged."""
+    read = folder.lines if folder.curves_are_whole() else lambda name: []
+    rows, validation = (list(csv.DictReader(read(name))) for name in CURVES)
     return {
         "run_id": folder.id,
         "update": [int(row["update"]) for row in rows],

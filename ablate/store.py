@@ -3,11 +3,14 @@ process believes."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import socket
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ablate.atomic import sweep, write_atomic
 from ablate.config import BadInput, Config
 from ablate.plain import config_to_plain
 from ablate.study import RunSpec, evaluation_id
@@ -41,23 +45,9 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
 }
 
 
+SEAL = "sha256"  # the key of a JSON file's own hash
+CURVES = ("curve.csv", "validation.csv")
 DYING = 3.0  # seconds that a worker which is being ended may still hold its run
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Put a file in place whole or not at all, and on the disk before it bears its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def strict(value: Any) -> Any:
@@ -67,6 +57,23 @@ def strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def sealed(value: dict[str, Any]) -> str:
+    """As JSON, with the hash of the rest at its end: a flipped bit may leave a number that is as good as another."""
+    text = json.dumps(value, allow_nan=False)
+    return json.dumps(value | {SEAL: hashlib.sha256(text.encode()).hexdigest()}, allow_nan=False)
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """Raises ValueError where it is not whole, or not what was written. What was never sealed is believed."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("it is no object")
+    seal = value.pop(SEAL, None)
+    if seal not in (None, hashlib.sha256(json.dumps(value).encode()).hexdigest()):
+        raise ValueError("its hash is wrong")
+    return value
 
 
 @dataclass(frozen=True)
@@ -97,14 +104,14 @@ class RunFolder:
         return self.path / name
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder; None where there is none."""
+        """A JSON file of the folder; None where there is none, or a damaged one."""
         try:
-            return json.loads(self.file(name).read_text())
-        except (FileNotFoundError, NotADirectoryError):
+            return unsealed(self.file(name).read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
 
-    def write(self, name: str, value: Any) -> None:
-        write_atomic(self.file(name), json.dumps(strict(value), allow_nan=False))
+    def write(self, name: str, value: dict[str, Any]) -> None:
+        write_atomic(self.file(name), sealed(strict(value)))
 
     def append(self, name: str, lines: Iterable[str]) -> None:
         with self.file(name).open("a") as file:
@@ -150,6 +157,35 @@ class RunFolder:
         except FileNotFoundError:  # no such folder
             return False
 
+    def curves(self) -> dict[str, str]:
+        """The hashes of the curves, as result.json keeps them: they are read long after they were written."""
+        return {name: hashlib.sha256(self.file(name).read_bytes()).hexdigest() for name in CURVES}
+
+    def curves_are_whole(self) -> bool:
+        """Whether those of a run that was trained are as it left them, as far as that is known."""
+        try:
+            return (self.result() or {}).get("curves") in (None, self.curves())
+        except FileNotFoundError:
+            return False
+
+    def weights_are_whole(self) -> bool:
+        try:
+            with zipfile.ZipFile(self.file("weights.pt")) as archive:  # torch reads a flipped bit without a word
+                return archive.testzip() is None
+        except (FileNotFoundError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+            return False
+
+    def set_aside_what_is_damaged(self, config: Config) -> None:
+        """Results that cannot be believed, and weights that are to be scored: the run does them anew."""
+        scores = f"result-{evaluation_id(config)}.json"
+        damaged = [name for name in ("result.json", scores) if self.file(name).exists() and self.read(name) is None]
+        if self.result() is not None and self.read(scores) is None and not self.weights_are_whole():
+            damaged += [name for name in ("weights.pt", "result.json") if self.file(name).exists()]
+        for name in damaged:
+            aside = f"{Path(name).stem}.damaged{Path(name).suffix}"
+            self.file(name).replace(self.file(aside))
+            self.append("notes.txt", [f"{name} was damaged, is set aside as {aside}, and was made anew"])
+
     def enter(self) -> None:
         """Say that this process is at it: what is still said after its death is how that is known."""
         write_atomic(self.file("running"), f"{os.getpid()} {os.getppid()} {socket.gethostname()}")
@@ -190,6 +226,7 @@ class Store:
         with FileLock(self.root / "runs" / ".freeze.lock"):
             for spec in specs:
                 folder = self.run(spec.id)
+                sweep(folder.path)
                 if not folder.done(spec.config):
                     self._freeze(folder, spec)
                     todo.append(spec.id)
@@ -205,6 +242,7 @@ class Store:
             with folder.lock(0):
                 for name in ("failure.txt", "notes.txt", "running"):
                     folder.file(name).unlink(missing_ok=True)  # of an earlier try
+                folder.set_aside_what_is_damaged(spec.config)
         except Timeout:
             config = (folder.read("run.json") or {}).get("config", config)
         frozen = {"corpus": spec.corpus, "seed": spec.seed, "config": config, "evaluations": evaluations}
@@ -214,8 +252,9 @@ class Store:
         """Raise BadInput now rather than fail after an hour."""
         try:
             for name in ("runs", "experiments", "reports"):
-                write_atomic(self.root / name / ".writable", "")
-                (self.root / name / ".writable").unlink()
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.root / name) as file:  # where it can be without a name, to be left
+                    file.write(b"?")
         except OSError as error:
             raise BadInput(
                 f"root={self.root} cannot be written to: {error.strerror}; name another with root=DIR"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import corpora, tatoeba
-from ablate.data.cache import corpus_folder
+from ablate.data.cache import SUMS, corpus_folder
 from ablate.data.clean import STEPS, clean, most_frequent, normalise, words
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import NOT_RECIPE, fingerprint, prepare
@@ -375,7 +375,7 @@ def test_the_same_corpus_is_prepared_to_the_same_bytes(tmp_path: Path, monkeypat
     for name in ("first", "second"):
         monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / name))
         folder = corpus_folder(prepare(FIXTURE, silent)["fingerprint"])
-        assert sorted(path.name for path in folder.iterdir()) == PREPARED_FILES
+        assert sorted(path.name for path in folder.iterdir()) == [SUMS, *PREPARED_FILES]
         made.append([(folder / name).read_bytes() for name in PREPARED_FILES])
     assert made[0] == made[1]
 

@@ -29,7 +29,7 @@ FLOORS = [
     ["ablate.data.hub", "ablate.data.tables"],
     ["ablate.data.columns", "ablate.data.text"],
     ["ablate.data.cache", "ablate.data.raw", "ablate.study_file", "ablate.plain", "ablate.vocabulary"],
-    ["ablate.study", "ablate.arguments"],
+    ["ablate.study", "ablate.arguments", "ablate.atomic"],
     ["ablate.config"],
     ["ablate", "ablate.data"],
 ]

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
+
+SUMS = "SHA256SUMS"  # of the other files in a folder, as sha256sum reads it
 
 
 def cache_folder() -> Path:
@@ -16,6 +24,51 @@ def cache_folder() -> Path:
 
 def downloads_folder() -> Path:
     return cache_folder() / "downloads"
+
+
+@contextmanager
+def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """An empty folder beside `path` to make it in, for one process at a time, which is gone afterwards.
+
+    What another left there that died while it was at it is cleared away.
+    """
+    locks = cache_folder() / "locks"
+    for folder in (locks, path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    place = path.with_name(f"{path.name}.part")
+    lock = FileLock(locks / f"{path.name}.lock")
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        say(f"another process is at {path.name}: waiting for it")
+        lock.acquire()
+    try:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        yield place  # which may be renamed to `path` itself
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        lock.release()
+
+
+def write_sums(folder: Path) -> None:
+    (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())))
+
+
+def check_sums(folder: Path) -> None:
+    """Raise ValueError where a file is not as it was written. A folder from before there were sums is believed."""
+    if (folder / SUMS).exists():
+        lines = (folder / SUMS).read_text().splitlines()
+        if not lines:
+            raise ValueError(f"{SUMS} is empty")
+        for line in lines:
+            digest, _, name = line.partition("  ")
+            if sha256(folder / name) != digest:
+                raise ValueError(f"{name} is not as it was written")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def corpus_folder(fingerprint: str) -> Path:

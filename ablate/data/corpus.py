@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ablate.config import BadInput
-from ablate.data.cache import corpus_folder
+from ablate.data.cache import check_sums, corpus_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ class Corpus:
         if not folder.is_dir():
             raise BadInput(f"corpus {fingerprint} is not in {folder.parent}: run the study again to prepare it")
         try:
+            check_sums(folder)
             metadata = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
             with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}

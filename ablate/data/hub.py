@@ -9,13 +9,12 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig
-from ablate.data.cache import cache_folder, downloads_folder
+from ablate.data.cache import alone, cache_folder, downloads_folder
 from ablate.data.columns import pairs_of
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits, content_hash
 
@@ -47,7 +46,7 @@ def read(data: DataConfig, say: Say, remedy: str = REMEDY) -> Splits:
         splits = {"train": pairs_of(only, data, f"{where}, split {name},")}
     if len(splits) == 1:
         splits = {"all": splits["train"]}
-    _keep(splits, data)
+    _keep(splits, data, say)
     return splits
 
 
@@ -79,13 +78,12 @@ def _place(data: DataConfig) -> Path:
     return downloads_folder() / f"hub-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.jsonl"
 
 
-def _keep(splits: Splits, data: DataConfig) -> None:
+def _keep(splits: Splits, data: DataConfig, say: Say) -> None:
     place = _place(data)
     header = {"content": content_hash(splits), **{key: getattr(data, key) for key in ASKED}}
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix="fetching-") as folder:
-            fresh = Path(folder) / place.name
+        with alone(place, say) as folder:
+            fresh = folder / place.name
             with fresh.open("w", encoding="utf-8") as file:
                 file.write(json.dumps(header) + "\n")
                 for split, pairs in splits.items():

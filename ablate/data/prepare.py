@@ -7,16 +7,18 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import corpora
-from ablate.data.cache import cache_folder, corpus_folder
+from ablate.data.cache import alone, cache_folder, corpus_folder, write_sums
 from ablate.data.raw import OFFICIAL
+
+if TYPE_CHECKING:
+    from ablate.data.corpus import Corpus
 
 
 def on_stderr(line: str) -> None:
@@ -49,27 +51,25 @@ def mark_of(data: DataConfig, content: str) -> str:
 
 def prepare(data: DataConfig, say: Callable[[str], None]) -> dict[str, Any]:
     """The metadata of the prepared corpus (corpus.json), which is made now unless it lies whole in the cache."""
-    from ablate.data.corpus import Corpus
-
     mark = fingerprint(data, say)
     try:
-        return named(Corpus.load(mark).metadata, data)
-    except BadInput:
-        pass  # not there, or damaged
-    folder = corpus_folder(mark)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{mark}-") as temporary:
-            fresh = Path(temporary) / "corpus"
-            fresh.mkdir()
-            _write(fresh, mark, data, say)
-            _put(fresh, folder)
+        corpus = cached(mark) or _made(mark, data, say)
     except OSError as error:
         raise BadInput(
             f"could not keep the prepared corpus in {cache_folder()} ({error.strerror or type(error).__name__}): "
             "make room there, or set ABLATE_CACHE to another folder"
         ) from error
-    return named(Corpus.load(mark).metadata, data)
+    return named(corpus.metadata, data)
+
+
+def cached(mark: str) -> Corpus | None:
+    """The prepared corpus of this fingerprint, if it lies whole in the cache."""
+    from ablate.data.corpus import Corpus
+
+    try:
+        return Corpus.load(mark)
+    except BadInput:
+        return None
 
 
 def check_size(metadata: dict[str, Any], batch_tokens: int) -> None:
@@ -87,18 +87,22 @@ def named(metadata: dict[str, Any], data: DataConfig) -> dict[str, Any]:
     return {**metadata, "name": data.label}
 
 
-def _put(fresh: Path, folder: Path) -> None:
-    """Rename `fresh` to `folder`. Where another process was faster its corpus stays: it is the same."""
+def _made(mark: str, data: DataConfig, say: Callable[[str], None]) -> Corpus:
+    """The corpus, made by this process or by another that was at it already, and put into the cache."""
     from ablate.data.corpus import Corpus
 
-    try:
-        os.rename(fresh, folder)
-    except OSError:
-        try:
-            Corpus.load(folder.name)
-        except BadInput:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.rename(fresh, folder)
+    folder = corpus_folder(mark)
+    with alone(folder, say) as place:
+        made = cached(mark)
+        if made is not None:
+            return made
+        if folder.exists():
+            say(f"the prepared corpus {mark} was damaged: it is made anew")
+            shutil.rmtree(folder)
+        _write(place, mark, data, say)
+        write_sums(place)
+        os.rename(place, folder)
+    return Corpus.load(mark)
 
 
 def _write(folder: Path, mark: str, data: DataConfig, say: Callable[[str], None]) -> None:

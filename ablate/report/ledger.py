@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.analysis.claims import judge_all
+from ablate.atomic import sweep, write_atomic
 from ablate.config import BadInput
 from ablate.report.answer import answer
 from ablate.report.claims import ledger_row
@@ -17,7 +18,6 @@ from ablate.report.figures import FIGURES
 from ablate.report.records import ReportData, read_runs, settings
 from ablate.report.render import TEMPLATES
 from ablate.report.wording import escape, plural, spoken, table
-from ablate.store import write_atomic
 
 TELLING = ("over_factor", "quality_and_cost", "effects")  # figures in order
 HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]
@@ -41,6 +41,7 @@ def ledger(root: Path) -> Path:
     path = root / "reports" / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
+        sweep(path.parent)
         entries, rows, shared, faults = gather(root)
         text = TEMPLATES.get_template("ledger.md.j2").render(
             entries=entries, table=table(HEADER, rows) if rows else "", shared=shared, faults=faults

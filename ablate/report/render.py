@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
+from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
 from ablate.report import listing, tables
 from ablate.report.answer import answer, effect_lines
@@ -27,7 +28,6 @@ from ablate.report.records import ReportData, read_records
 from ablate.report.style import rendered, styled
 from ablate.report.summary import summary
 from ablate.report.wording import code_block, escape
-from ablate.store import write_atomic
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -48,6 +48,8 @@ def build(root: Path, study: str, setting: str) -> Path:
     figures = draw(data)
     text = markdown(data, figures)
     folder = root / "reports" / study / setting
+    sweep(folder)
+    sweep(folder / "figures")
     files: dict[str, str | bytes] = {
         f"figures/{name}.{ending}": content for name, endings in figures.items() for ending, content in endings.items()
     }

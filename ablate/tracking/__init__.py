@@ -17,9 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablate.atomic import sweep, write_atomic
 from ablate.config import WandbConfig, WandbMode
 from ablate.plain import config_to_plain
-from ablate.store import Store, write_atomic
+from ablate.store import Store
 from ablate.study import digest
 from ablate.tracking.access import check as check
 from ablate.tracking.access import resolve
@@ -66,6 +67,7 @@ def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker
     """Start the process that shows what is described, and hold its lifeline."""
     folder = store.root / "runs" / "wandb"
     path = folder / f"{digest(name)}.json"
+    sweep(folder)
     write_atomic(path, json.dumps(description))
     log = folder / "tracking.log"
     with log.open("ab") as output:

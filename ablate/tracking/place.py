@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ablate.store import write_atomic
+from ablate.atomic import write_atomic
 from ablate.study import digest
 
 SHOWS = 2  # raised when more is shown of a run than before, so that runs shown already are shown again

