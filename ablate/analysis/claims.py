@@ -9,16 +9,9 @@ from dataclasses import dataclass, replace
 from statistics import stdev
 
 from ablate.analysis.effects import Comparison, compare, lost_seeds, of_cell, values
+from ablate.analysis.estimators import FIXED, Estimator, Outcomes, counts
 from ablate.analysis.metrics import Known, Record, check_metrics, metric
-from ablate.analysis.statistics import (
-    Effect,
-    Interval,
-    difference_of_shares,
-    mean_interval,
-    runs_needed,
-    seeds_needed,
-    wilson,
-)
+from ablate.analysis.statistics import Effect, Interval, seeds_needed
 from ablate.analysis.verdicts import (
     ALPHA,
     Verdict,
@@ -62,18 +55,25 @@ class ClaimVerdict:
         return self.parts[0] if len(self.parts) == 1 else None
 
 
-def judge_all(study: Study, records: Sequence[Record], command: str) -> list[ClaimVerdict]:
-    """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist."""
+def judge_all(
+    study: Study, records: Sequence[Record], command: str, estimator: Estimator = FIXED
+) -> list[ClaimVerdict]:
+    """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist.
+
+    Where the number of seeds depends on what they showed, `estimator` must be `ANYTIME`.
+    """
     check_metrics(study)
-    return [judge(claim, study, records, command) for claim in study.claims]
+    return [judge(claim, study, records, command, estimator) for claim in study.claims]
 
 
-def judge(claim: Claim, study: Study, records: Sequence[Record], command: str) -> ClaimVerdict:
+def judge(
+    claim: Claim, study: Study, records: Sequence[Record], command: str, estimator: Estimator = FIXED
+) -> ClaimVerdict:
     cells = {cell.name for cell in study.cells()}
     parts = tuple(
         untested(part, f"this setting has no {' and no '.join(absent)}")
         if (absent := [name for name in part.cells if name not in cells])
-        else KINDS[part.kind](part, study, records)
+        else KINDS[part.kind](part, study, records, estimator)
         for part in claim.parts
     )
     verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
@@ -91,54 +91,55 @@ def carried_over(wanted: str, ran: str) -> str:
     return shlex.join([*shlex.split(wanted), *(word for word in shlex.split(ran)[3:] if key(word) not in given)])
 
 
-def judge_directional(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
-    found = comparison(part, study, records)
+def judge_directional(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
+    found = comparison(part, study, records, estimator)
     verdict = directional(oriented(found.effect, part), found.p_holm, found.margin)
     return of_comparison(part, found, verdict, found.more_seeds)
 
 
-def judge_at_least_as_good(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
-    found = comparison(part, study, records)
+def judge_at_least_as_good(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
+    found = comparison(part, study, records, estimator)
     effect = oriented(found.effect, part)
-    need = seeds_needed(effect.spread, effect.seeds, abs(effect.mean + found.margin))
+    need = seeds_needed(effect.spread, effect.seeds, abs(effect.mean + found.margin), estimator.half_width)
     return of_comparison(part, found, at_least_as_good(effect, found.margin), need)
 
 
-def judge_no_difference(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
-    found = comparison(part, study, records)
-    need = seeds_needed(found.effect.spread, found.effect.seeds, abs(found.margin - abs(found.effect.mean)))
-    return of_comparison(part, found, no_difference(found.effect, found.margin), need)
+def judge_no_difference(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
+    found = comparison(part, study, records, estimator)
+    effect = found.effect
+    need = seeds_needed(effect.spread, effect.seeds, abs(found.margin - abs(effect.mean)), estimator.half_width)
+    return of_comparison(part, found, no_difference(effect, found.margin), need)
 
 
-def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
     assert part.baseline is not None
-    baseline, variant = (shares(records, cell) for cell in (part.baseline, part.variant))
-    effect = difference_of_shares(baseline, variant)
+    baseline, variant = (outcomes(records, cell) for cell in (part.baseline, part.variant))
+    effect = estimator.shares(baseline, variant)
     if effect.seeds == 0:
         return untested(part, "no run of one arm says whether it learned")
     verdict = share_learned(oriented(effect, part))
     note = ", ".join(
         f"{cell}: {learned} of {n} learned [{share.low:.0%}, {share.high:.0%}]"
-        for cell, (learned, n) in ((part.variant, variant), (part.baseline, baseline))
-        for share in [wilson(learned, n)]
+        for cell, arm in ((part.variant, variant), (part.baseline, baseline))
+        for (learned, n), share in [(counts(arm), estimator.share(arm))]
     )
-    if verdict is Verdict.unresolved and not decidable(baseline[1], variant[1]):
-        note += f"; {variant[1]} against {baseline[1]} runs cannot show a difference whatever they do"
-    need = runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
+    if verdict is Verdict.unresolved and not decidable(baseline, variant, estimator):
+        note += f"; {len(variant)} against {len(baseline)} runs cannot show a difference whatever they do"
+    need = estimator.runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
     return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
 
 
-def decidable(n_0: int, n_1: int) -> bool:
-    """Whether Fisher's test could tell arms of these sizes apart if all of one learned and none of the other."""
-    return difference_of_shares((0, n_0), (n_1, n_1)).p < ALPHA
+def decidable(baseline: Outcomes, variant: Outcomes, estimator: Estimator = FIXED) -> bool:
+    """Whether arms of these sizes could be told apart if all of one learned and none of the other."""
+    return estimator.shares(dict.fromkeys(baseline, 0), dict.fromkeys(variant, 1)).p < ALPHA
 
 
-def judge_in_range(part: Contrast, study: Study, records: Sequence[Record]) -> Judgement:
+def judge_in_range(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
     measure, runs = metric(part.metric), of_cell(records, part.variant)
-    found = list(values(runs, measure).values())
+    found = [value for _, value in sorted(values(runs, measure).items())]
     if not found:
         return untested(part, f"no run of {part.variant} has this number")
-    interval = mean_interval(found)
+    interval = estimator.interval(found)
     if measure.known is Known.counted:
         interval = Interval(interval.mean, min(found), max(found), len(found))
     verdict, note = in_range(interval.low, interval.high, part.low, part.high), ""
@@ -147,13 +148,13 @@ def judge_in_range(part: Contrast, study: Study, records: Sequence[Record]) -> J
     need = None
     if verdict is Verdict.unresolved and not note and len(found) > 1:
         distance = min(abs(interval.mean - end) for end in (part.low, part.high) if end is not None)
-        need = seeds_needed(stdev(found), len(found), distance) or None
+        need = seeds_needed(stdev(found), len(found), distance, estimator.half_width) or None
     return Judgement(part, verdict, interval.mean, interval.low, interval.high, interval.n, math.nan, need, note)
 
 
-def comparison(part: Contrast, study: Study, records: Sequence[Record]) -> Comparison:
+def comparison(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Comparison:
     assert part.baseline is not None
-    return compare(study, records, part.metric, part.variant, part.baseline, part.margin, part.than)
+    return compare(study, records, part.metric, part.variant, part.baseline, part.margin, part.than, estimator)
 
 
 def oriented(effect: Effect, part: Contrast) -> Effect:
@@ -183,13 +184,17 @@ def untested(part: Contrast, note: str) -> Judgement:
     return Judgement(part, None, math.nan, math.nan, math.nan, 0, math.nan, None, note)
 
 
+def outcomes(records: Sequence[Record], cell: str) -> Outcomes:
+    """Which runs of a cell learned, of those that say so: a fault or a run of no updates says nothing."""
+    return values(of_cell(records, cell), metric("learned"))
+
+
 def shares(records: Sequence[Record], cell: str) -> tuple[int, int]:
-    """How many runs of a cell learned, of how many that say so: a fault or a run of no updates says nothing."""
-    learned = list(values(of_cell(records, cell), metric("learned")).values())
-    return int(sum(learned)), len(learned)
+    """How many runs of a cell learned, of how many that say so."""
+    return counts(outcomes(records, cell))
 
 
-KINDS: dict[Kind, Callable[[Contrast, Study, Sequence[Record]], Judgement]] = {
+KINDS: dict[Kind, Callable[[Contrast, Study, Sequence[Record], Estimator], Judgement]] = {
     Kind.directional: judge_directional,
     Kind.at_least_as_good: judge_at_least_as_good,
     Kind.no_difference: judge_no_difference,

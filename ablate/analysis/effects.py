@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
 from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed, seeds_to_reject
 from ablate.analysis.verdicts import ALPHA, Reading, reading
@@ -41,6 +42,7 @@ class Comparison:
     place: int  # of this one among them
     margin: float
     reading: Reading
+    estimator: Estimator = FIXED  # that made the effects
 
     @property
     def conditional(self) -> bool:
@@ -54,8 +56,8 @@ class Comparison:
             return None
         distance, effect = abs(self.effect.mean), self.effect
         needs = (
-            seeds_to_reject(self.family, self.place, ALPHA),
-            seeds_needed(effect.spread, effect.seeds, self.margin - distance),
+            seeds_to_reject(self.family, self.place, ALPHA, self.estimator.p),
+            seeds_needed(effect.spread, effect.seeds, self.margin - distance, self.estimator.half_width),
         )
         return min((need for need in needs if need), default=None)
 
@@ -104,9 +106,11 @@ def machine(record: Record) -> tuple[str, str]:
     return words[0], str(provenance.get("precision", ""))
 
 
-def effect_of(pairs: Arms, measure: Metric) -> Effect:
-    """What is counted needs no second seed."""
-    if measure.known is Known.counted and len(pairs.seeds) == 1:
+def effect_of(pairs: Arms, measure: Metric, estimator: Estimator = FIXED) -> Effect:
+    """What is counted needs no second seed, and no caution however often one looks."""
+    if measure.known is not Known.counted:
+        return estimator.effect(pairs.baseline, pairs.variant)
+    if len(pairs.seeds) == 1:
         difference = float(pairs.variant[0] - pairs.baseline[0])
         return Effect(difference, difference, difference, float(difference == 0), 1, 0.0)
     return paired_effect(pairs.baseline, pairs.variant)
@@ -131,6 +135,7 @@ def compare(
     baseline: str,
     margin: float | None = None,
     than: tuple[str, str] | None = None,
+    estimator: Estimator = FIXED,
 ) -> Comparison:
     """Hold one cell against another; with `than`, their difference against that of those two.
 
@@ -142,17 +147,17 @@ def compare(
         margin = measure.margin_at(float(pairs.baseline.mean())) if pairs.seeds else measure.margin
     if than is not None:
         pairs = interaction(arms(records, measure, *than), pairs)
-        effect = effect_of(pairs, measure)
+        effect = effect_of(pairs, measure, estimator)
         word = reading(effect, effect.p, margin, measure.higher_is_better)
-        return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word)
-    effect = effect_of(pairs, measure)
+        return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word, estimator)
+    effect = effect_of(pairs, measure, estimator)
     center, member = centered(study, variant, baseline)
     members = family(study, name, center, member)
-    effects = tuple(effect_of(arms(records, measure, other, center), measure) for other in members)
+    effects = tuple(effect_of(arms(records, measure, other, center), measure, estimator) for other in members)
     place = members.index(member)
     p_holm = float(holm([each.p for each in effects])[place])
     word = reading(effect, p_holm, margin, measure.higher_is_better)
-    return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word)
+    return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word, estimator)
 
 
 def centered(study: Study, variant: str, baseline: str) -> tuple[str, str]:
@@ -172,10 +177,10 @@ def family(study: Study, name: str, center: str, member: str) -> list[str]:
     return list(dict.fromkeys([*members, member]))
 
 
-def comparisons(study: Study, records: Sequence[Record]) -> list[Comparison]:
+def comparisons(study: Study, records: Sequence[Record], estimator: Estimator = FIXED) -> list[Comparison]:
     """Every cell that has a baseline, held against it by the study's metric."""
     return [
-        compare(study, records, study.metric, cell.name, cell.baseline)
+        compare(study, records, study.metric, cell.name, cell.baseline, estimator=estimator)
         for cell in study.cells()
         if cell.baseline is not None
     ]

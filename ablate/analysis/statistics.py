@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ def mean_interval(values: np.ndarray | Sequence[float], level: float = 0.95) -> 
     mean = _mean(values)
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    half = _half_width(_spread(values), n, level)
+    half = t_half_width(_spread(values), n, level)
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -128,21 +128,35 @@ def pairing(baseline: np.ndarray | Sequence[float], variant: np.ndarray | Sequen
     return Pairing(correlation, float(np.var(variant - baseline, ddof=1) / unrelated), n)
 
 
-def seeds_needed(spread: float, seeds: int, distance: float, level: float = 0.95) -> int | None:
-    """How many more seeds make the t interval's half-width smaller than `distance`, if the spread stays as observed.
+def t_half_width(spread: float, n: int, level: float = 0.95) -> float:
+    """Half the width of the t interval that n >= 2 values with this standard deviation leave."""
+    return float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
+
+
+def paired_p(effect: Effect, n: int) -> float:
+    """The paired t test's p, should n seeds show this effect's mean and spread."""
+    if math.isnan(effect.spread) or effect.spread == 0:
+        return effect.p
+    return float(2 * stats.t.sf(abs(effect.mean) * math.sqrt(n) / effect.spread, n - 1))
+
+
+def seeds_needed(
+    spread: float, seeds: int, distance: float, half_width: Callable[[float, int], float] = t_half_width
+) -> int | None:
+    """How many more seeds make the interval's half-width smaller than `distance`, if the spread stays as observed.
 
     None where that is unknown (no spread yet, no distance) or more than MOST_SEEDS.
     """
     if math.isnan(spread) or not distance > 0:
         return None
-    first = bisect_left(
-        range(max(seeds, 2), MOST_SEEDS + 1), True, key=lambda n: _half_width(spread, n, level) < distance
-    )
+    first = bisect_left(range(max(seeds, 2), MOST_SEEDS + 1), True, key=lambda n: half_width(spread, n) < distance)
     n = max(seeds, 2) + first
     return n - seeds if n <= MOST_SEEDS else None
 
 
-def seeds_to_reject(effects: Sequence[Effect], which: int, alpha: float = 0.05) -> int | None:
+def seeds_to_reject(
+    effects: Sequence[Effect], which: int, alpha: float = 0.05, p_value: Callable[[Effect, int], float] = paired_p
+) -> int | None:
     """How many more seeds take the Holm-adjusted p of effect number `which` below alpha.
 
     All effects of the family get the same seeds and keep the means and spreads observed. None where that is unknown or
@@ -155,17 +169,10 @@ def seeds_to_reject(effects: Sequence[Effect], which: int, alpha: float = 0.05) 
     first = bisect_left(
         range(max(seeds, 2), MOST_SEEDS + 1),
         True,
-        key=lambda n: bool(holm([_p_with(effect, n) for effect in effects])[which] < alpha),
+        key=lambda n: bool(holm([p_value(effect, n) for effect in effects])[which] < alpha),
     )
     n = max(seeds, 2) + first
     return n - seeds if n <= MOST_SEEDS else None
-
-
-def _p_with(effect: Effect, n: int) -> float:
-    """The paired t test's p, had n seeds shown this mean and spread."""
-    if math.isnan(effect.spread) or effect.spread == 0:
-        return effect.p
-    return float(2 * stats.t.sf(abs(effect.mean) * math.sqrt(n) / effect.spread, n - 1))
 
 
 def runs_needed(baseline: tuple[int, int], variant: tuple[int, int], alpha: float = 0.05) -> int | None:
@@ -187,7 +194,3 @@ def _mean(values: np.ndarray) -> float:
 
 def _spread(values: np.ndarray) -> float:
     return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
-
-
-def _half_width(spread: float, n: int, level: float) -> float:
-    return float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)

@@ -1,0 +1,89 @@
+"""Where verdicts take their intervals and p values from: for a number of seeds fixed beforehand, or for any.
+
+A study that stops when its claims are decided must be judged by what holds however often one looks (`ANYTIME`); all
+others by the methods for a fixed number of seeds (`FIXED`), which are narrower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablate.analysis.sequential import anytime_effect, anytime_half_width, anytime_interval, anytime_p
+from ablate.analysis.sequential_shares import anytime_difference_of_shares, anytime_p_of_shares, anytime_share
+from ablate.analysis.statistics import (
+    Effect,
+    Interval,
+    difference_of_shares,
+    mean_interval,
+    paired_effect,
+    paired_p,
+    runs_needed,
+    t_half_width,
+    wilson,
+)
+
+Values = np.ndarray | Sequence[float]  # [seed]
+Outcomes = Mapping[int, float]  # seed -> 1 if that run learned, 0 if not
+MOST_RUNS = 100  # a need beyond this is not worth a number
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One way of making intervals and p values, for each kind of number that a claim may speak of."""
+
+    interval: Callable[[Values], Interval]  # of a mean
+    effect: Callable[[Values, Values], Effect]  # of a mean difference between pairs: baseline, variant
+    share: Callable[[Outcomes], Interval]
+    shares: Callable[[Outcomes, Outcomes], Effect]  # difference of two: baseline, variant
+    half_width: Callable[[float, int], float]  # of a mean's interval: standard deviation, seeds
+    p: Callable[[Effect, int], float]  # should so many seeds show this effect
+    runs_needed: Callable[[Outcomes, Outcomes], int | None]  # more in each arm, for their shares to differ
+
+
+def counts(outcomes: Outcomes) -> tuple[int, int]:
+    """How many learned, of how many."""
+    return int(sum(outcomes.values())), len(outcomes)
+
+
+def in_order(outcomes: Outcomes) -> np.ndarray:
+    return np.array([outcomes[seed] for seed in sorted(outcomes)])
+
+
+def pairs(baseline: Outcomes, variant: Outcomes) -> tuple[np.ndarray, np.ndarray]:
+    """Both arms in seed order, of the seeds that both have."""
+    both = sorted(baseline.keys() & variant.keys())
+    return np.array([baseline[seed] for seed in both]), np.array([variant[seed] for seed in both])
+
+
+def pairs_needed(baseline: Outcomes, variant: Outcomes, alpha: float = 0.05) -> int | None:
+    """How many more pairs the sequential test calls for, should they come as those did, over and over."""
+    first, second = pairs(baseline, variant)
+    n = len(first)
+    if n == 0 or first.mean() == second.mean():
+        return None
+    p_values = anytime_p_of_shares(np.resize(first, n + MOST_RUNS), np.resize(second, n + MOST_RUNS))
+    enough = np.flatnonzero(p_values[n:] < alpha)
+    return int(enough[0]) + 1 if len(enough) else None
+
+
+FIXED = Estimator(
+    interval=mean_interval,
+    effect=paired_effect,
+    share=lambda outcomes: wilson(*counts(outcomes)),
+    shares=lambda baseline, variant: difference_of_shares(counts(baseline), counts(variant)),
+    half_width=t_half_width,
+    p=paired_p,
+    runs_needed=lambda baseline, variant: runs_needed(counts(baseline), counts(variant)),
+)
+ANYTIME = Estimator(
+    interval=anytime_interval,
+    effect=anytime_effect,
+    share=lambda outcomes: anytime_share(in_order(outcomes)),
+    shares=lambda baseline, variant: anytime_difference_of_shares(*pairs(baseline, variant)),
+    half_width=anytime_half_width,
+    p=anytime_p,
+    runs_needed=pairs_needed,
+)
