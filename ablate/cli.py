@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.config import BadInput
+from ablate.config import BadInput, Until
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
     from omegaconf import DictConfig
@@ -87,6 +87,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
     from ablate.forecast import forecast as make_forecast
+    from ablate.forecast import workers
     from ablate.progress import Progress
     from ablate.records import check_corpus
     from ablate.store import Store
@@ -108,9 +109,14 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     store.check_writable()
     metadata = prepare(plan.config.data, progress.say)
     check_size(metadata, plan.config.train.batch_tokens)
+    from ablate.until import next_batch
+
     corpus = replace(Corpus.load(plan.corpus), metadata=metadata)  # now, lest the cache be gone when it is reported
     try:
         train(plan, store, launch, progress, forecast.workers)
+        while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpus, progress.say)):
+            plan = more
+            train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         return report(plan, store, corpus, progress)
     except KeyboardInterrupt:
         progress.say(f"interrupted: {so_far(plan, store)}")

@@ -18,9 +18,11 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts
 FLOORS = [
     ["ablate.__main__"],
     ["ablate.cli", "ablate.api", "ablate.merge", "ablate.publish"],
+    ["ablate.until"],
     ["ablate.help", "ablate.progress", "ablate.stopping", "ablate.tracking", "ablate.report"],
     ["ablate.records", "ablate.forecast", "ablate.analysis"],
     ["ablate.composition", "ablate.training"],
+    ["ablate.matching"],
     ["ablate.data.prepare", "ablate.evaluation", "ablate.diagnostics"],
     ["ablate.data.batches", "ablate.model", "ablate.data.split", "ablate.data.numbers"],
     ["ablate.data.clean", "ablate.data.corpus", "ablate.data.tokenise", "ablate.store", "ablate.seeding"],

@@ -13,8 +13,9 @@ from enum import Enum
 import numpy as np
 
 from ablate.analysis.effects import Comparison, compare
+from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Record, finite
-from ablate.analysis.statistics import Effect, paired_effect
+from ablate.analysis.statistics import Effect
 from ablate.analysis.verdicts import ALPHA, Reading
 from ablate.study import RATE, Cell, Study
 
@@ -66,7 +67,9 @@ class Tuning:
     rows: tuple[Tuned, ...]  # a row for each cell that has a baseline
 
 
-def tuning(study: Study, records: Sequence[Record], shared_rate: float, unlearned: float) -> Tuning:
+def tuning(
+    study: Study, records: Sequence[Record], shared_rate: float, unlearned: float, estimator: Estimator = FIXED
+) -> Tuning:
     """`study` has the rates as a factor, `records` are of its cells; `unlearned` is the loss, in nats a target token,
     of a model that has learned nothing, at which losses are capped (a diverged run has that loss)."""
     rates = list(study.factors[RATE])
@@ -83,7 +86,7 @@ def tuning(study: Study, records: Sequence[Record], shared_rate: float, unlearne
         {**record, "variant": name} for name, found in by_cell.items() for record in found.get(shared_rate, ())
     )
     rows = tuple(
-        tuned(plain, cell, best, shared, chosen)
+        tuned(plain, cell, best, shared, chosen, estimator)
         for cell in plain.cells()
         if cell.baseline is not None and cell.name in best and cell.baseline in best
     )
@@ -128,25 +131,32 @@ def sensitivity(found: dict[float, list[Record]], seed: int, rates: Sequence[flo
     return float(np.mean(losses)) - min(losses) if len(losses) == len(rates) else None
 
 
-def tuned(study: Study, cell: Cell, best: dict[str, Best], shared: Sequence[Record], chosen: Sequence[Record]) -> Tuned:
+def tuned(
+    study: Study,
+    cell: Cell,
+    best: dict[str, Best],
+    shared: Sequence[Record],
+    chosen: Sequence[Record],
+    estimator: Estimator,
+) -> Tuned:
     assert cell.baseline is not None
-    first = compare(study, shared, study.metric, cell.name, cell.baseline)
-    own = compare(study, chosen, study.metric, cell.name, cell.baseline)
-    sensitive = compare(study, chosen, "lr_sensitivity", cell.name, cell.baseline)
+    first = compare(study, shared, study.metric, cell.name, cell.baseline, estimator=estimator)
+    own = compare(study, chosen, study.metric, cell.name, cell.baseline, estimator=estimator)
+    sensitive = compare(study, chosen, "lr_sensitivity", cell.name, cell.baseline, estimator=estimator)
     return Tuned(
-        cell.name, best[cell.name], best[cell.baseline], first, own, change(first, own), sensitive,
+        cell.name, best[cell.name], best[cell.baseline], first, own, change(first, own, estimator), sensitive,
         finding(first, own, sensitive),
     )  # fmt: skip
 
 
-def change(first: Comparison, own: Comparison) -> Effect:
+def change(first: Comparison, own: Comparison, estimator: Estimator) -> Effect:
     """Of the difference, within the seeds that have both."""
     seeds = sorted(set(first.arms.seeds) & set(own.arms.seeds))
     before, after = (
         [float((each.arms.variant - each.arms.baseline)[each.arms.seeds.index(seed)]) for seed in seeds]
         for each in (first, own)
     )
-    return paired_effect(before, after)
+    return estimator.effect(before, after)
 
 
 def finding(first: Comparison, own: Comparison, sensitive: Comparison) -> Finding:

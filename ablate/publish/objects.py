@@ -12,7 +12,6 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
-from ablate.analysis.claims import judge_all
 from ablate.analysis.metrics import metric
 from ablate.publish.pages import claims, header, runs
 from ablate.report import tables
@@ -63,7 +62,7 @@ def report(data: ReportData, root: Path, address: Address) -> wr.Report:
     # run sets without entity and project are those of the report's own project, and are not looked up on the server
     trained = wr.Runset(name="runs", filters=f"{in_group(data)} and Metric('JobType') != '{REPORT}'")
     shown = wr.Runset(name=REPORT, filters=f"{in_group(data)} and Metric('JobType') == '{REPORT}'")
-    verdicts = judge_all(data.study, data.runs, data.manifest["command"])
+    verdicts = data.verdicts
     return wr.Report(
         entity=address.entity,
         project=address.project,

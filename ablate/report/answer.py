@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import chain
 
 from ablate.analysis.claims import shares
-from ablate.analysis.effects import Comparison, comparisons, of_cell, values
+from ablate.analysis.effects import Comparison, of_cell, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval
 from ablate.analysis.verdicts import Reading
+from ablate.report import tuned
 from ablate.report.records import ReportData
 from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
 
@@ -27,8 +28,10 @@ DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 
 def answer(data: ReportData) -> str:
     """The findings by the study's metric in a sentence; where there is but one difference, with it. Markdown."""
+    if data.tuning is not None and data.tuning.rows:
+        return tuned.answer(data.tuning)
     cells = {cell.name: cell for cell in data.trained_cells}
-    held = [each for each in comparisons(data.study, data.runs) if each.variant in cells]
+    held = [each for each in data.comparisons if each.variant in cells]
     found = [each for each in held if each.arms.seeds]
     if not held:
         return alone(data)
@@ -119,7 +122,7 @@ def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
 
 def effect_lines(data: ReportData) -> list[str]:
     """A line a comparison with its numbers. Markdown."""
-    return [f"{compared(data, each)}." for each in comparisons(data.study, data.runs) if each.arms.seeds]
+    return [f"{compared(data, each)}." for each in data.comparisons if each.arms.seeds]
 
 
 def alone(data: ReportData) -> str:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ablate.analysis.claims import ClaimVerdict
-from ablate.analysis.effects import comparisons
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.report.records import ReportData
 from ablate.report.wording import escape, listed, name, plural, spoken
@@ -33,7 +32,7 @@ def qualifications(data: ReportData) -> list[str]:
             f"{spoken(idle)} finished without having learned: they do little better than the tokens' frequencies alone"
             f"{bar}, and the size of a difference to them says only that."
         )
-    for found in comparisons(data.study, data.runs):
+    for found in data.comparisons:
         if found.arms.mixed:
             seeds = listed(found.arms.mixed)
             where = "on another device or precision than the baseline"
@@ -47,7 +46,7 @@ def qualifications(data: ReportData) -> list[str]:
 def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str], str | None]:
     """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
     lines, most = [], 0
-    for found in comparisons(data.study, data.runs):
+    for found in data.comparisons:
         if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
             continue
         if found.effect.seeds < 2:
@@ -69,4 +68,5 @@ def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str]
 
 def with_seeds(command: str, seeds: int) -> str:
     """The command of a study with this many seeds."""
-    return re.sub(r"\s+seeds=\S+", "", command) + f" seeds={seeds}"
+    key = "max_seeds" if "until=resolved" in command.split() else "seeds"
+    return re.sub(rf"\s+{key}=\S+", "", command) + f" {key}={seeds}"

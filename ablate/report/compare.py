@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ablate.analysis.claims import ClaimVerdict, judge_all
-from ablate.analysis.effects import Comparison, comparisons
+from ablate.analysis.claims import ClaimVerdict
+from ablate.analysis.effects import Comparison
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.atomic import write_atomic
@@ -52,7 +52,7 @@ def compare(root: Path, study: str, settings: Sequence[str]) -> Path:
 
 def claims(read: Sequence[ReportData]) -> str:
     """A row a claim: its verdict in each setting, and whether it carries over."""
-    judged = [{each.claim.id: each for each in judge_all(d.study, d.runs, d.manifest["command"])} for d in read]
+    judged = [{each.claim.id: each for each in d.verdicts} for d in read]
     rows = []
     for id, first in judged[0].items():
         found = [each.get(id) for each in judged]
@@ -74,7 +74,7 @@ def said(found: ClaimVerdict) -> str:
 
 def variants(read: Sequence[ReportData]) -> str:
     """A row a comparison that some setting has: its difference and reading in each, and whether it carries over."""
-    held = [{each.variant: each for each in comparisons(d.study, d.runs) if each.arms.seeds} for d in read]
+    held = [{each.variant: each for each in d.comparisons if each.arms.seeds} for d in read]
     rows = []
     for name in dict.fromkeys(name for each in held for name in each):
         found = [each.get(name) for each in held]
@@ -102,7 +102,7 @@ def carried(words: Sequence[Verdict | Reading | None], unresolved: Verdict | Rea
 
 def effects(read: Sequence[ReportData]) -> Figure | None:
     """A panel a setting, a row a comparison; each panel has its own scale, since scores of two test sets share none."""
-    held = [{each.variant: each for each in comparisons(d.study, d.runs) if each.arms.seeds} for d in read]
+    held = [{each.variant: each for each in d.comparisons if each.arms.seeds} for d in read]
     names = list(dict.fromkeys(name for each in held for name in each))
     if not names:
         return None

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.analysis.effects import Comparison, comparisons, of_cell, values
+from ablate.analysis.effects import Comparison, of_cell, values
 from ablate.analysis.metrics import metric
 from ablate.report.levels import by_level, coordinates
 from ablate.report.records import ReportData
@@ -21,7 +21,7 @@ def effects(data: ReportData) -> Figure | None:
     Grey is the margin of the table of variants, each row's own. A claim on this contrast that sets another is drawn.
     """
     cells = {cell.name: cell for cell in data.trained_cells}
-    found = [each for each in comparisons(data.study, data.runs) if each.variant in cells]
+    found = [each for each in data.comparisons if each.variant in cells]
     if not any(each.arms.seeds for each in found):
         return None
     figure, axes = panels(1, 1, 1.3 + 0.5 * len(found))
@@ -49,7 +49,7 @@ def effects(data: ReportData) -> Figure | None:
 
 def intervals_seen(data: ReportData) -> str:
     """How many of the intervals say something."""
-    found = [each for each in comparisons(data.study, data.runs) if each.arms.seeds and np.isfinite(each.effect.low)]
+    found = [each for each in data.comparisons if each.arms.seeds and np.isfinite(each.effect.low)]
     if not found:
         return ""
     apart = sum(each.effect.low * each.effect.high > 0 for each in found)

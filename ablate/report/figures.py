@@ -15,6 +15,7 @@ from ablate.report.factors import over_factor
 from ablate.report.layers import dead_units, gradient_norms
 from ablate.report.records import ReportData
 from ablate.report.scale import saturation, score_variance
+from ablate.report.sensitivity import sensitivity
 from ablate.study import Study
 
 
@@ -46,6 +47,13 @@ FIGURES = {
         "variants (grey; dots where a claim sets its own). Every small mark is a seed.",
         intervals_seen,
         "evidence",
+    ),
+    "sensitivity": Entry(
+        sensitivity,
+        "Sensitivity to the learning rate",
+        "What to see: where each variant does best on validation (ring), whether that is inside the grid, and how fast "
+        "it gets worse to either side. Lines are means over the seeds that have a score, bands 95 % t intervals.",
+        place="evidence",
     ),
     "over_factor": Entry(
         over_factor,

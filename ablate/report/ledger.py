@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablate.analysis.claims import judge_all
 from ablate.atomic import sweep, write_atomic
 from ablate.config import BadInput
 from ablate.report.answer import answer
@@ -64,15 +63,15 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
                 manifest, found, runs = read_runs(folder)
                 if manifest["preset"] == "smoke":
                     continue
-                verdicts = judge_all(found, runs, manifest["command"])
-                said = answer(ReportData(folder, found, manifest, runs, {}, (), {}))
+                data = ReportData(folder, found, manifest, runs, {}, (), {})
+                said = answer(data)
                 notes = (folder.parent / "README.md").exists()
                 shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study)
                 for run in runs:
                     used.setdefault(run["run_id"], []).append(f"{study}/{setting}")
                 entries.append(Entry(study, setting, found.question, said, *shown))
                 where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
-                rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in verdicts]
+                rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in data.verdicts]
             except BadInput as error:
                 faults.append(escape(str(error).replace(f"{root}{os.sep}", "")))
     return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], sharing(used), faults

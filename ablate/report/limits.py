@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ablate.analysis.claims import ClaimVerdict
-from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
 from ablate.report.records import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
@@ -45,7 +44,7 @@ def too_small_to_see(data: ReportData) -> Iterator[str]:
     measure = metric(data.study.metric)
     halves = [
         (found.effect.high - found.effect.low) / 2
-        for found in comparisons(data.study, data.runs)
+        for found in data.comparisons
         if found.effect.seeds > 1 and found.effect.high > found.effect.low
     ]
     if halves:

@@ -13,6 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from ablate.analysis.claims import ClaimVerdict, judge_all
+from ablate.analysis.effects import Comparison, comparisons
+from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
+from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import BadInput
 from ablate.store import RESULT_COLUMNS
 from ablate.study import Cell, Study
@@ -32,6 +36,35 @@ class ReportData:
     curves: dict[str, dict[str, Any]]  # run id -> curves
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
     hypotheses: dict[str, dict[str, Any]]  # run id -> translations and losses
+
+    @cached_property
+    def tuning(self) -> Tuning | None:
+        """Under tune=lr, the study at each variant's own best rate."""
+        if "grid" not in self.manifest:
+            return None
+        shared = float(self.manifest["config"]["optim"]["lr"])
+        return tuning(
+            self.study, self.runs, shared, float(self.manifest["corpus"]["unigram_cross_entropy"]), self.estimator
+        )
+
+    @property
+    def estimator(self) -> Estimator:
+        """A study that went on until its claims were decided looked at them again and again."""
+        return ANYTIME if self.looked_again else FIXED
+
+    @property
+    def looked_again(self) -> bool:
+        return "max_seeds" in self.manifest
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        return comparisons(self.study, self.runs, self.estimator)
+
+    @cached_property
+    def verdicts(self) -> list[ClaimVerdict]:
+        """Of every claim; under tune=lr at each variant's own best rate."""
+        study, runs = (self.tuning.study, self.tuning.records) if self.tuning else (self.study, self.runs)
+        return judge_all(study, runs, self.manifest["command"], self.estimator)
 
     @property
     def setting(self) -> str:
@@ -85,7 +118,8 @@ def read_records(folder: Path) -> ReportData:
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
     """The manifest, its study and the runs: what verdicts need."""
     manifest = read_manifest(folder)
-    study = study_from(manifest["study"]).at(manifest["preset"])
+    study = study_from(manifest["study"]).at(manifest["preset"]).twinned(manifest.get("twins") or {})
+    study = study.tuned(manifest["grid"]) if "grid" in manifest else study
     layers = {entry["run_id"]: entry for entry in read_lines(folder / "layers.jsonl.gz", ("run_id", "diagnostics"))}
     runs = tuple(
         run | layers.get(run["run_id"], {})

@@ -13,12 +13,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from ablate.analysis.claims import judge_all
-from ablate.analysis.effects import comparisons
 from ablate.analysis.metrics import metric
 from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import listing, tables
+from ablate.report import listing, tables, tuned
 from ablate.report.answer import answer, effect_lines
 from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
@@ -86,7 +84,7 @@ def results_csv(data: ReportData) -> str:
 
 
 def markdown(data: ReportData, figures: dict[str, Any]) -> str:
-    verdicts = judge_all(data.study, data.runs, data.manifest["command"])
+    verdicts = data.verdicts
     need, command = needs(data, verdicts)
     drawn = [(name, FIGURES[name]) for name in figures]
     return TEMPLATES.get_template("report.md.j2").render(
@@ -104,6 +102,13 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         limits=limits(data, verdicts),
         variants=tables.variants(data),
         others=tables.others(data),
+        own_rates=tuned.own_rates(data.tuning) if data.tuning else "",
+        rate_losses=tuned.losses(data.tuning) if data.tuning else "",
+        edges=tuned.edges(data.tuning) if data.tuning else [],
+        intervals="95 % confidence sequence, which holds however often one looks"
+        if data.looked_again
+        else "95 % t interval over seeds",
+        max_seeds=data.manifest.get("max_seeds"),
         initial=tables.initial(data),
         inside=tables.inside(data),
         margin=margin(data),
@@ -124,7 +129,7 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
 
 def margin(data: ReportData) -> str:
     """The margin of the table of variants, with its unit; none where nothing is compared."""
-    found, measure = comparisons(data.study, data.runs), metric(data.study.metric)
+    found, measure = data.comparisons, metric(data.study.metric)
     margins = sorted({each.margin for each in found if each.arms.seeds and each.margin})
     ends = list(dict.fromkeys(f"{each:.2g}" for each in (margins[0], margins[-1]))) if margins else []
     share = f" ({100 * measure.margin:g} % of the baseline's)" if measure.relative else ""

@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ablate.analysis.claims import ClaimVerdict, judge_all, shares
-from ablate.analysis.effects import Comparison, comparisons, values
+from ablate.analysis.claims import ClaimVerdict, shares
+from ablate.analysis.effects import Comparison, values
 from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import mean_interval
+from ablate.analysis.tuning import Tuned
 from ablate.report.records import ReportData
 from ablate.study import Cell
 
 
 def summary(data: ReportData) -> dict[str, Any]:
     study = data.study
-    held = {found.variant: found for found in comparisons(study, data.runs)}
+    held = {found.variant: found for found in data.comparisons}
     return {
         "study": study.name,
         "setting": data.setting,
         "metric": study.metric,
         "baseline": study.baseline,
         "variants": [variant(data, cell, held.get(cell.name)) for cell in data.cells],
-        "claims": [claim(found) for found in judge_all(study, data.runs, data.manifest["command"])],
+        "tuned": [tuned(row) for row in data.tuning.rows] if data.tuning else None,
+        "claims": [claim(found) for found in data.verdicts],
     }
 
 
@@ -53,6 +55,21 @@ def difference(found: Comparison) -> dict[str, Any]:
         "high": rounded(effect.high),
         "p_holm": rounded(found.p_holm),
         "seeds": effect.seeds,
+    }
+
+
+def tuned(found: Tuned) -> dict[str, Any]:
+    """A variant against its baseline, each at its own best rate."""
+    effect = found.own.effect
+    return {
+        "variant": found.cell,
+        "lr": found.best.rate,
+        "baseline_lr": found.baseline.rate,
+        "mean": rounded(effect.mean),
+        "low": rounded(effect.low),
+        "high": rounded(effect.high),
+        "edge": bool(found.best.edge or found.baseline.edge),
+        "finding": found.finding.value,
     }
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ablate.analysis.claims import shares
-from ablate.analysis.effects import compare, comparisons, values
+from ablate.analysis.effects import compare, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
@@ -20,7 +20,7 @@ OTHERS = ("test_bleu", "test_bleu_greedy", "test_chrf", "test_loss", "validation
 def variants(data: ReportData) -> str:
     """A row a trained cell: score, paired difference and its reading, outcomes."""
     measure = metric(data.study.metric)
-    held = {found.variant: found for found in comparisons(data.study, data.runs)}
+    held = {found.variant: found for found in data.comparisons}
     header = [
         "variant",
         f"{measure.label}{better(measure)} [95 %]",
@@ -148,7 +148,7 @@ def average(runs: list[dict[str, Any]], name: str) -> float | None:
 def pairs(data: ReportData) -> list[str]:
     """What the pairing bought, a line a variant."""
     lines = []
-    for found in comparisons(data.study, data.runs):
+    for found in data.comparisons:
         bought = pairing(found.arms.baseline, found.arms.variant)
         if bought.correlation == bought.correlation:
             correlation, ratio = number(bought.correlation, 1, signed=True), number(bought.variance_ratio, 1)

@@ -1,0 +1,109 @@
+"""What a grid of learning rates comes to, in Markdown: each variant at its own best rate, beside the shared one."""
+
+from __future__ import annotations
+
+from ablate.analysis.metrics import Metric, metric
+from ablate.analysis.statistics import Effect
+from ablate.analysis.tuning import Best, Finding, Tuned, Tuning
+from ablate.analysis.verdicts import Reading
+from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, spoken, table
+
+
+def own_rates(found: Tuning) -> str:
+    """A row a variant: its rate, the difference at the shared rate and at best rates, what that amounts to."""
+    measure, sensitivity = metric(found.study.metric), metric("lr_sensitivity")
+    header = [
+        "variant",
+        "own best rate",
+        "baseline's",
+        f"difference at {found.shared_rate:g} [95 %]",
+        "at own best rates [95 %]",
+        "change [95 %]",
+        "sensitivity, difference [95 %]",
+        "it is",
+    ]
+    rows = [
+        [
+            name(row.cell),
+            rate(row.best),
+            rate(row.baseline),
+            difference(row.shared.effect, measure),
+            difference(row.own.effect, measure),
+            difference(row.change, measure),
+            difference(row.sensitivity.effect, sensitivity),
+            f"**{row.finding.value}**" + (" (among survivors)" if row.own.conditional else ""),
+        ]
+        for row in found.rows
+    ]
+    return table(header, rows, right=range(1, 7))
+
+
+def rate(best: Best) -> str:
+    return f"{best.rate:g}" + (f" ({best.edge} of the grid)" if best.edge else "")
+
+
+def difference(effect: Effect, measure: Metric) -> str:
+    return estimate(effect.mean, effect.low, effect.high, measure, signed=True) if effect.seeds else ABSENT
+
+
+def answer(found: Tuning) -> str:
+    """The findings at each variant's own best rate, a sentence each. Markdown."""
+    return "; ".join(sentence(found, row) for row in found.rows) + "."
+
+
+def sentence(found: Tuning, row: Tuned) -> str:
+    measure = metric(found.study.metric)
+    rates = f"(learning rates {row.best.rate:g} and {row.baseline.rate:g})"
+    if not row.own.arms.seeds:
+        return f"of {name(row.cell)} no pair of runs is left to compare at own best rates"
+    own, shared = (difference(each.effect, measure) for each in (row.own, row.shared))
+    said = TOLD[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
+    survivors = " among the runs that finished" if row.own.conditional else ""
+    unit = measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
+    return (
+        f"each at its own best rate {rates}, {said}{survivors}: {own} {unit}; at the shared rate "
+        f"{found.shared_rate:g} the difference is {shared}: {MEANS[row.finding]}"
+    )
+
+
+TOLD = {
+    Reading.better: "{variant} is better than {baseline}",
+    Reading.worse: "{variant} is worse than {baseline}",
+    Reading.higher: "{variant} is higher than {baseline}",
+    Reading.lower: "{variant} is lower than {baseline}",
+    Reading.equivalent: "{variant} is as good as {baseline} within the margin",
+    Reading.unresolved: "{variant} cannot yet be told apart from {baseline}",
+}
+MEANS = {
+    Finding.gain: "a gain that tuning does not explain",
+    Finding.loss: "a loss that tuning does not explain",
+    Finding.higher: "a difference that tuning does not explain",
+    Finding.lower: "a difference that tuning does not explain",
+    Finding.artefact: "an artefact of tuning",
+    Finding.robustness: "robustness to the learning rate only",
+    Finding.none: "no difference either way",
+    Finding.unresolved: "what is left of it is unresolved",
+}
+
+
+def edges(found: Tuning) -> list[str]:
+    """A line where a best rate lies on the edge of the grid."""
+    names = [f"{name(cell)} ({best.rate:g}, the {best.edge})" for cell, best in found.best.items() if best.edge]
+    if not names:
+        return []
+    return [f"On the edge of the grid, so that a better rate may lie beyond: {spoken(names)}."]
+
+
+def losses(found: Tuning) -> str:
+    """Mean validation loss by rate, a row a variant; the chosen one in bold."""
+    rates = sorted({rate for best in found.best.values() for rate in best.losses})
+    rows = []
+    for cell, best in found.best.items():
+        shown = [
+            number(best.losses[each], decimals_for(best.losses[each], float("nan"), 3))
+            if each in best.losses
+            else ABSENT
+            for each in rates
+        ]
+        rows.append([name(cell), *(f"**{text}**" if each == best.rate else text for each, text in zip(rates, shown))])
+    return table(["variant", *(escape(f"{each:g}") for each in rates)], rows, right=range(1, len(rates) + 1))
