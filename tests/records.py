@@ -148,8 +148,9 @@ def write_records(
     preset: str = "laptop",
     sentences: Sequence[str] = SENTENCES,
     translation: str = "Un homme dort .",
+    **more: Any,
 ) -> Path:
-    """Put the records of one setting under `root` and return their folder."""
+    """Put the records of one setting under `root` and return their folder. `more` goes into the manifest."""
     folder = root / "experiments" / study.name / f"synthetic-{preset}"
     folder.mkdir(parents=True)
     manifest = {
@@ -165,6 +166,7 @@ def write_records(
         "plan": [[run["variant"], run["seed"], run["run_id"]] for run in runs],
         "bleu_signature": "nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:2.5.1",
         "chrf_signature": None,
+        **more,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "runs.jsonl").write_text(lines(without({**run, "setting": folder.name}, BY_LAYER) for run in runs))

@@ -23,8 +23,8 @@ def summary(data: ReportData) -> dict[str, Any]:
         "metric": study.metric,
         "baseline": study.baseline,
         "variants": [variant(data, cell, held.get(cell.name)) for cell in data.cells],
-        "tuned": [tuned(row) for row in data.tuning.rows] if data.tuning else None,
         "claims": [claim(found) for found in data.verdicts],
+        **({"tuned": [tuned(row) for row in data.tuning.rows]} if data.tuning else {}),
     }
 
 

@@ -48,7 +48,7 @@ def difference(effect: Effect, measure: Metric) -> str:
 
 def answer(found: Tuning) -> str:
     """The findings at each variant's own best rate, a sentence each. Markdown."""
-    return "; ".join(sentence(found, row) for row in found.rows) + "."
+    return "Each at its own best rate, " + "; ".join(sentence(found, row) for row in found.rows) + "."
 
 
 def sentence(found: Tuning, row: Tuned) -> str:
@@ -60,10 +60,8 @@ def sentence(found: Tuning, row: Tuned) -> str:
     said = TOLD[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
     survivors = " among the runs that finished" if row.own.conditional else ""
     unit = measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
-    return (
-        f"each at its own best rate {rates}, {said}{survivors}: {own} {unit}; at the shared rate "
-        f"{found.shared_rate:g} the difference is {shared}: {MEANS[row.finding]}"
-    )
+    aside = f"at the shared rate {found.shared_rate:g}: {shared}"
+    return f"{said} {rates}{survivors}: {own} {unit}, {MEANS[row.finding]} ({aside})"
 
 
 TOLD = {
