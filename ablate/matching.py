@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.config import BadInput, Config, ModelConfig
-from ablate.study import Study
+from ablate.study import MATCHED, Study
 
 WITHIN = 0.03  # of the baseline's parameters, embeddings left out
-SUFFIX = "matched"
 
 
 def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
@@ -29,7 +28,7 @@ def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]
             if abs(inner_parameters(model) / aim - 1) > WITHIN and config.preset != "smoke":  # too narrow for that
                 raise BadInput(f"match=parameters: no d_model brings {name} within {WITHIN:.0%} of the baseline's size")
             widths = {"model.d_model": model.d_model, "model.head_width": model.head_width}
-            found[f"{name},{SUFFIX}"] = {**study.variants[name], **widths}
+            found[f"{name},{MATCHED}"] = {**study.variants[name], **widths}
     if not found:
         raise BadInput(
             f"match=parameters: all variants of {study.name} are of the baseline's size, within {WITHIN:.0%}"

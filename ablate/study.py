@@ -16,6 +16,7 @@ from typing import Any
 from ablate.config import Config
 
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
+MATCHED = "matched"  # what follows a variant's name in that of its twin of the baseline's size
 MEANING = 1  # raised when the same configuration would train differently than before
 SINCE = {
     "head_width": None

@@ -214,3 +214,31 @@ def test_more_seeds_are_more_of_the_same_runs() -> None:
     assert {spec.id for spec in more.runs} == {
         spec.id for spec in planned("+sweep=norm_placement", "preset=smoke", "seeds=5").runs
     }
+
+
+# --- twins in a report ----------------------------------------------------------------------------------------------
+
+
+def with_twin(root: Path, raw: float, twin: float) -> str:
+    """The report of a study whose variant scores so much above the baseline, and its twin so much."""
+    study = a_study(("a", "b"))
+    whole = study.twinned({"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}})
+    runs = [
+        a_run(whole, cell.name, seed, 40 + {"a": 0.0, "b": raw, "b,matched": twin}[cell.name] + 0.01 * (seed % 3))
+        for cell in whole.cells()
+        for seed in range(SEEDS)
+    ]
+    write_records(root, study, runs, twins={"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}})
+    return (build(root, "toy", "synthetic-laptop") / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("raw", "twin", "said"),
+    [(3.0, -3.0, "depends on whether parameters are matched: `b`"), (3.0, 2.0, "No effect is seen to change its sign")],
+)
+def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(
+    tmp_path: Path, raw: float, twin: float, said: str
+) -> None:
+    text = with_twin(tmp_path, raw, twin)
+    assert said in text
+    assert "parameters (" in text.partition("At the baseline's size")[2]

@@ -19,7 +19,7 @@ from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import BadInput
 from ablate.store import RESULT_COLUMNS
-from ablate.study import Cell, Study
+from ablate.study import MATCHED, Cell, Study
 from ablate.study_file import study_from
 
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
@@ -46,6 +46,11 @@ class ReportData:
         return tuning(
             self.study, self.runs, shared, float(self.manifest["corpus"]["unigram_cross_entropy"]), self.estimator
         )
+
+    @property
+    def twins(self) -> dict[str, str]:
+        """Under match=parameters, each twin and the variant that it is a twin of."""
+        return {twin: twin.removesuffix(f",{MATCHED}") for twin in self.manifest.get("twins") or {}}
 
     @property
     def estimator(self) -> Estimator:

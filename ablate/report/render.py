@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from ablate.analysis.metrics import metric
 from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import listing, tables, tuned
+from ablate.report import listing, tables, tuned, twins
 from ablate.report.answer import answer, effect_lines
 from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
@@ -102,6 +102,8 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         limits=limits(data, verdicts),
         variants=tables.variants(data),
         others=tables.others(data),
+        matched=twins.matched(data),
+        turns=twins.turns(data),
         own_rates=tuned.own_rates(data.tuning) if data.tuning else "",
         rate_losses=tuned.losses(data.tuning) if data.tuning else "",
         edges=tuned.edges(data.tuning) if data.tuning else [],
