@@ -157,6 +157,9 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
     try:
         with progress.watching(todo), stopping(store, todo):
             launch_all(plan, store, todo, lambda jobs: launch(jobs, store.root, workers), progress)
+    except KeyboardInterrupt:
+        tracker.hurry()
+        raise
     finally:
         progress.say(tracker.finish())
     for run in todo:

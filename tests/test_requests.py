@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,3 +127,23 @@ def test_two_ways_to_score_one_run_are_both_kept(tmp_path: Path) -> None:
         store.freeze(planned.runs[:1])
     evaluations = (store.run(plans[0].runs[0].id).read("run.json") or {})["evaluations"]
     assert {evaluation["beam"] for evaluation in evaluations.values()} == {2, 3}
+
+
+def test_what_is_edited_while_a_study_runs_changes_none_of_its_runs(tmp_path: Path) -> None:
+    here = Path(__file__).resolve().parents[1]
+    for part in ("ablate", "conf", "hydra_plugins"):
+        shutil.copytree(here / part, tmp_path / "code" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    root, sweep = tmp_path / "store", tmp_path / "code" / "conf" / "sweep" / "norm_placement.yaml"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ablate", *SHORT, f"root={root}", "workers=1"], cwd=tmp_path / "code", text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "code")}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    at_work(root, process, 1)
+    sweep.write_text(sweep.read_text().replace("model.norm_placement: post", "model.activation: gelu"))
+    for name in ("config.py", "training/loop.py"):
+        (tmp_path / "code" / "ablate" / name).write_text("raise SystemExit('edited')\n")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    plan = fixture_plan(*SHORT[:1], *SHORT[4:])
+    assert all(Store(root).run(spec.id).done(spec.config) for spec in plan.runs)
+    assert len(list(root.glob("runs/*/result.json"))) == len(plan.runs)

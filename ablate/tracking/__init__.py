@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ablate.composition import Plan
 
 DRAIN = 30.0  # seconds that a command waits at its end for W&B to take in what is left
+CUT_DRAIN = 3.0  # seconds that an interrupted command waits for it, after which it goes on behind its back
 REPORT_DRAIN = 2.0  # seconds that it waits for the report, which after that is shown behind its back
 REPORT = "report"  # name and job type of the run that carries a study's report
 SAYS = "W&B: "  # begins the lines of the log that are for the user; the last one is shown
@@ -96,6 +97,10 @@ class Tracker:
         self.process, self.log, self.begin, self.problem = process, log, begin, problem
         self.drain, self.outlives = DRAIN, False  # seconds to wait at the end; whether it may go on after that
 
+    def hurry(self) -> None:
+        """Somebody wants the command to end."""
+        self.drain, self.outlives = CUT_DRAIN, True
+
     def finish(self) -> str | None:
         """Let W&B take in what is left, while `drain` seconds last; a line for the user, if there is any."""
         if self.process is None:
@@ -105,7 +110,7 @@ class Tracker:
             code = self.process.wait(self.drain)
         except subprocess.TimeoutExpired:
             if self.outlives:
-                return f"{SAYS}the report is on its way; see {self.log}"
+                return f"{SAYS}what is left is on its way; see {self.log}"
             return f"{SAYS}did not take in everything within {self.drain:g} s, the study has it all; see {self.log}"
         finally:
             if not self.outlives:
