@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -40,7 +40,7 @@ class Plan:
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
     corpus: str  # fingerprint
-    added: dict[str, Any]  # what tune= and match= added to the study, for its manifest
+    added: dict[str, Any] = field(default_factory=dict)  # what tune= and match= added to the study, for its manifest
 
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
