@@ -32,6 +32,13 @@ OFFLINE = WandbConfig(mode=WandbMode.offline)
 UPDATES, EVERY, TEST = 1200, 100, 30
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What W&B does is the same on a slow machine, only later."""
+    monkeypatch.setattr(tracking, "DRAIN", 120.0)
+    monkeypatch.setattr(tracking, "REPORT_DRAIN", 120.0)
+
+
 def two_runs() -> Plan:
     """Two variants, one seed each."""
     variants: dict[str, dict[str, Any]] = {"pre": {}, "post": {"model.norm_placement": "post"}}
@@ -569,6 +576,7 @@ def test_a_report_that_cannot_go_online_is_shown_offline(tmp_path: Path, server:
 def test_a_wandb_that_hangs_keeps_nobody_waiting_for_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tracking, "REPORT_DRAIN", 2.0)
     plan = offline(two_runs())
     stub_of_wandb(tmp_path, "import time\ntime.sleep(600)", monkeypatch)
     began = time.monotonic()
