@@ -21,13 +21,7 @@ from ablate.study import run_id
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
-MEASURED = (
-    "seconds",
-    "peak_memory",
-    "tokens_per_second",
-    "provenance",
-    "curves",
-)  # may differ from one try to the next
+MEASURED = ("seconds", "peak_memory", "tokens_per_second", "provenance", "curves")  # may differ from try to try
 
 
 def main(arguments: list[str]) -> int:

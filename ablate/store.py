@@ -46,6 +46,7 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
 
 
 SEAL = "sha256"  # the key of a JSON file's own hash
+ASIDE = "damaged-"  # begins the name of a file that was set aside
 CURVES = ("curve.csv", "validation.csv")
 DYING = 3.0  # seconds that a worker which is being ended may still hold its run
 
@@ -107,7 +108,7 @@ class RunFolder:
         """A JSON file of the folder; None where there is none, or a damaged one."""
         try:
             return unsealed(self.file(name).read_text())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
             return None
 
     def write(self, name: str, value: dict[str, Any]) -> None:
@@ -172,19 +173,25 @@ class RunFolder:
         try:
             with zipfile.ZipFile(self.file("weights.pt")) as archive:  # torch reads a flipped bit without a word
                 return archive.testzip() is None
-        except (FileNotFoundError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        except (OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
             return False
 
     def set_aside_what_is_damaged(self, config: Config) -> None:
-        """Results that cannot be believed, and weights that are to be scored: the run does them anew."""
+        """Results that cannot be believed, and one whose weights are to be scored and cannot: they are made anew."""
         scores = f"result-{evaluation_id(config)}.json"
-        damaged = [name for name in ("result.json", scores) if self.file(name).exists() and self.read(name) is None]
-        if self.result() is not None and self.read(scores) is None and not self.weights_are_whole():
-            damaged += [name for name in ("weights.pt", "result.json") if self.file(name).exists()]
-        for name in damaged:
-            aside = f"{Path(name).stem}.damaged{Path(name).suffix}"
-            self.file(name).replace(self.file(aside))
-            self.append("notes.txt", [f"{name} was damaged, is set aside as {aside}, and was made anew"])
+        for name in ("result.json", scores):
+            if self.file(name).exists() and self.read(name) is None:
+                self.set_aside(name, "was damaged")
+        if self.trained(config) and self.read(scores) is None and not self.weights_are_whole():
+            self.set_aside("result.json", "is of weights that are damaged or gone, and not scored")
+        if self.result() is None:
+            for path in self.path.glob("result-*.json"):  # of weights that will not come again bit for bit on a GPU
+                path.unlink()
+
+    def set_aside(self, name: str, why: str) -> None:
+        """Out of the way, with a line in notes.txt."""
+        self.file(name).replace(self.file(ASIDE + name))
+        self.append("notes.txt", [f"{name} {why}: it is set aside as {ASIDE}{name}, and made anew"])
 
     def enter(self) -> None:
         """Say that this process is at it: what is still said after its death is how that is known."""
@@ -227,8 +234,10 @@ class Store:
             for spec in specs:
                 folder = self.run(spec.id)
                 sweep(folder.path)
-                if not folder.done(spec.config):
+                done = folder.done(spec.config)
+                if not done or folder.read("run.json") is None:
                     self._freeze(folder, spec)
+                if not done:
                     todo.append(spec.id)
         return todo
 

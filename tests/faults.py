@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -149,6 +150,7 @@ class Study:
 
     folder: Path
     arguments: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -163,7 +165,7 @@ class Study:
 
     def start(self, befall: Befall | None = None) -> BaseProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
-        process = FORK.Process(target=live, args=(self.folder, self.command(), befall or Befall()))
+        process = FORK.Process(target=live, args=(self.folder, self.command(), self.environment, befall or Befall()))
         process.start()
         return process
 
@@ -178,14 +180,12 @@ class Study:
         return self.wait(self.start(befall))
 
 
-def live(folder: Path, command: list[str], befall: Befall) -> None:
+def live(folder: Path, command: list[str], environment: dict[str, str], befall: Befall) -> None:
     """Be the command, and meet with what is to befall it."""
     os.setsid()
     for name, descriptor in (("out", 1), ("err", 2)):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    os.environ |= {"ABLATE_CACHE": str(folder / "cache"), "WANDB_MODE": "disabled"} | {
-        name: value for name, value in os.environ.items() if name == "WANDB_MODE"
-    }
+    os.environ |= {"ABLATE_CACHE": str(folder / "cache"), **environment}
     sys.argv = ["ablate", *command]
     bring_tatoeba()
 
@@ -193,15 +193,19 @@ def live(folder: Path, command: list[str], befall: Befall) -> None:
     from ablate.training import resume
 
     resume.SHARE = float("inf")  # a run of a second would save but once
-    us = os.getpid()
+    us, here = os.getpid(), threading.local()
 
     def hook(event: str, given: tuple[Any, ...]) -> None:
-        if os.getpid() != us:
+        if os.getpid() != us or getattr(here, "inside", False):  # what happens here is no event
             return
-        befall.tick()
-        for verb, path, source in touched(event, given):
-            if path.is_relative_to(folder) and path.parent != folder:
-                befall.meet(Touch(verb, RANDOM.sub("*", str(path.relative_to(folder)))), path, source)
+        here.inside = True
+        try:
+            befall.tick()
+            for verb, path, source in touched(event, given):
+                if path.is_relative_to(folder) and path.parent != folder:
+                    befall.meet(Touch(verb, RANDOM.sub("*", str(path.relative_to(folder)))), path, source)
+        finally:
+            here.inside = False
 
     sys.addaudithook(hook)
     sys.exit(main())

@@ -225,15 +225,17 @@ def test_a_key_that_the_study_varies_cannot_be_set() -> None:
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_a_run_that_cannot_be_scored_has_failed(tmp_path: Path) -> None:
-    arguments = ("preset=smoke", "data=fixture", f"root={tmp_path}")
+def test_a_run_whose_weights_are_gone_is_trained_anew_only_to_be_scored_anew(tmp_path: Path) -> None:
+    arguments = ("preset=smoke", "data=fixture", f"root={tmp_path}", "seeds=1")
     assert ablate(*arguments).returncode == 0
-    for weights in tmp_path.glob("runs/*/weights.pt"):
-        weights.unlink()
-    failing = ablate(*arguments, "evaluation.beam=3")
-    assert failing.returncode == 1
-    folder = Path(failing.stdout.splitlines()[-1])
-    assert set(pd.read_csv(folder / "results.csv")["status"]) == {"failed"}
+    (weights,) = tmp_path.glob("runs/*/weights.pt")
+    weights.unlink()
+    assert ablate(*arguments).returncode == 0
+    assert not weights.exists()
+    again = ablate(*arguments, "evaluation.beam=3")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "weights that are damaged or gone" in again.stdout
+    assert len(list(weights.parent.glob("result-*.json"))) == 2
 
 
 def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:

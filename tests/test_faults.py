@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from faults import Ended, Jump, Kill, Refuse, Study, Vanish
 from test_kills import SMALL, check_whole, finished, left_by, left_over
+from wandb_server import served
+
+from ablate.tracking import DRAIN, REPORT_DRAIN
 
 
 @pytest.fixture(scope="module")
@@ -191,13 +195,11 @@ def test_what_is_damaged_in_a_store_is_not_believed(ended: Study, whole: Study, 
         harm(path, how)
     again = ended.run()
     assert (again.code, again.err) == (0, "")
-    assert f"runs/{first.name}: result.json was damaged, is set aside as result.damaged.json" in again.out
-    assert f"runs/{second.name}: {scores.name} was damaged, is set aside as" in again.out
-    assert sum("its curves were damaged" in line for line in again.out.splitlines()) == 1
-    redone = {path for path, of in finished(ended.root).items() if kept.get(path) != of and "damaged" not in path.name}
-    assert redone - {scores} == set(first.glob("result*.json")) - set(first.glob("*.damaged.json")) - (
-        set() if first / scores.name in redone else {first / scores.name}
-    )
+    assert f"runs/{first.name}: result.json was damaged: it is set aside as damaged-result.json" in again.out
+    assert f"runs/{second.name}: {scores.name} was damaged: it is set aside as damaged-{scores.name}" in again.out
+    assert again.out.count("its curves were damaged") == 1
+    redone = {path for path, of in finished(ended.root).items() if kept.get(path) != of}
+    assert redone == {*first.glob("result*.json"), scores}
     left, expected = left_by(ended.root), left_by(whole.root)
     lost = [curve["run_id"] for curve in left["curves.jsonl.gz"] if not curve["update"]]
     assert lost == [fourth.name]
@@ -215,7 +217,7 @@ def test_weights_that_are_damaged_are_made_anew_where_they_are_needed(ended: Stu
         scores.unlink()
     again = ended.run()
     assert (again.code, again.err) == (0, "")
-    assert "weights.pt was damaged, is set aside as weights.damaged.pt" in again.out
+    assert f"runs/{folder.name}: result.json is of weights that are damaged or gone" in again.out
     assert left_by(ended.root) == left_by(whole.root)
 
 
@@ -237,7 +239,55 @@ def test_a_checkpoint_that_is_damaged_is_set_aside_and_the_study_goes_on(
     (checkpoint,) = study.root.glob("runs/*/checkpoint.pt")
     harm(checkpoint, how)
     again = goes_on_as(study, whole)
-    assert f"runs/{checkpoint.parent.name}: a checkpoint was set aside as checkpoint.damaged.pt" in again.out
+    assert f"runs/{checkpoint.parent.name}: checkpoint.pt is no good (" in again.out
+    assert checkpoint.with_name("damaged-checkpoint.pt").exists()
+
+
+def test_a_run_that_cannot_be_scored_has_failed_alone_and_is_tried_again(tmp_path: Path, whole: Study) -> None:
+    study = Study(tmp_path, SMALL)
+    failing = study.run(Once("create", "*.result-*", 2, errno.EACCES))
+    assert (failing.code, failing.err) == (1, "")
+    assert failing.out.count("failed: ") == 1
+    (results,) = study.root.glob("reports/*/*/results.csv")
+    assert results.read_text().count(",failed,") == 1
+    goes_on_as(study, whole)
+
+
+class Once(Refuse):
+    """Only that one time."""
+
+    def happen(self, path: Path, source: Path | None) -> None:
+        if self.seen == self.nth:
+            super().happen(path, source)
+
+
+# W&B
+
+SERVERS = {"hangs": True, "breaks": False, "refuses": False, "is not there": False}  # -> whether it is tried each time
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(name, marks=[] if always else pytest.mark.long) for name, always in SERVERS.items()]
+)
+def test_a_wandb_that_does_not_serve_neither_stops_nor_slows_a_study(
+    tmp_path: Path, whole: Study, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    online = tuple(given.replace("wandb.mode=disabled", "wandb.mode=online") for given in SMALL)
+    with served(monkeypatch) as server:
+        environment = {name: os.environ[name] for name in ("WANDB_BASE_URL", "WANDB_API_KEY")}
+        if what == "is not there":
+            environment["WANDB_BASE_URL"] = "http://127.0.0.1:9"  # where nobody listens
+        else:
+            setattr(server, what, True)
+        study = Study(tmp_path, online, environment)
+        done = study.run()
+        trained = max(path.stat().st_mtime for path in study.root.glob("runs/*/result-*.json"))
+        (report,) = study.root.glob("reports/*/*/report.md")
+        assert report.stat().st_mtime - trained < DRAIN + REPORT_DRAIN + 15
+    assert (done.code, done.err) == (0, "")
+    assert "W&B: " in done.out
+    assert left_by(study.root) == left_by(whole.root)
+    assert environment["WANDB_API_KEY"] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
 
 
 # Time

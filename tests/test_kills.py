@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,14 @@ PHASES = {  # -> what is done to files in it, verb and name; the first that fits
     "preparing": r"cache/",
     "checkpointing": r"checkpoint",
     "scoring": r"read .*/weights\.pt|append .*/failure",
-    "writing results": r"\.?(result.*\.json|weights\.pt)",
+    "results": r"\.?(result.*\.json|weights\.pt)",
     "training": r"root/runs/",
-    "collecting records": r"root/experiments/",
+    "collecting": r"root/experiments/",
     "reporting": r"root/reports/",
 }
 POINTS = 4  # in each phase
 TIMES = 4  # kills at random times, of a study with workers
-SHORT = ("preparing", "checkpointing", "writing results", "reporting")  # one of each of these, every time
+SHORT = ("preparing", "checkpointing", "results", "reporting")  # one of each of these, every time
 UPDATES = 20  # of each of the four runs
 COMMAND = ("+sweep=norm_placement", "preset=smoke", f"train.updates={UPDATES}", "wandb.mode=disabled")
 SMALL = (*COMMAND, "data=tatoeba", "workers=1")
@@ -74,14 +73,14 @@ def point(touches: list[Touch], phase: str, number: int) -> Kill:
     return Kill(touches[at].verb, touches[at].name, touches[: at + 1].count(touches[at]), when)
 
 
-def points() -> Iterator[Any]:
-    for phase in PHASES:
-        for number in range(POINTS):
-            often = phase in SHORT and number == 0
-            yield pytest.param(phase, number, marks=[] if often else pytest.mark.long, id=f"{phase} {number}")
-
-
-@pytest.mark.parametrize(("phase", "number"), points())
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        pytest.param(phase, number, marks=[] if phase in SHORT and number == 0 else pytest.mark.long)
+        for phase in PHASES
+        for number in range(POINTS)
+    ],
+)
 def test_a_study_killed_anywhere_ends_as_one_that_was_not(tmp_path: Path, undisturbed, phase: str, number: int) -> None:
     touches, expected = undisturbed
     study, kill = Study(tmp_path, SMALL), point(touches, phase, number)

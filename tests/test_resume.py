@@ -10,7 +10,7 @@ import pytest
 import torch
 from corpora import fixture_plan
 
-from ablate.store import RunFolder, Store
+from ablate.store import ASIDE, RunFolder, Store
 from ablate.study import RunSpec, evaluation_id
 from ablate.training import loop, member, resume
 from ablate.training.member import run_member
@@ -54,7 +54,7 @@ def left_behind(folder: RunFolder, spec: RunSpec) -> dict:
     result, scores = folder.result(), folder.scores(evaluation_id(spec.config))
     assert result is not None
     assert scores is not None
-    timed = ("seconds", "tokens_per_second", "peak_memory", "provenance")
+    timed = ("seconds", "tokens_per_second", "peak_memory", "provenance", "curves")  # hashes of times, the last
     return {
         "curve": curve,
         "validation": folder.lines("validation.csv"),
@@ -128,7 +128,7 @@ def test_a_checkpoint_that_is_no_good_is_set_aside_and_the_run_starts_anew(
     run_member(folder, spec.config.device)
     assert left_behind(folder, spec) == undisturbed["best"][1]
     assert folder.failure() is None
-    assert folder.file(resume.ASIDE).exists()
+    assert folder.file(ASIDE + resume.NAME).exists()
     assert len(folder.lines("notes.txt")) == 1
 
 

@@ -23,6 +23,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
     class Fresh(Server):
         heard: list[str] = []
         views: dict[str, dict[str, Any]] = {}
+        closing = threading.Event()
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Fresh)
     http.handle_error = lambda *_: None  # type: ignore[method-assign]  # wandb drops connections when it is through
@@ -30,6 +31,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
     monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{http.server_port}")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     yield Fresh
+    Fresh.closing.set()
     http.shutdown()
     http.server_close()
 
@@ -37,6 +39,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
 class Server(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     refuses = False
+    breaks = False  # answers that something went wrong within
+    hangs = False  # never answers
+    closing = threading.Event()
     heard: list[str] = []  # what was sent, a line a request
     views: dict[str, dict[str, Any]] = {}  # id -> saved view or report
 
@@ -44,9 +49,11 @@ class Server(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
         self.heard.append(f"{self.path} {body.decode(errors='replace')}")
+        if self.hangs:
+            self.closing.wait()
         answer = self.answer(json.loads(body)) if self.path == "/graphql" else {}
         content = json.dumps({"data": answer}).encode()
-        self.send_response(400 if self.refuses else 200)
+        self.send_response(400 if self.refuses else 500 if self.breaks else 200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

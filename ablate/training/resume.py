@@ -22,7 +22,6 @@ from ablate.training.loop import TrainState
 from ablate.training.meter import Meter
 
 NAME = "checkpoint.pt"
-ASIDE = "checkpoint.damaged.pt"
 SHARE = 0.01  # of the time that training takes, at the most, spent on writing this
 APPENDED = ("curve.csv", "validation.csv", "diagnostics.jsonl")
 
@@ -102,9 +101,7 @@ class Resume:
         self.state.micro_batches = int(value["micro_batches"])
 
     def set_aside(self, error: Damaged) -> None:
-        """Out of the way, with a line in the run's notes.txt."""
-        self.folder.file(NAME).replace(self.folder.file(ASIDE))
-        self.folder.append("notes.txt", [f"a checkpoint was set aside as {ASIDE}, training starts anew: {error}"])
+        self.folder.set_aside(NAME, f"is no good ({error})")
 
     def finish(self) -> None:
         self.folder.file(NAME).unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +45,8 @@ class StudySweeper(Sweeper):
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
         )
         for job in launcher.launch(jobs, initial_job_idx=0):
-            _ = job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
+            with contextlib.redirect_stderr(io.StringIO()):  # where Hydra, too, would tell of what is raised
+                _ = job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
 
 
 ConfigStore.instance().store(
