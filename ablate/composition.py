@@ -13,11 +13,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ablate.arguments import GROUPS, override_keys
-from ablate.config import BadInput, Config, Match, Tune
+from ablate.config import BadInput, Config, Match, Tune, Until
 from ablate.data.prepare import fingerprint
 from ablate.matching import twins
 from ablate.plain import config_from
-from ablate.study import RATE, RATE_KEY, Cell, RunSpec, Study, digest, run_id
+from ablate.study import RATE, RATE_KEY, Cell, Pairs, RunSpec, Study, digest, run_id
 from ablate.study_file import study_from
 
 Compose = Callable[[list[str]], DictConfig]
@@ -72,6 +72,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     base = config_from(composed)
     default = config_from(compose([*sizes, *selections]))
     setting = setting_name(base, default)
+    check_halves(study, base)
     study, added = enlarged(study, base, composed)
     cells, corpus = study.cells(), fingerprint(base.data)
     configs = {}
@@ -109,6 +110,18 @@ def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study,
         added["grid"] = sorted({config.optim.lr, *map(float, config.grid or study.grid or around(config.optim.lr))})
         study = study.tuned(added["grid"])
     return study, added
+
+
+def check_halves(study: Study, config: Config) -> None:
+    """Raise BadInput where a study of a variant against itself cannot be cut into two halves that stay as they are."""
+    if study.pairs is not Pairs.halves:
+        return
+    if config.seeds % 2:
+        raise BadInput(
+            f"seeds={config.seeds}: the study {study.name} compares two halves of its seeds; give an even one"
+        )
+    if config.tune is not Tune.none or config.until is not Until.none:
+        raise BadInput(f"the study {study.name} compares two halves of one variant's seeds: no tune=, no until=")
 
 
 def around(rate: float) -> list[float]:

@@ -41,6 +41,16 @@ class Direction(Enum):
     lower = "lower"
 
 
+class Pairs(Enum):
+    """Which two runs a difference is taken between."""
+
+    seeds = "seeds"  # of two variants: those of one seed
+    halves = "halves"  # of one variant: of 2n seeds, i and n + i, as if the halves were two variants
+
+
+HALVES = ("first half", "second half")  # what analysis calls them; the first is the baseline
+
+
 @dataclass(frozen=True)
 class Contrast:
     """One judgement: of variant - baseline, or of `variant` alone where there is no `baseline`.
@@ -99,6 +109,7 @@ class Study:
     limits: tuple[str, ...]  # what the study cannot tell, in its author's words
     sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
     grid: tuple[float, ...] = ()  # learning rates of tune=lr; none: optim.lr and its neighbours
+    pairs: Pairs = Pairs.seeds
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""
@@ -129,6 +140,13 @@ class Study:
                 baseline = None if name == self.baseline else self.baseline + coordinates
                 cells.append(Cell(name + coordinates, name, factors, overrides, baseline))
         return cells
+
+    @property
+    def compared(self) -> Study:
+        """The study that analysis sees, whose cells are held against each other: its own, or a variant's two halves."""
+        if self.pairs is Pairs.seeds:
+            return self
+        return replace(self, variants=dict.fromkeys(HALVES, self.variants[self.baseline]), baseline=HALVES[0])
 
     def varied(self) -> set[str]:
         """The configuration keys that the study sets itself.

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import BadInput, is_rate
-from ablate.study import Claim, Contrast, Direction, Kind, Study
+from ablate.study import Claim, Contrast, Direction, Kind, Pairs, Study
 
 
 def study_from(mapping: Mapping[str, Any] | None) -> Study:
@@ -54,6 +54,9 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
                 if name not in factors:
                     choices = ", ".join(factors) or "none"
                     raise BadInput(f"study.sizes.{preset}.factors.{name} is no factor of this study: {choices}")
+    pairs = _member(Pairs, mapping.get("pairs", Pairs.seeds.name), "study.pairs")
+    if pairs is Pairs.halves and (len(variants) > 1 or factors):
+        raise BadInput("study.pairs=halves holds the runs of one variant against each other: no second one, no factor")
     study = Study(
         str(mapping["name"]),
         str(mapping["question"]),
@@ -65,8 +68,9 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         tuple(str(limit) for limit in mapping.get("limits") or ()),
         sizes,
         _grid(mapping.get("grid")),
+        pairs,
     )
-    cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).cells()]
+    cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).compared.cells()]
     for claim in claims:
         for part in claim.parts:
             for name in part.cells:
@@ -114,6 +118,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
         "limits": list(study.limits),
         "sizes": study.sizes,
         **({"grid": list(study.grid)} if study.grid else {}),
+        **({"pairs": study.pairs.name} if study.pairs is not Pairs.seeds else {}),
     }
 
 

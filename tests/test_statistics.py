@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
 
 from ablate.analysis.statistics import (
     MOST_SEEDS,
@@ -22,6 +23,7 @@ from ablate.analysis.statistics import (
     seeds_to_reject,
     wilson,
 )
+from ablate.analysis.verdicts import Verdict, no_difference
 
 BASELINE = np.array([42.1, 41.7, 42.6, 42.0])
 VARIANT = np.array([41.0, 40.9, 41.2, 41.5])
@@ -33,6 +35,14 @@ def test_paired_effect_is_the_paired_t_test():
     assert (effect.low, effect.high, effect.p) == pytest.approx((interval.low, interval.high, expected.pvalue))
     assert effect.mean == pytest.approx(np.mean(VARIANT - BASELINE))
     assert effect.seeds == 4
+
+
+@pytest.mark.parametrize("margin", [0.3, 0.6, 1.0, 1.3, 1.5, 1.8, 3.0])
+def test_no_difference_is_two_one_sided_tests_each_of_half_the_level(margin):
+    """Schuirmann 1987: an interval of level 1 - 2 alpha lies inside the margin where both tests reject at alpha."""
+    p = ttost_paired(VARIANT, BASELINE, -margin, margin)[0]
+    supported = no_difference(paired_effect(BASELINE, VARIANT), margin) is Verdict.supported
+    assert supported == (p < 0.025)
 
 
 def test_swapping_the_arms_turns_the_effect_round():

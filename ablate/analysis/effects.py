@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
 from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed, seeds_to_reject
 from ablate.analysis.verdicts import ALPHA, Reading, reading
-from ablate.study import Study
+from ablate.study import HALVES, Study
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,24 @@ def of_cell(records: Iterable[Record], cell: str) -> list[Record]:
 
 
 def values(records: Iterable[Record], measure: Metric) -> dict[int, float]:
-    """Seed -> value, of the runs of one cell that have one."""
+    """Seed, or pair of halves -> value, of the runs of one cell that have one."""
     usable = [record for record in records if measure.known is not Known.finished or trained(record)]
-    found = {record["seed"]: measure.value(record) for record in usable}
+    found = {pair(record): measure.value(record) for record in usable}
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def pair(record: Record) -> int:
+    """The number that two runs share which are held against each other: their seed, unless they come of two halves."""
+    return int(record.get("pair", record["seed"]))
+
+
+def halved(runs: Sequence[Record], seeds: int) -> list[dict[str, Any]]:
+    """Runs of one variant with seeds 0 to 2n - 1 as those of two, seed n + i as the other of seed i's pair.
+
+    It is how a study of one variant against itself is analysed, and the only pairs that share no seed.
+    """
+    n = seeds // 2
+    return [{**run, "variant": HALVES[run["seed"] // n], "pair": run["seed"] % n} for run in runs]
 
 
 def trained(record: Record) -> bool:
@@ -80,12 +95,12 @@ def trained(record: Record) -> bool:
 
 def lost_seeds(records: Iterable[Record], measure: Metric) -> set[int]:
     """Seeds of runs that did not finish, where that takes the value away."""
-    return {record["seed"] for record in records if measure.known is Known.finished and record["status"] != "finished"}
+    return {pair(record) for record in records if measure.known is Known.finished and record["status"] != "finished"}
 
 
 def arms(records: Sequence[Record], measure: Metric, variant: str, baseline: str) -> Arms:
     sides = [of_cell(records, cell) for cell in (baseline, variant)]
-    machines = [{record["seed"]: machine(record) for record in side} for side in sides]
+    machines = [{pair(record): machine(record) for record in side} for side in sides]
     first, second = (values(side, measure) for side in sides)
     both = sorted(first.keys() & second.keys())
     mixed = [seed for seed in both if machines[0][seed] != machines[1][seed] and measure.known is not Known.counted]

@@ -14,7 +14,7 @@ from scipy.special import betaln
 from ablate.analysis.statistics import Effect, Interval
 
 PRIOR = 0.18  # pseudo-counts of either outcome in the guess at the next pair: Turner et al. 2024
-STEPS = 200  # of the grids that intervals are read from; ends are rounded outwards by one
+STEPS = 100  # of the grids that intervals are read from; ends are rounded outwards by one
 
 
 def anytime_share(outcomes: np.ndarray | Sequence[float], level: float = 0.95) -> Interval:
@@ -92,7 +92,7 @@ def _nearest(p: np.ndarray, q: np.ndarray, differences: np.ndarray) -> np.ndarra
     shape = np.broadcast_shapes(p.shape, differences.shape)
     low = np.broadcast_to(np.maximum(0, -differences), shape)
     high = np.broadcast_to(np.minimum(1, 1 - differences), shape)
-    for _ in range(50):
+    for _ in range(30):
         p0 = (low + high) / 2
         q0 = p0 + differences
         rising = (p - p0) * q0 * (1 - q0) + (q - q0) * p0 * (1 - p0) > 0

@@ -10,6 +10,7 @@ from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.report.records import ReportData
 from ablate.report.wording import escape, listed, name, plural, spoken
+from ablate.study import Pairs
 
 
 def qualifications(data: ReportData) -> list[str]:
@@ -46,6 +47,7 @@ def qualifications(data: ReportData) -> list[str]:
 def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str], str | None]:
     """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
     lines, most = [], 0
+    halves, of = (2, " a half") if data.study.pairs is Pairs.halves else (1, "")
     for found in data.comparisons:
         if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
             continue
@@ -55,15 +57,15 @@ def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str]
         elif found.more_seeds is None:
             lines.append(f"{name(found.variant)}: more than 1000 seeds, at the spread seen; this study will not tell.")
         else:
-            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}.")
+            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}{of}.")
             most = max(most, found.effect.seeds + found.more_seeds)
     for claim in verdicts:
         wanted = [part for part in claim.parts if part.more_seeds and claim.verdict is Verdict.unresolved]
         if wanted:
             more = max(part.more_seeds or 0 for part in wanted)
-            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}.")
+            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}{of}.")
             most = max(most, *(part.seeds + (part.more_seeds or 0) for part in wanted))
-    return lines, with_seeds(data.manifest["command"], most) if most else None
+    return lines, with_seeds(data.manifest["command"], halves * most) if most else None
 
 
 def with_seeds(command: str, seeds: int) -> str:

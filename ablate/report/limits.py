@@ -8,6 +8,7 @@ from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.metrics import metric
 from ablate.report.records import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
+from ablate.study import Pairs
 
 
 def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
@@ -15,7 +16,7 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     if untested:
         yield f"Not tested here: {spoken(untested)}. No neighbouring contrast stands in for what was not run."
     varied = data.study.varied()
-    if "optim.lr" not in varied and len(data.cells) > 1:
+    if "optim.lr" not in varied and len(data.cells) > 1 and data.study.pairs is Pairs.seeds:
         lr = data.manifest["config"].get("optim", {}).get("lr")
         yield (
             f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them cannot be "

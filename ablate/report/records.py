@@ -14,12 +14,12 @@ from typing import Any
 import pandas as pd
 
 from ablate.analysis.claims import ClaimVerdict, judge_all
-from ablate.analysis.effects import Comparison, comparisons
+from ablate.analysis.effects import Comparison, comparisons, halved
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import BadInput
 from ablate.store import RESULT_COLUMNS
-from ablate.study import MATCHED, Cell, Study
+from ablate.study import MATCHED, Cell, Pairs, Study
 from ablate.study_file import study_from
 
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
@@ -136,7 +136,9 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
             raise BadInput(
                 f"{folder / 'runs.jsonl'}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}"
             )
-    return manifest, study, runs
+    if study.pairs is Pairs.halves:
+        runs = tuple(halved(runs, int(manifest["seeds"])))
+    return manifest, study.compared, runs
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

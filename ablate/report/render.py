@@ -14,9 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from ablate.analysis.metrics import metric
+from ablate.analysis.robust import RESAMPLES
 from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import listing, tables, tuned, twins
+from ablate.report import listing, tables, tuned, twins, uncertainty
 from ablate.report.answer import answer, effect_lines
 from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
@@ -26,6 +27,7 @@ from ablate.report.records import ReportData, read_records
 from ablate.report.style import rendered, styled
 from ablate.report.summary import summary
 from ablate.report.wording import code_block, escape
+from ablate.study import Pairs
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -122,6 +124,10 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
         pairs=tables.pairs(data),
+        halves=data.study.pairs is Pairs.halves,
+        robust=uncertainty.robust(data),
+        resamples=RESAMPLES,
+        sentences=uncertainty.seeds_and_sentences(data),
         translations=listing.translations(data),
         runs=listing.runs(data),
         provenance=listing.provenance(data),

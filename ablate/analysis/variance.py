@@ -1,0 +1,67 @@
+"""How much of what a score leaves uncertain comes from the choice of seeds, and how much from that of test sentences.
+
+Runs of several seeds tested on the same sentences are a balanced two-way layout: a value is a mean, plus a seed's
+effect, plus a sentence's, plus what is left, which is the two together. Analysis of variance apportions it, where
+resampling over seeds and sentences would add noise of its own; a test holds one against the other. Searle, Casella and
+McCulloch 1992, "Variance components", chapter 4; with few seeds the seeds' part is itself rough.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Apportioned:
+    """Parts of the variance of a mean over seeds and sentences, in the square of its unit; nan where unknown."""
+
+    seeds: float  # by the choice of seeds: over other seeds, on the average sentence
+    sentences: float  # by the choice of test sentences: over other sentences, for the average seed
+    both: float  # by what a seed does with a sentence in particular
+    n: tuple[int, int]  # seeds, sentences
+
+    @property
+    def total(self) -> float:
+        """The variance of the mean, were seeds and sentences both drawn anew."""
+        return self.seeds + self.sentences + self.both
+
+    @property
+    def sentence_share(self) -> float:
+        """Of the total; an interval over seeds leaves it out. nan where there is no variance."""
+        return self.sentences / self.total if self.total > 0 else math.nan
+
+    @property
+    def widening(self) -> float:
+        """How many times as wide an interval would be if it covered the choice of sentences too."""
+        covered = self.seeds + self.both
+        return math.sqrt(self.total / covered) if covered > 0 else math.nan
+
+
+def apportion(values: np.ndarray) -> Apportioned:
+    """Apportion the variance of the mean of values [seed, sentence] between the two; needs two of each.
+
+    Components are those of the analysis of variance, and none is less than zero.
+    """
+    seeds, sentences = values.shape
+    if seeds < 2 or sentences < 2:
+        return Apportioned(math.nan, math.nan, math.nan, (seeds, sentences))
+    by_seed, by_sentence = values.mean(axis=1), values.mean(axis=0)
+    left = values - by_seed[:, None] - by_sentence + values.mean()
+    both = float((left**2).sum()) / ((seeds - 1) * (sentences - 1))
+    of_seed = max(float(by_seed.var(ddof=1)) - both / sentences, 0.0)
+    of_sentence = max(float(by_sentence.var(ddof=1)) - both / seeds, 0.0)
+    return Apportioned(of_seed / seeds, of_sentence / sentences, both / (seeds * sentences), (seeds, sentences))
+
+
+def per_sentence(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """What each sentence adds to a mean over tokens, [seed, sentence]: values whose mean over sentences is the seed's.
+
+    `sums` is [seed, sentence], a sentence's loss summed over its tokens, or a difference of two such; `tokens` is
+    [sentence]. A mean over tokens is a ratio of sums over sentences, whose denominator other sentences would change
+    too; these values are its linearisation at the observed mean. Cochran 1977, "Sampling techniques", section 6.4.
+    """
+    ratio = sums.sum() / (len(sums) * tokens.sum())
+    return ratio + (sums - ratio * tokens) / tokens.mean()
