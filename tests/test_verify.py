@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 
+from ablate.analysis.metrics import METRICS
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.compare import compare
 from ablate.report.evidence import SCORES, recompute
 from ablate.report.figures import FIGURES
 from ablate.report.records import ReportData, read_records, settings
+from ablate.report.summary import summary
+from ablate.report.tracing import SOURCES, snippet
 from ablate.report.verify import verify
+from ablate.store import RESULT_COLUMNS
 
 HERE = Path(__file__).parents[1]
 COMMITTED = [
@@ -270,3 +274,20 @@ def test_every_recomputable_number_of_a_committed_run_holds_and_no_other_would(w
         wrong = recompute(data, run | {name: run[name] + (1 if isinstance(run[name], int) else 1e-3)})
         known = {"seed": "run_id"}.get(name, name)
         assert known in {each.name for each in wrong if not each.agrees}, name
+
+
+@pytest.mark.parametrize("where", COMMITTED)
+def test_the_code_in_a_report_gives_its_first_difference(
+    where: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = read(where)
+    monkeypatch.chdir(HERE)
+    exec(snippet(data), {})
+    mean, low, high, _ = map(float, capsys.readouterr().out.split())
+    first = next(each["difference"] for each in summary(data)["variants"] if each["difference"])
+    assert [mean, low, high] == pytest.approx([first["mean"], first["low"], first["high"]], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_says_where_it_comes_from(name: str) -> None:
+    assert (name in SOURCES) != (name in RESULT_COLUMNS)

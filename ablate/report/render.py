@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.metrics import metric
 from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import listing, tables, tuned, twins
+from ablate.report import listing, tables, tracing, tuned, twins
 from ablate.report.answer import answer, effect_lines
 from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
@@ -121,6 +121,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         claims=blocks(verdicts),
         limits=limits(data, verdicts),
         variants=tables.variants(data),
+        changes=tables.changes(data),
         others=tables.others(data),
         matched=twins.matched(data),
         turns=twins.turns(data),
@@ -145,6 +146,8 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         translations=listing.translations(data),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
+        recipes=tracing.recipes(data),
+        snippet=tracing.snippet(data),
         seeds=max((len(data.runs_of(cell.name)) for cell in data.cells), default=0),
     )
 
