@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from records import a_run, a_study, some_runs, write_records
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import compare as hold
+from ablate.analysis.effects import interactions
 from ablate.analysis.statistics import paired_effect
 from ablate.analysis.verdicts import Verdict
 from ablate.config import BadInput
@@ -169,3 +172,39 @@ def test_the_command_that_would_test_a_claim_stays_in_the_setting() -> None:
     ran = "python -m ablate +sweep=toy data=multi30k data.path=PATH preset=laptop seeds=5"
     (found,) = judge_all(study, some_runs(study), ran)
     assert found.command == "python -m ablate +sweep=toy preset=paper data=multi30k data.path=PATH"
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_an_interaction_is_the_difference_of_differences_by_hand(seeds) -> None:
+    levels = {level: {"optim.warmup": level} for level in (0, 0.1, 0.2)}
+    study = a_study(("a", "b", "c"), factors={"warmup": levels})
+    runs = some_runs(study, seeds)
+    found = interactions(study, runs)
+    scores = {name: np.array([run["test_bleu"] for run in runs if run["variant"] == name]) for name in
+              (cell.name for cell in study.cells())}  # fmt: skip
+    assert [each.variant for each in found] == ["b,warmup=0.1", "b,warmup=0.2", "c,warmup=0.1", "c,warmup=0.2"]
+    for each in found:
+        variant, level = each.variant.split(",")
+        changed = (scores[each.variant] - scores[f"a,{level}"]) - (scores[f"{variant},warmup=0"] - scores["a,warmup=0"])
+        test = stats.ttest_1samp(changed, 0)
+        assert each.than == (f"{variant},warmup=0", "a,warmup=0")
+        assert each.effect.mean == pytest.approx(changed.mean())
+        assert (each.effect.low, each.effect.high) == pytest.approx(tuple(test.confidence_interval()))
+        family = [other.effect.p for other in found if other.variant.startswith(variant)]
+        assert each.p_holm == pytest.approx(multipletests(family, method="holm")[1][family.index(each.effect.p)])
+
+
+def test_without_a_factor_or_a_second_level_nothing_interacts() -> None:
+    one = a_study(factors={"warmup": {0: {"optim.warmup": 0}}})
+    for study in (a_study(), one):
+        assert interactions(study, some_runs(study)) == []
+
+
+def test_a_report_says_by_how_much_a_difference_changes(tmp_path) -> None:
+    study = a_study(factors={"warmup": {0: {"optim.warmup": 0}, 0.1: {"optim.warmup": 0.1}}})
+    write_records(tmp_path, study, some_runs(study, diverged=[("post,warmup=0.1", 1)]))
+    text = (build(tmp_path, "toy", "synthetic-laptop") / "report.md").read_text()
+    section = text.split("### Does the difference depend on warmup?")[1].split("\n### ")[0]
+    (row,) = [line for line in section.splitlines() if line.startswith("| `post` |")]
+    assert "| warmup=0.1 | warmup=0 |" in row
+    assert "among survivors" in row

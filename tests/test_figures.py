@@ -15,11 +15,14 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from records import a_run, a_study, some_runs, write_records
 
-from ablate.analysis.metrics import SMALLEST
+from ablate.analysis.effects import comparisons
+from ablate.analysis.effects import values as scores_of
+from ablate.analysis.metrics import SMALLEST, metric
 from ablate.analysis.statistics import mean_interval, wilson
 from ablate.report.figures import FIGURES
 from ablate.report.records import ReportData, read_records
 from ablate.report.style import COLOURS, limits, looks, rendered, styled
+from ablate.report.wording import estimate
 from ablate.study import Study
 
 DEPTHS = {1: {}, 3: {"train.updates": 0}, 8: {}, 100: {"train.updates": 0}}
@@ -104,6 +107,13 @@ def crossed(*factors: str, **making: Any) -> tuple[Study, list[dict]]:
     return study, some_runs(study, **making)
 
 
+def grid(**making: Any) -> tuple[Study, list[dict]]:
+    """Four variants over seven learning rates."""
+    levels = {0.001 * 2**step: {"optim.lr": 0.001 * 2**step} for step in range(7)}
+    study = a_study(tuple(f"ratio{1 + index}" for index in range(4)), factors={"lr": levels})
+    return study, some_runs(study, **making)
+
+
 def changed(**changes: Any) -> tuple[Study, list[dict]]:
     study, runs = toy()
     return study, [run | changes for run in runs]
@@ -135,13 +145,23 @@ KINDS = {
     "over warmup, one seed": lambda: crossed("warmup", seeds=1),
     "over warmup, a level diverged": lambda: crossed("warmup", diverged=every(TWO, "warmup", 0)),
     "over two factors": lambda: crossed("warmup", "lr"),
+    "over a grid": lambda: grid(),
+    "over a grid, highest diverged": lambda: grid(diverged=every(("ratio1",), "lr", 0.064)),
     "over depth": lambda: over_depth(),
     "over depth, one seed": lambda: over_depth(seeds=1),
     "over depth, all diverged": lambda: over_depth(diverged=every(("add", "none"), "depth", *DEPTHS)),
     "one layer and a hundred": lambda: deep(),
     "over width": lambda: over_width(),
 }  # fmt: skip
-MEASURED_AFTER = ("effects", "over_factor", "quality_and_cost", "scores", "learning_curves", "dead_units")
+MEASURED_AFTER = (
+    "interaction",
+    "effects",
+    "over_factor",
+    "quality_and_cost",
+    "scores",
+    "learning_curves",
+    "dead_units",
+)
 
 
 def read(root: Path, made: tuple[Study, list[dict]]) -> ReportData:
@@ -373,6 +393,23 @@ def test_over_a_factor_are_the_mean_the_interval_and_every_seed(tmp_path: Path) 
         assert any(np.allclose(line.get_ydata(), [interval.low, interval.high]) for line in bars(panel))
         assert any(np.allclose(marks.get_offsets()[:, 1], scores) for marks in panel.collections)
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0", "0.02", "0.15"]
+
+
+@pytest.mark.parametrize("kind", ["over warmup", "over two factors", "over depth", "over a grid"])
+def test_the_map_has_every_mean_and_every_difference(kind: str, tmp_path: Path) -> None:
+    data = read(tmp_path, KINDS[kind]())
+    upper, lower = figure_of(data, "interaction").axes
+    measure = metric(data.study.metric)
+    means = [mean_interval(list(scores_of(data.runs_of(cell.name), measure).values())) for cell in data.trained_cells]
+    trained = {cell.name for cell in data.trained_cells}
+    held = [each.effect for each in comparisons(data.study, data.runs) if each.variant in trained]
+    for panel, found, signed in ((upper, means, False), (lower, held, True)):
+        said = [text.get_text().split("\n")[0] for text in panel.texts]
+        wanted = [estimate(each.mean, each.low, each.high, measure, signed).split(" ")[0] for each in found]
+        assert sorted(said) == sorted(wanted)
+        assert sorted(panel.collections[0].get_array().ravel()) == pytest.approx(sorted(each.mean for each in found))
+    low, high = lower.collections[0].get_clim()
+    assert low == -high  # so that no difference is pale, whichever way
 
 
 def bars(panel: Axes) -> list[Any]:

@@ -143,7 +143,7 @@ def test_the_frame_has_the_same_columns_and_numbers(tmp_path, undrawn):
 
 def test_the_summary_is_what_others_rely_on(tmp_path, undrawn):
     found = json.loads((toy(tmp_path) / "summary.json").read_text())
-    assert list(found) == ["study", "setting", "metric", "baseline", "variants", "claims"]
+    assert list(found) == ["study", "setting", "metric", "baseline", "variants", "interactions", "claims"]
     baseline, variant = found["variants"]
     assert set(variant) == {
         "variant",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Comparison:
     margin: float
     reading: Reading
     estimator: Estimator = FIXED  # that made the effects
+    than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is held against
 
     @property
     def conditional(self) -> bool:
@@ -164,7 +165,7 @@ def compare(
         pairs = interaction(arms(records, measure, *than), pairs)
         effect = effect_of(pairs, measure, estimator)
         word = reading(effect, effect.p, margin, measure.higher_is_better)
-        return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word, estimator)
+        return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word, estimator, than)
     effect = effect_of(pairs, measure, estimator)
     center, member = centered(study, variant, baseline)
     members = family(study, name, center, member)
@@ -199,3 +200,23 @@ def comparisons(study: Study, records: Sequence[Record], estimator: Estimator = 
         for cell in study.cells()
         if cell.baseline is not None
     ]
+
+
+def interactions(study: Study, records: Sequence[Record], estimator: Estimator = FIXED) -> list[Comparison]:
+    """By how much each variant's difference to the baseline exceeds that at the first level where it has one.
+
+    By the study's metric, within a seed; p is adjusted by Holm over the levels of a variant. Empty without a factor.
+    """
+    cells = {cell.name: cell.variant for cell in study.cells()}
+    held = [each for each in comparisons(study, records, estimator) if each.arms.seeds]
+    results = []
+    for variant in study.variants:
+        mine = [each for each in held if cells[each.variant] == variant]
+        found = [
+            compare(study, records, study.metric, each.variant, each.baseline, None, than, estimator)
+            for than in [(mine[0].variant, mine[0].baseline) if mine else None]
+            for each in mine[1:]
+        ]
+        adjusted = holm([each.effect.p for each in found])
+        results += [replace(each, p_holm=float(p)) for each, p in zip(found, adjusted)]
+    return results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -17,8 +17,8 @@ from ablate.report.answer import worded
 from ablate.report.claims import verdict
 from ablate.report.comparing import draw_effect
 from ablate.report.records import ReportData, read_records
-from ablate.report.render import TEMPLATES, page
-from ablate.report.style import INK, limits, panels, rendered, styled
+from ablate.report.render import TEMPLATES, pictures
+from ablate.report.style import INK, limits, panels, styled
 from ablate.report.wording import ABSENT, escape, estimate, plural, table, with_unit
 from ablate.report.wording import name as coded
 
@@ -27,27 +27,43 @@ CARRIES, TURNS, OPEN = "carries over", "does not carry over", "cannot be told"
 
 def compare(root: Path, study: str, settings: Sequence[str]) -> Path:
     """Write `reports/<study>/<setting>+<setting>/` from the records of both and return it. Raises BadInput."""
+    read = read_settings(root, study, settings)
+    figures = draw(read)
+    text = markdown(read, figures)
+    folder = root / "reports" / study / "+".join(settings)
+    for name, content in pictures(text, title(read), figures).items():
+        write_atomic(folder / name, content)
+    write_atomic(folder / "report.md", text)
+    return folder
+
+
+def read_settings(root: Path, study: str, settings: Sequence[str]) -> list[ReportData]:
+    """The records of settings that may be put side by side. Raises BadInput."""
     read = [read_records(root / "experiments" / study / setting) for setting in settings]
     if len({data.study.metric for data in read}) > 1:
         raise BadInput(f"{study}: {' and '.join(settings)} are compared by different metrics")
-    folder = root / "reports" / study / "+".join(settings)
+    return read
+
+
+def draw(read: Sequence[ReportData]) -> dict[str, Figure]:
     with styled():
         figure = effects(read)
-    figures = {} if figure is None else {"effects": rendered(figure)}
-    text = TEMPLATES.get_template("compare.md.j2").render(
+    return {} if figure is None else {"effects": figure}
+
+
+def title(read: Sequence[ReportData]) -> str:
+    return f"{read[0].study.name}: {', '.join(data.setting for data in read)}"
+
+
+def markdown(read: Sequence[ReportData], figures: Iterable[str]) -> str:
+    return TEMPLATES.get_template("compare.md.j2").render(
         study=read[0].study,
-        settings=settings,
+        settings=[data.setting for data in read],
         commands=[data.manifest["command"] for data in read],
         claims=claims(read),
         variants=variants(read),
         figures=figures,
     )
-    for name, endings in figures.items():
-        for ending, content in endings.items():
-            write_atomic(folder / "figures" / f"{name}.{ending}", content)
-    write_atomic(folder / "report.html", page(text, f"{study}: {', '.join(settings)}", figures))
-    write_atomic(folder / "report.md", text)
-    return folder
 
 
 def claims(read: Sequence[ReportData]) -> str:

@@ -12,6 +12,7 @@ from ablate.report.cost import quality_and_cost
 from ablate.report.curves import learning_curves
 from ablate.report.depth import initial_gradients
 from ablate.report.factors import over_factor
+from ablate.report.heat import changes_seen, interaction
 from ablate.report.layers import dead_units, gradient_norms
 from ablate.report.records import ReportData
 from ablate.report.scale import saturation, score_variance
@@ -40,6 +41,15 @@ class Entry:
 
 # In the order of the report.
 FIGURES = {
+    "interaction": Entry(
+        interaction,
+        "Every cell, and its difference to the baseline",
+        "What to see: whether a row of the lower map (blue better than the baseline, red worse) changes from left to "
+        "right; where it is even, the difference does not depend on the level. The means above it show a difference "
+        "that shrinks because both fail. Brackets hold 95 % intervals, which colours do not show.",
+        changes_seen,
+        "evidence",
+    ),
     "effects": Entry(
         effects,
         "Effect of each variant",

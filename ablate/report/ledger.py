@@ -41,12 +41,15 @@ def ledger(root: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
         sweep(path.parent)
-        entries, rows, shared, faults = gather(root)
-        text = TEMPLATES.get_template("ledger.md.j2").render(
-            entries=entries, table=table(HEADER, rows) if rows else "", shared=shared, faults=faults
-        )
-        write_atomic(path, text)
+        write_atomic(path, markdown(root))
     return path
+
+
+def markdown(root: Path) -> str:
+    entries, rows, shared, faults = gather(root)
+    return TEMPLATES.get_template("ledger.md.j2").render(
+        entries=entries, table=table(HEADER, rows) if rows else "", shared=shared, faults=faults
+    )
 
 
 def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.analysis.claims import ClaimVerdict, judge_all
-from ablate.analysis.effects import Comparison, comparisons, halved
+from ablate.analysis.effects import Comparison, comparisons, halved, interactions
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import BadInput
@@ -64,6 +64,10 @@ class ReportData:
     @cached_property
     def comparisons(self) -> list[Comparison]:
         return comparisons(self.study, self.runs, self.estimator)
+
+    @cached_property
+    def interactions(self) -> list[Comparison]:
+        return interactions(self.study, self.runs, self.estimator)
 
     @cached_property
     def verdicts(self) -> list[ClaimVerdict]:

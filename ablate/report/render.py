@@ -7,17 +7,21 @@ import csv
 import html
 import io
 import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
+from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import metric
 from ablate.analysis.robust import RESAMPLES
 from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import listing, tables, tuned, twins, uncertainty
+from ablate.report import listing, tables, tracing, tuned, twins, uncertainty
 from ablate.report.answer import answer, effect_lines
 from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
@@ -46,17 +50,11 @@ def build(root: Path, study: str, setting: str) -> Path:
     """
     data = read_records(root / "experiments" / study / setting)
     figures = draw(data)
-    text = markdown(data, figures)
+    written = texts(data, figures)
+    files = pictures(written["report.md"], data.study.name, figures) | written
     folder = root / "reports" / study / setting
     sweep(folder)
     sweep(folder / "figures")
-    files: dict[str, str | bytes] = {
-        f"figures/{name}.{ending}": content for name, endings in figures.items() for ending, content in endings.items()
-    }
-    files["results.csv"] = results_csv(data)
-    files["summary.json"] = json.dumps(summary(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    files["report.html"] = page(text, data.study.name, figures)
-    files["report.md"] = text
     for name, content in files.items():
         write_atomic(folder / name, content)
     for path in (folder / "figures").glob("*.*"):
@@ -65,15 +63,37 @@ def build(root: Path, study: str, setting: str) -> Path:
     return folder
 
 
-def draw(data: ReportData) -> dict[str, dict[str, bytes]]:
-    """Name -> file ending -> the figure, of those for which there are data."""
-    found = {}
-    for name, entry in FIGURES.items():
-        with styled():
-            figure = entry.draw(data)
-        if figure is not None:
-            found[name] = rendered(figure)
-    return found
+def draw(data: ReportData) -> dict[str, Figure]:
+    """By name, those for which there are data."""
+    with styled():
+        drawn = {name: entry.draw(data) for name, entry in FIGURES.items()}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def texts(data: ReportData, figures: Iterable[str]) -> dict[str, str]:
+    """File name -> content, of what is the same bytes wherever it is rebuilt; the report shows these figures."""
+    return {
+        "results.csv": results_csv(data),
+        "summary.json": json.dumps(summary(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.md": markdown(data, figures),
+    }
+
+
+def pictures(text: str, title: str, figures: Mapping[str, Figure]) -> dict[str, str | bytes]:
+    """File name -> content, of what is the same bytes under the same `versions`: the figures, the page around them."""
+    drawn = {name: rendered(figure) for name, figure in figures.items()}
+    found: dict[str, str | bytes] = {
+        f"figures/{name}.{ending}": content for name, endings in drawn.items() for ending, content in endings.items()
+    }
+    return found | {"report.html": page(text, title, drawn)}
+
+
+def versions() -> str:
+    """Of what draws figures and makes pages; report.html says it of its own."""
+    return ", ".join([*(f"{name} {version(name)}" for name in DRAWN_BY), platform.machine()])
+
+
+DRAWN_BY = ("matplotlib", "seaborn", "pillow", "numpy", "scipy", "markdown-it-py", "jinja2")
 
 
 def results_csv(data: ReportData) -> str:
@@ -85,7 +105,7 @@ def results_csv(data: ReportData) -> str:
     return buffer.getvalue()
 
 
-def markdown(data: ReportData, figures: dict[str, Any]) -> str:
+def markdown(data: ReportData, figures: Iterable[str]) -> str:
     verdicts = data.verdicts
     need, command = needs(data, verdicts)
     drawn = [(name, FIGURES[name]) for name in figures]
@@ -103,6 +123,7 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         claims=blocks(verdicts),
         limits=limits(data, verdicts),
         variants=tables.variants(data),
+        changes=tables.changes(data),
         others=tables.others(data),
         matched=twins.matched(data),
         turns=twins.turns(data),
@@ -131,6 +152,8 @@ def markdown(data: ReportData, figures: dict[str, Any]) -> str:
         translations=listing.translations(data),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
+        recipes=tracing.recipes(data),
+        snippet=tracing.snippet(data),
         seeds=max((len(data.runs_of(cell.name)) for cell in data.cells), default=0),
     )
 
@@ -192,4 +215,4 @@ def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
             if child.type == "image" and name in figures:
                 child.attrSet("src", "data:image/svg+xml;base64," + base64.b64encode(figures[name]["svg"]).decode())
     body = parser.renderer.render(tokens, parser.options, {})
-    return TEMPLATES.get_template("page.html.j2").render(title=html.escape(title), body=body)
+    return TEMPLATES.get_template("page.html.j2").render(title=html.escape(title), generator=versions(), body=body)

@@ -23,6 +23,7 @@ def summary(data: ReportData) -> dict[str, Any]:
         "metric": study.metric,
         "baseline": study.baseline,
         "variants": [variant(data, cell, held.get(cell.name)) for cell in data.cells],
+        "interactions": [interaction(found) for found in data.interactions],
         "claims": [claim(found) for found in data.verdicts],
         **({"tuned": [tuned(row) for row in data.tuning.rows]} if data.tuning else {}),
     }
@@ -71,6 +72,11 @@ def tuned(found: Tuned) -> dict[str, Any]:
         "edge": bool(found.best.edge or found.baseline.edge),
         "finding": found.finding.value,
     }
+
+
+def interaction(found: Comparison) -> dict[str, Any]:
+    """By how much the difference of two cells exceeds that of the two in `than`."""
+    return {"variant": found.variant, "baseline": found.baseline, "than": found.than, **difference(found)}
 
 
 def claim(found: ClaimVerdict) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ablate.analysis.claims import shares
@@ -10,8 +9,9 @@ from ablate.analysis.effects import compare, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
+from ablate.report.levels import coordinates
 from ablate.report.records import ReportData
-from ablate.report.wording import ABSENT, decimals_for, estimate, name, number, short, table
+from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, short, table
 from ablate.study import Cell
 
 OTHERS = ("test_bleu", "test_bleu_greedy", "test_chrf", "test_loss", "validation_loss")
@@ -52,6 +52,27 @@ def variants(data: ReportData) -> str:
             ]
         )
     return table(header, rows, right=[1, 2, 4, 5, 6, 7])
+
+
+def changes(data: ReportData) -> str:
+    """A row an interaction: the difference at a level against that at the first; empty without a factor."""
+    measure, cells = metric(data.study.metric), {cell.name: cell for cell in data.cells}
+    rows = []
+    for each in data.interactions:
+        assert each.than is not None
+        effect = each.effect
+        change = estimate(effect.mean, effect.low, effect.high, measure, signed=True) if effect.seeds else ABSENT
+        rows.append(
+            [
+                name(cells[each.variant].variant),
+                *(escape(coordinates(cells[cell].factors)) for cell in (each.variant, each.than[0])),
+                change + (" among survivors" if each.conditional else ""),
+                p_value(each.p_holm),
+                str(effect.seeds),
+            ]
+        )
+    header = ["variant", "its difference at", "less that at", f"change, {measure.unit} [95 %]", "p (Holm)", "pairs"]
+    return table(header, rows, right=[3, 4, 5]) if rows else ""
 
 
 def others(data: ReportData) -> str:
@@ -99,10 +120,18 @@ def inside(data: ReportData) -> str:
             rows.append(
                 [
                     name(cell.name),
-                    *(ABSENT if mean is None else number(mean, decimals_for(mean, math.nan, 4)) for mean in means),
+                    *(
+                        ABSENT if mean is None else number(mean, decimals_for(mean, abs(mean) / 10, 4))
+                        for mean in means
+                    ),
                 ]
             )
     return table(["variant", *INSIDE.values()], rows, right=range(1, len(INSIDE) + 1)) if rows else ""
+
+
+def three_figures(value: float) -> int:
+    """The decimals that show them, four at the most."""
+    return decimals_for(value, abs(value) / 10, 4)
 
 
 def mean_over(entries: list[dict[str, Any]], diagnostic: str) -> float | None:

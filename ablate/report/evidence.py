@@ -1,0 +1,156 @@
+"""Whether records agree with themselves: what they say of each run, recomputed from their evidence of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+from ablate.config import LEARNED_BELOW, BadInput
+from ablate.evaluation.scores import Scorer
+from ablate.plain import config_from_plain
+from ablate.report.records import ReportData, updated
+from ablate.study import run_id
+
+SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
+SIX_FIGURES = 1e-5  # curves keep no more of a number; this share of it is what that may cost
+LAST_BITS = 1e-9  # what another machine's arithmetic may make of the same numbers, as a share of them
+LOSS_DIGITS = 0.5e-4  # the losses of sentences are rounded by as much, in nats
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """A value of a run's record beside what the evidence gives; None where one does not exist."""
+
+    name: str
+    recorded: Any
+    found: Any
+    tolerance: float = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        if isinstance(self.recorded, int | float) and isinstance(self.found, int | float):
+            return abs(self.recorded - self.found) <= self.tolerance + LAST_BITS * abs(self.found)
+        return bool(self.recorded == self.found)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run and all that its setting's records hold of it."""
+
+    data: ReportData
+    run: dict[str, Any]
+
+    @property
+    def curve(self) -> dict[str, Any]:
+        return self.data.curves.get(self.run["run_id"], {"update": [], "validation": {"update": [], "loss": []}})
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.run["status"] == "finished")
+
+    @cached_property
+    def validation(self) -> dict[int, float]:
+        """Update -> loss; empty where some loss was not a number, since then no minimum says anything."""
+        found = self.curve["validation"]
+        return {} if None in found["loss"] else dict(zip(found["update"], found["loss"]))
+
+
+def recompute(data: ReportData, run: dict[str, Any]) -> Iterator[Recomputed]:
+    """Everything that can be recomputed of a run."""
+    for check in CHECKS:
+        yield from check(Evidence(data, run))
+
+
+def strays(data: ReportData) -> Iterator[str]:
+    """What the records hold of no run, or twice of one."""
+    known = {run["run_id"] for run in data.runs}
+    yield from (f"curves of run {id}, which is not in runs.jsonl" for id in data.curves.keys() - known)
+    yield from (f"translations of run {id}, which is not in runs.jsonl" for id in data.hypotheses.keys() - known)
+    arms = [(run["variant"], run["seed"]) for run in data.runs]
+    yield from (f"{variant}/{seed} is there twice" for variant, seed in sorted({a for a in arms if arms.count(a) > 1}))
+
+
+def identity(of: Evidence) -> Iterator[Recomputed]:
+    """The run is one of the plan; its configuration is its cell's, and gives its id."""
+    run, data = of.run, of.data
+    planned = {(cell, seed): id for cell, seed, id in data.manifest["plan"]}
+    yield Recomputed("run_id", run["run_id"], planned.get((run["variant"], run["seed"])))
+    cell = next(cell for cell in data.cells if cell.name == run["variant"])
+    for factor, level in cell.factors.items():
+        yield Recomputed(factor, run[factor], level)
+    for key, value in cell.overrides.items():
+        section, _, name = key.partition(".")
+        if section in run["config"]:
+            has = run["config"][section]
+            yield Recomputed(f"config.{key}", has.get(name) if name else has, value)
+    yield Recomputed("corpus", run["corpus"], data.manifest["corpus"]["fingerprint"])
+    try:
+        yield Recomputed("run_id", run["run_id"], run_id(config_from_plain(run["config"]), run["seed"], run["corpus"]))
+    except BadInput as error:
+        yield Recomputed("config", "a configuration", str(error))
+
+
+def scores(of: Evidence) -> Iterator[Recomputed]:
+    """BLEU and chrF of the translations; the loss from that of each sentence."""
+    run, entry = of.run, of.data.hypotheses.get(of.run["run_id"])
+    if entry is None:
+        yield from (Recomputed(column, run[column], None) for column in (*SCORES, "test_loss"))
+        return
+    references = tuple(tuple(sentence["references"]) for sentence in of.data.test)
+    found = rescored(references, tuple(entry["beam"]), tuple(entry["greedy"]))
+    yield from (Recomputed(column, run[column], found[column]) for column in SCORES)
+    losses, tokens = entry["loss"], sum(entry["tokens"])
+    loss = None if None in losses else sum(losses) / tokens
+    yield Recomputed("test_loss", run["test_loss"], loss, LOSS_DIGITS * len(losses) / tokens)
+
+
+def training(of: Evidence) -> Iterator[Recomputed]:
+    """How it went and what was kept, from the curves."""
+    run, curve, losses = of.run, of.curve, of.validation
+    last = max(curve["update"], default=0)
+    if run["status"] == "diverged":
+        yield Recomputed("diverged_at", run["diverged_at"], last)
+        yield Recomputed("validation_loss", run["validation_loss"], None)
+    if of.finished:
+        yield Recomputed("updates", run["updates"], last)
+    if not losses:
+        return
+    best = min(losses.values())
+    yield Recomputed("best_validation_loss", run["best_validation_loss"], best, SIX_FIGURES * best)
+    if of.finished and run["config"]["train"]["checkpoint"] == "best":
+        kept = min((loss for update, loss in losses.items() if update > 0 or not updated(run)), default=None)
+        yield Recomputed("loss at best_update", losses.get(run["best_update"]), kept)
+        yield Recomputed("validation_loss", run["validation_loss"], kept, SIX_FIGURES * best)
+
+
+def learned(of: Evidence) -> Iterator[Recomputed]:
+    """By the best validation loss. A fault says nothing, nor does a run that was not to be trained."""
+    run, unigram = of.run, of.data.manifest["corpus"]["unigram_cross_entropy"]
+    if not updated(run):
+        yield Recomputed("learned", run["learned"], None)
+    elif run["status"] != "failed" and of.validation:
+        below = min(of.validation.values()) <= LEARNED_BELOW * unigram
+        yield Recomputed("learned", run["learned"], int(of.finished and below))
+
+
+def parameters(of: Evidence) -> Iterator[Recomputed]:
+    counts = of.run.get("parameter_counts")
+    if counts:
+        yield Recomputed("parameters", of.run["parameters"], sum(counts.values()))
+
+
+@cache
+def scorer(references: tuple[tuple[str, ...], ...]) -> Scorer:
+    return Scorer(references)
+
+
+@cache  # settings share runs
+def rescored(
+    references: tuple[tuple[str, ...], ...], beam: tuple[str, ...], greedy: tuple[str, ...]
+) -> dict[str, float]:
+    return scorer(references)(beam, greedy)
+
+
+CHECKS: tuple[Callable[[Evidence], Iterator[Recomputed]], ...] = (identity, scores, training, learned, parameters)

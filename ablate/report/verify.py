@@ -1,0 +1,144 @@
+"""Whether the committed reports say what the committed records give. Nothing is written."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ablate.config import BadInput
+from ablate.report import compare
+from ablate.report.differing import Difference, differences, versus
+from ablate.report.evidence import SCORES, recompute, strays
+from ablate.report.ledger import markdown as index
+from ablate.report.records import ReportData, read_records, settings
+from ablate.report.render import draw, pictures, texts, versions
+
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+GENERATOR = re.compile(r'<meta name="generator" content="(.*?)">')
+SHARED = (*SCORES, "test_loss", "validation_loss", "learned")  # what one run is in every setting that it stands in
+
+
+@dataclass
+class Verification:
+    """What was compared so far, and what did not agree."""
+
+    root: Path
+    differences: list[Difference] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    undrawn: dict[str, str] = field(default_factory=dict)  # report -> the versions that drew its figures, not these
+    runs: dict[str, tuple[str, dict]] = field(default_factory=dict)  # run id -> where it was first seen, and as what
+
+    def records(self, data: ReportData) -> None:
+        """What a setting's records say of their runs, against the evidence in them."""
+        file = f"{path_from(self.root, data.folder)}/runs.jsonl"
+        self.differences += [Difference(file, stray) for stray in strays(data)]
+        for run in data.runs:
+            where = f"run {run['variant']}/{run['seed']}"
+            for each in recompute(data, run):
+                self.checked["recorded value"] += 1
+                if not each.agrees:
+                    self.differences.append(
+                        Difference(file, versus(f"{where}, {each.name}", each.recorded, each.found))
+                    )
+            first, known = self.runs.setdefault(run["run_id"], (file, run))
+            self.differences += [
+                Difference(file, f"{where}, {name}: {run[name]} is written, {known[name]} of the same run in {first}")
+                for name in SHARED
+                if run[name] != known[name]
+            ]
+        self.checked["run"] += len(data.runs)
+
+    def report(self, folder: Path, text: Mapping[str, str], title: str, figures: Mapping[str, Figure]) -> None:
+        """A report's folder against what belongs there; pictures only where the same versions drew them."""
+        drawn_by = generator(folder / "report.html")
+        names = {f"figures/{name}.{ending}" for name in figures for ending in ("png", "svg")} | {"report.html"}
+        for name, content in text.items():
+            self.text(folder / name, content)
+        if drawn_by == versions():
+            for name, content in pictures(text["report.md"], title, figures).items():
+                self.picture(folder / name, content)
+        elif drawn_by is not None:
+            self.undrawn[path_from(self.root, folder)] = drawn_by
+        for name in sorted(names):
+            if not (folder / name).exists():
+                self.fault(folder / name, "is missing")
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.relative_to(folder).as_posix() not in {*names, *text}:
+                self.fault(path, "is made from no record")
+
+    def text(self, path: Path, recomputed: str) -> None:
+        if not path.exists():
+            return self.fault(path, "is missing")
+        self.checked["number"] += len(NUMBER.findall(recomputed))
+        self.differences += differences(path_from(self.root, path), path.read_text(encoding="utf-8"), recomputed)
+
+    def picture(self, path: Path, recomputed: str | bytes) -> None:
+        self.checked["picture"] += 1
+        content = recomputed.encode() if isinstance(recomputed, str) else recomputed
+        if path.exists() and path.read_bytes() != content:
+            self.fault(path, "is not what these versions draw of the records")
+
+    def fault(self, path: Path, said: str) -> None:
+        self.differences.append(Difference(path_from(self.root, path), said))
+
+
+def verify(root: Path, studies: Sequence[str] = ()) -> Verification:
+    """Recompute the reports of these studies, or of all and the index of them."""
+    found, known = Verification(root), settings(root)
+    for study in studies or known:
+        read: dict[str, ReportData] = {}
+        for setting in known.get(study, []):
+            try:
+                read[setting] = read_records(root / "experiments" / study / setting)
+            except BadInput as error:
+                found.fault(root / "experiments" / study / setting, f"cannot be read: {error}")
+        for setting, data in read.items():
+            found.records(data)
+            figures = draw(data)
+            folder = root / "reports" / study / setting
+            if folder.is_dir():
+                found.report(folder, texts(data, figures), study, figures)
+                found.checked["setting"] += 1
+            else:
+                found.fault(folder, "is missing: these records have no report")
+    for folder in folders(root, studies):
+        if folder.name not in known.get(folder.parent.name, []):
+            side_by_side(found, folder)
+    if not studies:
+        found.text(root / "reports" / "README.md", index(root))
+    return found
+
+
+def folders(root: Path, studies: Sequence[str]) -> Iterator[Path]:
+    for path in sorted((root / "reports").glob("*/*/")):
+        if not studies or path.parent.name in studies:
+            yield path
+
+
+def side_by_side(found: Verification, folder: Path) -> None:
+    """A comparison of settings, or else a report that nothing is known of."""
+    study, names = folder.parent.name, folder.name.split("+")
+    try:
+        read = compare.read_settings(found.root, study, names)
+    except BadInput as error:
+        return found.fault(folder, f"a report without records: {error}")
+    figures = compare.draw(read)
+    found.report(folder, {"report.md": compare.markdown(read, figures)}, compare.title(read), figures)
+    found.checked["comparison"] += 1
+
+
+def generator(page: Path) -> str | None:
+    """The versions that a page says it was made by; empty where it does not say, None where there is no page."""
+    if not page.exists():
+        return None
+    named = GENERATOR.search(page.read_text(encoding="utf-8"))
+    return named[1] if named else ""
+
+
+def path_from(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
