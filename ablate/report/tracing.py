@@ -48,8 +48,8 @@ def snippet(data: ReportData) -> str:
 
 LOOK = "layers.jsonl.gz, the entry of `diagnostics` with `update` 0"
 RATES = (
-    "runs.jsonl, `best_validation_loss`, by `variant` and `lr`; no more than the `unigram_cross_entropy` of manifest.json, "
-    "which stands for a run that diverged"
+    "runs.jsonl, `best_validation_loss`, by `variant` and `lr`; no more than the "
+    "`unigram_cross_entropy` of manifest.json, which stands for a run that diverged"
 )
 COUNTS = "layers.jsonl.gz, `parameter_counts`"
 SOURCES = {  # metric -> where a run's value is, and how it is made of that; results.csv names the others itself

@@ -48,8 +48,8 @@ def improvement(data: ReportData, cell: Cell, measure: Metric) -> str:
     """How often a run of a cell does better than one of its baseline's."""
     if cell.baseline is None:
         return ABSENT
-    arms = [list(values(data.runs_of(each), measure).values()) for each in (cell.baseline, cell.name)]
-    found = probability_of_improvement(*arms, higher_is_better=measure.higher_is_better is not False)
+    baseline, variant = (list(values(data.runs_of(each), measure).values()) for each in (cell.baseline, cell.name))
+    found = probability_of_improvement(baseline, variant, higher_is_better=measure.higher_is_better is not False)
     return percentages(found) if np.isfinite(found.mean) else ABSENT
 
 

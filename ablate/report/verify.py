@@ -60,8 +60,8 @@ class Verification:
         for name, content in text.items():
             self.text(folder / name, content)
         if drawn_by == versions():
-            for name, content in pictures(text["report.md"], title, figures).items():
-                self.picture(folder / name, content)
+            for name, picture in pictures(text["report.md"], title, figures).items():
+                self.picture(folder / name, picture)
         elif drawn_by is not None:
             self.undrawn[path_from(self.root, folder)] = drawn_by
         for name in sorted(names):
