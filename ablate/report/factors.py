@@ -16,7 +16,7 @@ from ablate.report.levels import coordinates, numeric
 from ablate.report.records import ReportData
 from ablate.report.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.wording import with_unit
-from ablate.study import Cell, Study
+from ablate.study import RATE, Cell, Study
 
 
 def over_factor(data: ReportData) -> Figure | None:
@@ -68,7 +68,7 @@ def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
     """The first factor of which two levels or more, all of them numbers, were trained."""
     for name in study.factors:
         levels = {cell.factors[name] for cell in cells}
-        if len(levels) > 1 and all(numeric(level) for level in levels):
+        if name != RATE and len(levels) > 1 and all(numeric(level) for level in levels):  # rates have their own figure
             return name
     return None
 

@@ -30,7 +30,7 @@ from ablate.report.limits import limits
 from ablate.report.records import ReportData, read_records
 from ablate.report.style import rendered, styled
 from ablate.report.summary import summary
-from ablate.report.wording import code_block, escape
+from ablate.report.wording import code_block, escape, spoken
 from ablate.study import Pairs
 
 TEMPLATES = Environment(
@@ -140,7 +140,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         learned=learned(data),
         costs=tables.costs(data),
         where=where(data),
-        budget=budget(data.manifest["config"]),
+        budget=budget(data.manifest["config"], data.manifest.get("grid")),
         notes=(data.folder.parent / "README.md").exists(),
         evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
@@ -190,14 +190,15 @@ def where(data: ReportData) -> str:
     return text
 
 
-def budget(config: dict[str, Any]) -> str:
+def budget(config: dict[str, Any], grid: list[float] | None = None) -> str:
     """How long the baseline trains, in a sentence; none where the records do not say."""
     try:
         train, optim = config["train"], config["optim"]
         warmup = round(optim["warmup"] * train["updates"])
+        rates = spoken([f"{rate:g}" for rate in grid]) if grid else f"{optim['lr']:g}"
         return (
             f"It trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
-            f"{warmup:,} of them warmup, at a peak learning rate of {optim['lr']:g}."
+            f"{warmup:,} of them warmup, at {'peak learning rates' if grid else 'a peak learning rate'} of {rates}."
         )
     except KeyError:
         return ""

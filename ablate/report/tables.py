@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ablate.analysis.claims import shares
-from ablate.analysis.effects import compare, values
+from ablate.analysis.effects import compare, of_cell, values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
@@ -98,8 +98,9 @@ def initial(data: ReportData) -> str:
     parts = [part for claim in data.study.claims for part in claim.parts]
     names = [name for name in dict.fromkeys(part.metric for part in parts) if name.startswith("initial_")]
     rows = []
-    for cell in data.cells:
-        found = [mean_interval(list(values(data.runs_of(cell.name), metric(name)).values())) for name in names]
+    study, runs = (data.tuning.study, data.tuning.records) if data.tuning else (data.study, data.runs)
+    for cell in study.cells():  # before the first update a learning rate has done nothing
+        found = [mean_interval(list(values(of_cell(runs, cell.name), metric(name)).values())) for name in names]
         shown = [
             estimate(each.mean, each.low, each.high, metric(name)) if each.n else ABSENT
             for name, each in zip(names, found)

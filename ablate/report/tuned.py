@@ -53,15 +53,17 @@ def answer(found: Tuning) -> str:
 
 def sentence(found: Tuning, row: Tuned) -> str:
     measure = metric(found.study.metric)
-    rates = f"(learning rates {row.best.rate:g} and {row.baseline.rate:g})"
+    ends = dict.fromkeys([f"{row.best.rate:g}", f"{row.baseline.rate:g}"])
+    rates = f"({'each ' * (len(ends) == 1)}{' and '.join(ends)})"
     if not row.own.arms.seeds:
         return f"of {name(row.cell)} no pair of runs is left to compare at own best rates"
     own, shared = (difference(each.effect, measure) for each in (row.own, row.shared))
     said = TOLD[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
     survivors = " among the runs that finished" if row.own.conditional else ""
     unit = measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
-    aside = f"at the shared rate {found.shared_rate:g}: {shared}"
-    return f"{said} {rates}{survivors}: {own} {unit}, {MEANS[row.finding]} ({aside})"
+    alike = row.best.rate == row.baseline.rate == found.shared_rate
+    aside = "" if alike else f" (at the shared rate {found.shared_rate:g}: {shared})"
+    return f"{said} {rates}{survivors}: {own} {unit}, {MEANS[row.finding]}{aside}"
 
 
 TOLD = {
