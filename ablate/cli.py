@@ -82,7 +82,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.composition import plan as make_plan
 
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
-    from ablate import tracking
+    from ablate import costs, tracking
     from ablate.analysis.metrics import check_metrics
     from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
@@ -117,6 +117,8 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
         while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpus, progress.say)):
             plan = more
             train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
+        if plan.config.cost_probe:
+            costs.measure(plan, store, device, progress.say)
         return report(plan, store, corpus, progress)
     except KeyboardInterrupt:
         progress.say(f"interrupted: {so_far(plan, store)}")

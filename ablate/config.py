@@ -287,6 +287,7 @@ class Config:
     device: Device = knob(Device.auto, "auto takes a GPU where there is one; mps is untested")
     workers: Any = knob("auto", "runs side by side; auto is one a core, or as many as fit the GPU")
     dry_run: bool = knob(False, "print the plan and train nothing")
+    cost_probe: bool = knob(True, "when the runs are done, time the variants in turn, for the report's table of costs")
     prepare_only: bool = knob(False, "fetch and prepare the corpus, and train nothing: for nodes without network")
     root: str = knob(".", "where runs/, experiments/ and reports/ go")
     run: Optional[str] = knob(None, "set by ablate itself: the run that a worker trains")

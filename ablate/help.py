@@ -32,6 +32,7 @@ Also
   workers=N                runs side by side (auto: one a core)
   device=auto|cpu|cuda     where to train
   precision=fp32|bf16      part of the preset
+  cost_probe=false         leave out the seconds that timing the variants takes at the end
   dry_run=true             print the plan and train nothing
   root=DIR                 where runs/, experiments/ and reports/ go
   --cfg job                print the configuration as composed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import subprocess
 import sys
 import time
@@ -51,6 +52,13 @@ def test_a_study_leaves_a_row_a_run(done: tuple[Path, subprocess.CompletedProces
     assert set(frame["status"]) == {"finished"}
     assert frame["test_bleu"].between(0, 100).all()
     assert sorted(path.name for path in (root / "runs").iterdir() if path.name != "wandb") == sorted(frame["run_id"])
+
+
+def test_a_study_leaves_what_its_variants_cost_side_by_side(done: tuple[Path, subprocess.CompletedProcess]) -> None:
+    root, _ = done
+    record = json.loads((root / "experiments" / "norm_placement" / "fixture-smoke" / "cost.json").read_text())
+    assert list(record["cells"]) == ["pre", "post"]
+    assert "tokens/s" in (root / "reports" / "norm_placement" / "fixture-smoke" / "report.md").read_text()
 
 
 def test_nothing_of_this_machine_is_in_records_and_reports(done: tuple[Path, subprocess.CompletedProcess]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 def study(root: Path) -> list[str]:
     command = ["+sweep=ffn_ratio", "preset=smoke", "data=fixture", f"root={root}", "wandb.mode=disabled", "workers=2"]
-    return [sys.executable, "-m", "ablate", *command, "train.updates=100"]
+    return [sys.executable, "-m", "ablate", *command, "train.updates=100", "cost_probe=false"]
 
 
 def planned(root: Path) -> str:

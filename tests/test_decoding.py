@@ -1,11 +1,17 @@
+import gzip
 import itertools
+import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny import TINY, VOCABULARY, describe, every_choice, tokens
 
+from ablate.cli import CONF
 from ablate.config import ModelConfig
 from ablate.evaluation import decoding
 from ablate.evaluation.decoding import beam_search, translate
@@ -14,6 +20,7 @@ from ablate.model import build
 from ablate.model.transformer import Transformer
 from ablate.vocabulary import END, PAD, START
 
+EXPERIMENTS = CONF.parent / "experiments"
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
 
 
@@ -76,6 +83,49 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(length_penalty: float, m
         assert tuple(found) == max(candidates, key=candidates.__getitem__)
 
 
+@pytest.mark.parametrize("beam", [2, 5])
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
+def test_beam_search_finds_what_that_of_transformers_finds(
+    beam: int, length_penalty: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its early_stopping=True is the rule here: a sentence is done when as many hypotheses have ended as the beam."""
+    transformers = pytest.importorskip("transformers")
+    limit = 24
+    monkeypatch.setattr(decoding, "longest", lambda source: torch.full((len(source),), limit))
+    model, source = sharp(TINY), tokens(24, 6)
+    source[::3, 4:] = PAD
+    with torch.no_grad():  # as it is it seldom ends a sentence
+        row = model.embedding.table.weight[END]
+        model.decoder.final_norm.bias += 2 * row / row.square().sum()
+
+    class Wrapped(transformers.PreTrainedModel, transformers.GenerationMixin):
+        """The model as one that continues target prefixes; a source's beams stand side by side."""
+
+        config_class = transformers.PretrainedConfig
+        main_input_name = "input_ids"
+
+        def __init__(self) -> None:
+            super().__init__(transformers.PretrainedConfig(vocab_size=VOCABULARY, is_decoder=True))
+            self.within = model
+
+        def forward(self, input_ids: torch.Tensor, **_: object) -> object:
+            beams = source.repeat_interleave(len(input_ids) // len(source), dim=0)
+            return transformers.modeling_outputs.CausalLMOutput(logits=self.within(beams, input_ids))
+
+    how = transformers.GenerationConfig(
+        num_beams=beam, length_penalty=length_penalty, early_stopping=True, do_sample=False, use_cache=False,
+        max_new_tokens=limit, eos_token_id=END, bos_token_id=START, pad_token_id=PAD, suppress_tokens=[PAD, START],
+    )  # fmt: skip
+    with torch.inference_mode():
+        ours = beam_search(model, source, beam, length_penalty)
+        theirs = Wrapped().generate(torch.full((len(source), 1), START), generation_config=how)[:, 1:].tolist()
+    ended = [row for row, hypothesis in enumerate(theirs) if END in hypothesis]
+    assert len(ended) > len(source) / 2  # of the others it may return one that the limit cut
+    assert len({len(ours[row]) for row in ended}) > 5
+    for row in ended:
+        assert ours[row] == theirs[row][: theirs[row].index(END)]
+
+
 def test_translations_do_not_depend_on_the_batch() -> None:
     model = sharp(TINY)
     sources = [tokens(1, length, seed=length)[0].numpy() for length in (3, 6, 4, 6, 5, 3)]
@@ -114,6 +164,35 @@ def test_sentences_may_differ_in_their_number_of_references() -> None:
     assert corpus_scores(["A CAT SAT ON A MAT", "Dogs bark at night"], perfect, references)[
         "test_bleu_lower"
     ] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("setting", ["norm_placement/tatoeba-laptop", "norm_placement/multi30k-laptop"])
+def test_committed_scores_are_those_of_sacrebleus_command_line(setting: str, tmp_path: Path) -> None:
+    """On the translations as written down. Where references are fewer, the last is given again: that changes none."""
+    folder = EXPERIMENTS / setting
+    run = next(run for run in json_lines(folder / "runs.jsonl") if run["test_bleu"] is not None)
+    written = next(each for each in json_lines(folder / "hypotheses.jsonl.gz") if each["run_id"] == run["run_id"])
+    references = [line["references"] for line in json_lines(folder / "test.jsonl.gz")]
+    streams = [[of[min(n, len(of) - 1)] for of in references] for n in range(max(map(len, references)))]
+    files = {f"reference{n}": stream for n, stream in enumerate(streams)}
+    for name, sentences in {**files, "beam": written["beam"], "greedy": written["greedy"]}.items():
+        (tmp_path / name).write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
+
+    def score(name: str, *arguments: str) -> float:
+        command = [sys.executable, "-m", "sacrebleu", *files, "-i", name, *arguments, "--score-only", "--width", "10"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    assert run["test_bleu"] == pytest.approx(score("beam", "-m", "bleu"), abs=1e-8)
+    assert run["test_bleu_greedy"] == pytest.approx(score("greedy", "-m", "bleu"), abs=1e-8)
+    assert run["test_bleu_lower"] == pytest.approx(score("beam", "-m", "bleu", "--lowercase"), abs=1e-8)
+    assert run["test_chrf"] == pytest.approx(score("beam", "-m", "chrf"), abs=1e-8)
+
+
+def json_lines(path: Path) -> list[dict]:
+    content = path.read_bytes()
+    text = gzip.decompress(content) if path.suffix == ".gz" else content
+    return [json.loads(line) for line in text.decode().split("\n") if line]
 
 
 def test_signatures_say_how_scores_were_computed() -> None:

@@ -20,7 +20,7 @@ FLOORS = [
     ["ablate.cli", "ablate.api", "ablate.merge", "ablate.publish"],
     ["ablate.until"],
     ["ablate.help", "ablate.progress", "ablate.stopping", "ablate.tracking", "ablate.report"],
-    ["ablate.records", "ablate.forecast", "ablate.analysis"],
+    ["ablate.records", "ablate.costs", "ablate.forecast", "ablate.analysis"],
     ["ablate.composition", "ablate.training"],
     ["ablate.matching"],
     ["ablate.data.prepare", "ablate.evaluation", "ablate.diagnostics"],

@@ -43,7 +43,13 @@ POINTS = 4  # in each phase
 TIMES = 4  # kills at random times, of a study with workers
 SHORT = ("preparing", "checkpointing", "results", "reporting")  # one of each of these, every time
 UPDATES = 20  # of each of the four runs
-COMMAND = ("+sweep=norm_placement", "preset=smoke", f"train.updates={UPDATES}", "wandb.mode=disabled")
+COMMAND = (
+    "+sweep=norm_placement",
+    "preset=smoke",
+    f"train.updates={UPDATES}",
+    "wandb.mode=disabled",
+    "cost_probe=false",
+)
 SMALL = (*COMMAND, "data=tatoeba", "workers=1")
 PLAIN = (*COMMAND, "data=fixture")
 TIMED = ("seconds", "tokens_per_second", "peak_memory", "provenance")

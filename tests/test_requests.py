@@ -15,8 +15,22 @@ from corpora import fixture_plan
 
 from ablate.store import Store
 
-STUDY = ("+sweep=norm_placement", "preset=smoke", "data=fixture", "wandb.mode=disabled", "train.updates=4000")
-SHORT = ("+sweep=norm_placement", "preset=smoke", "data=fixture", "wandb.mode=disabled", "train.updates=150")
+STUDY = (
+    "+sweep=norm_placement",
+    "preset=smoke",
+    "data=fixture",
+    "wandb.mode=disabled",
+    "cost_probe=false",
+    "train.updates=4000",
+)
+SHORT = (
+    "+sweep=norm_placement",
+    "preset=smoke",
+    "data=fixture",
+    "wandb.mode=disabled",
+    "cost_probe=false",
+    "train.updates=150",
+)
 
 
 def start(root: Path, *words: str, workers: int = 2) -> subprocess.Popen:

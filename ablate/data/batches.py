@@ -65,6 +65,14 @@ class Batches:
         pairs = self.buckets[number].pairs
         return Batch(pairs.source[rows], pairs.target[rows])
 
+    def largest(self) -> Batch:
+        """A batch of the shape that takes most room."""
+        bucket = max(
+            self.buckets, key=lambda each: each.rows * (each.pairs.source.shape[1] + each.pairs.target.shape[1])
+        )
+        rows = np.resize(np.arange(len(bucket.pairs.source)), bucket.rows)
+        return Batch(bucket.pairs.source[rows], bucket.pairs.target[rows])
+
     def _shuffle(self, epoch: int, seed: int) -> list[tuple[int, Tensor]]:
         """An epoch's batches: bucket and rows of each."""
         generator = np.random.default_rng([seed, ORDER, epoch])

@@ -23,6 +23,7 @@ from ablate.study import MATCHED, Cell, Pairs, Study
 from ablate.study_file import study_from
 
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
+COST = ("cells", "rounds", "updates_a_round", "others", "provenance")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ReportData:
     curves: dict[str, dict[str, Any]]  # run id -> curves
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
     hypotheses: dict[str, dict[str, Any]]  # run id -> translations and losses
+    cost: dict[str, Any] | None = None  # what the probe measured; None where there was none
 
     @cached_property
     def tuning(self) -> Tuning | None:
@@ -121,7 +123,7 @@ def read_records(folder: Path) -> ReportData:
         if len(entry["beam"]) != len(test):
             counts = f"{len(entry['beam'])} translations of {len(test)} sentences"
             raise BadInput(f"{folder / 'hypotheses.jsonl.gz'}: run {run_id} has {counts}")
-    return ReportData(folder, study, manifest, runs, curves, test, hypotheses)
+    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, read_cost(folder / "cost.json"))
 
 
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
@@ -146,15 +148,24 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
+    return read_object(folder / "manifest.json", MANIFEST)
+
+
+def read_cost(path: Path) -> dict[str, Any] | None:
+    return read_object(path, COST) if path.exists() else None
+
+
+def read_object(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    """A file that is one JSON object, which must have these keys."""
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read: {reason(error)}") from None
-    missing = [key for key in MANIFEST if not isinstance(manifest, dict) or key not in manifest]
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
     if missing:
         raise BadInput(f"{path} lacks {', '.join(missing)}")
-    return manifest
+    assert isinstance(value, dict)
+    return value
 
 
 def read_lines(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from ablate.analysis.metrics import metric
 from ablate.analysis.robust import RESAMPLES
 from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import listing, tables, tracing, tuned, twins, uncertainty
+from ablate.report import cost_table, listing, tables, tracing, tuned, twins, uncertainty
 from ablate.report.answer import answer, effect_lines
 from ablate.report.caveats import needs, qualifications
 from ablate.report.claims import blocks
@@ -138,7 +138,8 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         inside=tables.inside(data),
         margin=margin(data),
         learned=learned(data),
-        costs=tables.costs(data),
+        costs=cost_table.costs(data),
+        costs_from=cost_table.origin(data),
         where=where(data),
         budget=budget(data.manifest["config"], data.manifest.get("grid")),
         notes=(data.folder.parent / "README.md").exists(),

@@ -11,8 +11,7 @@ from ablate.analysis.statistics import mean_interval, pairing
 from ablate.report.answer import worded
 from ablate.report.levels import coordinates
 from ablate.report.records import ReportData
-from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, short, table
-from ablate.study import Cell
+from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, table
 
 OTHERS = ("test_bleu", "test_bleu_greedy", "test_chrf", "test_loss", "validation_loss")
 
@@ -149,30 +148,6 @@ INSIDE = {  # diagnostic -> what the table calls it
     "dead_units": "dead units, on one batch",
     "negative_preactivations": "negative pre-activations",
 }
-
-
-def costs(data: ReportData) -> str:
-    """A row a trained cell: means over its runs, sizes also as multiples of the baseline's."""
-    rows = []
-    for cell in data.trained_cells:
-        runs = data.runs_of(cell.name)
-        sizes = [multiple(data, cell, name) for name in ("parameters", "flops_per_token")]
-        rows.append([name(cell.name), *sizes, short(average(runs, "peak_memory"), "B")])
-    header = ["variant", "parameters", "FLOPs/token", "peak memory of the process"]
-    return table(header, rows, right=range(1, 4))
-
-
-def multiple(data: ReportData, cell: Cell, name: str) -> str:
-    """A count, and how many times the baseline's it is where it differs."""
-    mine = average(data.runs_of(cell.name), name)
-    base = average(data.runs_of(cell.baseline), name) if cell.baseline else None
-    times = f" ({mine / base:.2f} times)" if mine and base and f"{mine / base:.2f}" != "1.00" else ""
-    return short(mine) + times
-
-
-def average(runs: list[dict[str, Any]], name: str) -> float | None:
-    found = list(values(runs, metric(name)).values())
-    return sum(found) / len(found) if found else None
 
 
 def pairs(data: ReportData) -> list[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import platform
 import resource
 import subprocess
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,29 @@ def peak_memory(device: torch.device) -> int:
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def work_of_others() -> Callable[[], float | None]:
+    """Call it, and later what it returns: how many cores other processes kept busy in between; None if not known."""
+    began, own, all_before = time.perf_counter(), time.process_time(), work_of_all()
+
+    def since() -> float | None:
+        all_after = work_of_all()
+        if all_before is None or all_after is None:
+            return None
+        work = all_after - all_before - (time.process_time() - own)
+        return round(max(0.0, work / (time.perf_counter() - began)), 2)
+
+    return since
+
+
+def work_of_all() -> float | None:
+    """Seconds that the cores of this machine have been busy since it started, or were kept by others (`steal`)."""
+    try:
+        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
     """Where a result comes from: code, versions, device, time."""
     return {
@@ -90,11 +116,15 @@ def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
         "torch": torch.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "device": device.type,
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "device_name": device_name(device),
         "precision": precision.name,
         "threads": torch.get_num_threads(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 @functools.cache

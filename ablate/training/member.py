@@ -146,16 +146,7 @@ def begin(
     """A run's state and its validation losses: as its checkpoint has them, or else at its very beginning."""
 
     def fresh() -> Resume:
-        model = build(config.model, vocabulary_size, frozen["seed"]).to(device)
-        seed_dropout(model, frozen["seed"], device)
-        state = TrainState(
-            model,
-            optimizer(model, config),
-            learning_rate(config.optim, config.train.updates),
-            config.train.label_smoothing,
-            config.optim.clip,
-            machine.autocast(config.precision, device),
-        )
+        state = initial_state(config, vocabulary_size, frozen["seed"], device)
         return Resume(folder, frozen, state, CHECKPOINTS[config.train.checkpoint.name](), Meter(write))
 
     def write(rows: list[Row]) -> None:
@@ -173,6 +164,20 @@ def begin(
         folder.append("curve.csv", [",".join(COLUMNS)])
         folder.append("validation.csv", ["update,loss"])
     return resume, losses or []
+
+
+def initial_state(config: Config, vocabulary_size: int, seed: int, device: torch.device) -> TrainState:
+    """A run before its first update."""
+    model = build(config.model, vocabulary_size, seed).to(device)
+    seed_dropout(model, seed, device)
+    return TrainState(
+        model,
+        optimizer(model, config),
+        learning_rate(config.optim, config.train.updates),
+        config.train.label_smoothing,
+        config.optim.clip,
+        machine.autocast(config.precision, device),
+    )
 
 
 def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> None:

@@ -1,0 +1,170 @@
+"""What the cells of a study cost to train, timed side by side: `python -m ablate.training.probe`, JSON in, JSON out.
+
+A process of its own, so that nothing of the command that asks is in its memory or in its way. Cells take turns, a few
+real updates each on the same batches, so that whatever drifts (heat, clocks, neighbours) meets all of them; what comes
+before the first round is dropped. On a CPU it uses one thread, as runs do.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from ablate.config import Config
+from ablate.data.batches import Batch, Batches
+from ablate.data.corpus import Corpus
+from ablate.plain import config_from_plain
+from ablate.training import machine
+from ablate.training.loop import TrainState, step
+from ablate.training.member import initial_state
+
+ROUNDS, FEWEST_ROUNDS = 7, 3
+MOST_UPDATES = 5  # of a cell in a round
+BUDGET = 12.0  # seconds for all rounds, unless the fewest take longer
+
+
+def main() -> None:
+    """Reads {corpus, device, cells: {name: configuration}}; writes what `probe` returns."""
+    asked = json.load(sys.stdin)
+    configs = {name: config_from_plain(plain) for name, plain in asked["cells"].items()}
+    print(json.dumps(probe(configs, Corpus.load(asked["corpus"]), torch.device(asked["device"]))))
+
+
+def probe(configs: dict[str, Config], corpus: Corpus, device: torch.device) -> dict[str, Any]:
+    """Of each cell, by round, the `seconds` and the target `tokens` of an update, and the `memory` that training takes.
+
+    Memory, in bytes, is what training adds at its peak: weights, the optimiser's state, and the activations of the
+    largest batch; None where it cannot be told. `others` is how many cores other processes kept busy meanwhile.
+    """
+    machine.use_one_thread()
+    machine.keep_freed_memory()
+    batches = {
+        size: Batches(corpus.train, size, device) for size in {each.train.batch_tokens for each in configs.values()}
+    }
+    turns = {
+        name: Turns(config, corpus.metadata["vocabulary_size"], batches[config.train.batch_tokens], device)
+        for name, config in configs.items()
+    }
+    memory = {name: MEMORY.get(device.type, unknown)(each, device) for name, each in turns.items()}
+    for each in turns.values():
+        each.take(1)
+    updates, rounds = affordable(sum(each.take(1)[0] for each in turns.values()))
+
+    others = machine.work_of_others()
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in turns}
+    for number in range(rounds):
+        for name in list(turns)[:: -1 if number % 2 else 1]:
+            taken[name].append(turns[name].take(updates))
+    busy = others()
+    return {
+        "provenance": machine.provenance(device, next(iter(configs.values())).precision),
+        "rounds": rounds,
+        "updates_a_round": updates,
+        "others": busy,
+        "cells": {
+            name: {
+                "seconds": [float(f"{seconds:.4g}") for seconds, _ in measured],
+                "tokens": [round(tokens, 1) for _, tokens in measured],
+                "memory": memory[name],
+            }
+            for name, measured in taken.items()
+        },
+    }
+
+
+def affordable(seconds: float) -> tuple[int, int]:
+    """Updates of a cell in a round, and rounds, where one update of every cell takes so many seconds."""
+    passes = BUDGET / seconds
+    rounds = max(FEWEST_ROUNDS, min(ROUNDS, int(passes)))
+    return max(1, min(MOST_UPDATES, int(passes / rounds))), rounds
+
+
+class Turns:
+    """One cell's training, a few updates at a time. Its model is made when it is first needed."""
+
+    def __init__(self, config: Config, vocabulary_size: int, batches: Batches, device: torch.device) -> None:
+        self.config, self.vocabulary_size, self.batches, self.device = config, vocabulary_size, batches, device
+        self.state: TrainState | None = None
+
+    def take(self, updates: int) -> tuple[float, float]:
+        """Seconds and target tokens an update, over so many updates."""
+        if self.state is None:
+            self.state = initial_state(self.config, self.vocabulary_size, 0, self.device)
+        self.wait()
+        began, measured = time.perf_counter(), []
+        for _ in range(updates):
+            if self.state.update == self.config.train.updates:
+                self.state.update = 0  # beyond its end a schedule has no meaning
+            measured.append(step(self.state, self.batches.at(self.state.update, seed=0)))
+        self.wait()
+        seconds = time.perf_counter() - began
+        return seconds / updates, sum(each[2].item() for each in measured) / updates
+
+    def train_largest(self) -> None:
+        """Two updates, the second with the optimiser's state in place, on the batch that takes most room."""
+        state = initial_state(self.config, self.vocabulary_size, 0, self.device)
+        for _ in range(2):
+            step(state, self.batches.largest())
+
+    def train_tiny(self) -> None:
+        """The same by a model of the same kind that hardly takes room, so that torch's code is loaded."""
+        model = replace(self.config.model, layers=1, d_model=8, heads=1, head_width=4)
+        batch = self.batches.largest()
+        small = Batch(batch.source[:1], batch.target[:1])
+        state = initial_state(replace(self.config, model=model), self.vocabulary_size, 0, self.device)
+        for _ in range(2):
+            step(state, small)
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def of_gpu(turns: Turns, device: torch.device) -> int:
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    turns.train_largest()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def of_cpu(turns: Turns, device: torch.device) -> int | None:
+    """Growth of the resident set of a process of its own, forked before this one has trained anything."""
+    if sys.platform != "linux":
+        return None  # elsewhere there is no peak to be had of a forked process, or no fork that torch survives
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=grow, args=(turns, device, sender))
+    child.start()
+    sender.close()
+    try:
+        return int(receiver.recv())
+    except EOFError:  # it was killed: for want of memory, say
+        return None
+    finally:
+        child.join()
+
+
+def grow(turns: Turns, device: torch.device, sender: Connection) -> None:
+    turns.train_tiny()
+    machine.reset_peak_memory(device)
+    before = machine.peak_memory(device)
+    turns.train_largest()
+    sender.send(machine.peak_memory(device) - before)
+
+
+def unknown(turns: Turns, device: torch.device) -> None:
+    return None
+
+
+MEMORY: dict[str, Callable[[Turns, torch.device], int | None]] = {"cuda": of_gpu, "cpu": of_cpu}
+
+if __name__ == "__main__":
+    main()
