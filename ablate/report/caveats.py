@@ -48,7 +48,7 @@ def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str]
     """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
     lines, most = [], 0
     halves, of = (2, " a half") if data.study.pairs is Pairs.halves else (1, "")
-    for found in data.comparisons:
+    for found in [row.own for row in data.tuning.rows] if data.tuning else data.comparisons:
         if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
             continue
         if found.effect.seeds < 2:
