@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import unicodedata
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -388,6 +391,27 @@ def test_a_prepared_corpus_is_not_prepared_again(cache: Path) -> None:
     assert len(said) == lines
     assert [path.name for path in (cache / "corpora").iterdir()] == [first["fingerprint"]]
     assert prepare(replace(FIXTURE, name="mine"), said.append)["name"] == "mine"
+
+
+def test_what_another_process_is_preparing_is_waited_for_and_not_prepared_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = prepare(FIXTURE, silent)["fingerprint"]
+    shutil.copytree(cache / "corpora" / mark, cache / "other")
+    shutil.rmtree(cache / "corpora" / mark)
+    (cache / "corpora" / f"{mark}.part").mkdir()  # left by one that died
+    lock, said = FileLock(cache / "locks" / f"{mark}.lock", thread_local=False), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        (cache / "other").rename(cache / "corpora" / mark)
+        lock.release()
+
+    lock.acquire()
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(prepare, FIXTURE, say).result()["fingerprint"] == mark
+    assert said == [f"another process is at {mark}: waiting for it"]
+    assert [path.name for path in (cache / "corpora").iterdir()] == [mark]
 
 
 def test_numbers_and_text_of_a_prepared_corpus_agree() -> None:

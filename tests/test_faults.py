@@ -143,7 +143,7 @@ def test_a_cache_that_vanishes_fails_the_runs_that_need_it_and_the_next_command_
     failing = study.run(Vanish("append", "*/curve.csv", 7, study.cache))  # in the second run
     assert failing.code == 1, failing
     assert failing.err == ""
-    assert failing.out.count("failed: ") == 2
+    assert failing.out.count("\nfailed: ") == 2
     assert "run the study again to prepare it" in failing.out
     assert len(list(study.root.glob("runs/*/result-*.json"))) == 2
     check_whole(study.root)
@@ -247,7 +247,7 @@ def test_a_run_that_cannot_be_scored_has_failed_alone_and_is_tried_again(tmp_pat
     study = Study(tmp_path, SMALL)
     failing = study.run(Once("create", "*.result-*", 2, errno.EACCES))
     assert (failing.code, failing.err) == (1, "")
-    assert failing.out.count("failed: ") == 1
+    assert failing.out.count("\nfailed: ") == 1
     (results,) = study.root.glob("reports/*/*/results.csv")
     assert results.read_text().count(",failed,") == 1
     goes_on_as(study, whole)

@@ -107,6 +107,18 @@ def test_a_run_that_is_taken_up_does_not_train_again_what_it_had(tmp_path, monke
     assert max(steps) == UPDATES - 1
 
 
+def test_a_checkpoint_is_gone_on_from_whatever_else_the_command_says(tmp_path, monkeypatch) -> None:
+    spec = a_spec("best")
+    folder = frozen(tmp_path, spec)
+    cut(monkeypatch, folder, spec, 50)
+    said = ("workers=1", "root=elsewhere", "wandb.mode=offline", "seeds=5")
+    other = fixture_plan("+sweep=norm_placement", *said).runs[0]
+    assert other.id == spec.id
+    Store(tmp_path).freeze([other])
+    run_member(folder, spec.config.device)
+    assert folder.lines("notes.txt") == []
+
+
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "foreign", "empty", "curve lost"])
 def test_a_checkpoint_that_is_no_good_is_set_aside_and_the_run_starts_anew(
     tmp_path, monkeypatch, undisturbed, harm: str

@@ -1,0 +1,100 @@
+"""Files are there whole or not at all, and what was written is not mistaken for what it has become."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablate import atomic
+from ablate.atomic import in_the_making, sweep, write_atomic
+from ablate.store import sealed, strict, unsealed
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=st.dictionaries(st.text(max_size=5), plain, max_size=4))
+def test_what_is_sealed_is_read_back(value: dict) -> None:
+    assert unsealed(sealed(strict(value))) == strict(value)
+
+
+@given(value=st.dictionaries(st.text(max_size=5), plain, min_size=1, max_size=4), data=st.data())
+def test_a_flipped_bit_is_never_taken_for_another_value(value: dict, data: st.DataObject) -> None:
+    content = bytearray(sealed(strict(value)).encode())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        read = unsealed(content.decode())
+    except ValueError:
+        return
+    assert {key: read[key] for key in value} == strict(value)  # the seal's own name may be what was hit
+
+
+@given(value=st.dictionaries(st.text(max_size=5), plain, max_size=4), data=st.data())
+def test_what_is_cut_short_is_never_read(value: dict, data: st.DataObject) -> None:
+    text = sealed(strict(value))
+    with pytest.raises(json.JSONDecodeError):
+        unsealed(text[: data.draw(st.integers(0, len(text) - 1))])
+
+
+def test_a_value_that_has_a_seal_is_sealed_again() -> None:
+    assert unsealed(sealed(unsealed(sealed({"a": 1})))) == {"a": 1}
+
+
+def test_writing_leaves_the_file_alone_or_replaces_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomic(tmp_path / "file", "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic.os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            write_atomic(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    write_atomic(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_what_the_dead_left_is_swept_and_what_the_living_are_at_is_not(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, signal, ablate.atomic\n"
+        f"ablate.atomic.in_the_making(pathlib.Path({str(tmp_path)!r}) / 'file')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    descriptor, living = in_the_making(tmp_path / "file")
+    (tmp_path / ".lock").touch()
+    assert len(list(tmp_path.iterdir())) == 3
+    sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([Path(living), tmp_path / ".lock"])
+    os.close(descriptor)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
+
+
+def test_what_was_swept_before_it_was_locked_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = atomic.lock
+    swept = []
+
+    def late(descriptor: int, wait: bool) -> bool:
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        return lock(descriptor, wait)
+
+    monkeypatch.setattr(atomic, "lock", late)
+    write_atomic(tmp_path / "file", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert len(swept) == 1
