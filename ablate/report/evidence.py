@@ -11,7 +11,7 @@ from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer
 from ablate.plain import config_from_plain
 from ablate.report.records import ReportData, updated
-from ablate.study import run_id
+from ablate.study import Pairs, run_id
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
 SIX_FIGURES = 1e-5  # curves keep no more of a number; this share of it is what that may cost
@@ -75,8 +75,11 @@ def strays(data: ReportData) -> Iterator[str]:
 def identity(of: Evidence) -> Iterator[Recomputed]:
     """The run is one of the plan; its configuration is its cell's, and gives its id."""
     run, data = of.run, of.data
-    planned = {(cell, seed): id for cell, seed, id in data.manifest["plan"]}
-    yield Recomputed("run_id", run["run_id"], planned.get((run["variant"], run["seed"])))
+    halves = data.study.pairs is Pairs.halves  # whose cells are made for the analysis, and in no plan
+    planned = [
+        id for cell, seed, id in data.manifest["plan"] if seed == run["seed"] and (halves or cell == run["variant"])
+    ]
+    yield Recomputed("run_id", run["run_id"], planned[0] if planned else None)
     cell = next(cell for cell in data.cells if cell.name == run["variant"])
     for factor, level in cell.factors.items():
         yield Recomputed(factor, run[factor], level)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ablate.analysis.metrics import metric
+from ablate.analysis.robust import MINIMUM_SEEDS
 from ablate.analysis.verdicts import ALPHA
 from ablate.config import LEARNED_BELOW
 from ablate.report.records import ReportData
 from ablate.report.wording import escape, table
 from ablate.store import RESULT_COLUMNS
+from ablate.study import Pairs
 
 
 def recipes(data: ReportData) -> str:
@@ -20,6 +22,9 @@ def recipes(data: ReportData) -> str:
     rows += STATISTICS
     rows += [CHANGE] if data.interactions else []
     rows += [TUNED] if data.tuning else []
+    rows += [HALVED] if data.study.pairs is Pairs.halves else []
+    rows += [ROBUST] if max((len(data.runs_of(cell.name)) for cell in data.cells), default=0) >= MINIMUM_SEEDS else []
+    rows += [PROBED] if data.cost else []
     if any(part.metric == "learned" for part in parts):
         rows.append(SHARE)
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
@@ -28,7 +33,8 @@ def recipes(data: ReportData) -> str:
 def snippet(data: ReportData) -> str:
     """Code that recomputes the first difference in the table of variants; empty where no t test gives it."""
     found = [each for each in data.comparisons if each.effect.seeds > 1]
-    if not found or data.looked_again or data.study.metric not in RESULT_COLUMNS:
+    plain = data.study.pairs is Pairs.seeds and not data.looked_again
+    if not found or not plain or data.study.metric not in RESULT_COLUMNS:
         return ""
     first, results = found[0], f"reports/{data.study.name}/{data.setting}/results.csv"
     return "\n".join(
@@ -87,7 +93,7 @@ SCORED = {  # column -> what it is made of
     "test_loss": (
         "test loss of a run",
         "hypotheses.jsonl.gz",
-        "sum of `loss` over sum of `tokens`; a sentence's loss is against its first reference",
+        "sum of `loss` over sum of `tokens`, which have an entry for each reference of each sentence",
     ),
     "validation_loss": (
         "validation loss of a run",
@@ -129,6 +135,11 @@ STATISTICS = [
         "Pearson's correlation; variance of the difference over the sum of the two variances",
     ),
     (
+        "seeds against sentences",
+        "hypotheses.jsonl.gz: of each sentence, the sum of `loss` over its references",
+        "two-way analysis of variance of the differences, seeds by sentences, without replication",
+    ),
+    (
         "inside the model",
         "layers.jsonl.gz, the last entry of `diagnostics` of runs that finished",
         "mean over parts and runs",
@@ -144,6 +155,22 @@ TUNED = (
     "own best rate",
     RATES,
     "the rate of the lowest mean over seeds; the test scores of both arms at theirs are then a paired difference",
+)
+HALVED = (
+    "pairs of one variant",
+    "results.csv, `seed`",
+    "seed i of the first half with seed n + i, where there are 2n",
+)
+ROBUST = (
+    "inter-quartile mean, probability of improvement",
+    "the runs of a variant that have the number",
+    "as rliable does; the bootstrap's draws are those of ablate/analysis/robust.py",
+)
+PROBED = (
+    "tokens a second, time of an update, memory of training",
+    "cost.json, `cells`",
+    "median over rounds of `tokens` over `seconds`; median and quartiles of `seconds` over the baseline's in the same "
+    "round; `memory` as it stands",
 )
 CHANGE = (
     "change of a difference",
