@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 from records import a_run, a_study, some_runs
 
 from ablate.analysis import verdicts
 from ablate.analysis.claims import KINDS, judge, judge_all
 from ablate.analysis.effects import compare
+from ablate.analysis.estimators import ANYTIME, FIXED
 from ablate.analysis.metrics import METRICS, check_metrics
 from ablate.analysis.statistics import Effect
 from ablate.analysis.verdicts import Reading, Verdict
@@ -140,6 +142,47 @@ def a_claim(**keys):
 def verdict_on(runs, variants=("pre", "post"), **keys):
     study = a_study(variants, claims=[a_claim(**keys)])
     return judge(study.claims[0], study, runs(study), COMMAND)
+
+
+OUTCOMES = {  # by how much the first arm exceeds the second, seed by seed -> what each kind of claim makes of it
+    "more": ([2.0, 2.1, 1.9, 2.2, 1.8], {
+        "directional": S, "at_least_as_good": S, "no_difference": C, "share_learned": S, "in_range": S, "several": S}),
+    "less": ([-2.0, -2.1, -1.9, -2.2, -1.8], {
+        "directional": C, "at_least_as_good": C, "no_difference": C, "share_learned": C, "in_range": C, "several": C}),
+    "the same": ([0.01, -0.01, 0.02, -0.02, 0.0], {
+        "directional": E, "at_least_as_good": S, "no_difference": S, "share_learned": U, "in_range": C, "several": U}),
+    "who knows": ([3.0, -3.0, 2.0, -2.0, 1.0], {
+        "directional": U, "at_least_as_good": U, "no_difference": U, "share_learned": U, "in_range": U, "several": U}),
+    "nothing": ([], dict.fromkeys(Kind.__members__)),
+}  # fmt: skip
+PARTS = [a_claim(), a_claim(kind="at_least_as_good")]
+CLAIMS = {
+    **{kind: a_claim(kind=kind) for kind in ("directional", "at_least_as_good", "no_difference", "share_learned")},
+    "in_range": a_claim(kind="in_range", contrast="pre", range=[40.5, 44]),
+    "several": {"id": "c", "sentence": "s", "kind": "several",
+                "parts": [{key: part[key] for key in ("contrast", "metric", "kind")} for part in PARTS]},
+}  # fmt: skip
+
+
+def test_the_table_has_every_kind_and_every_verdict_that_it_can_give():
+    for kind in Kind.__members__:
+        given = {verdicts[kind] for _, verdicts in OUTCOMES.values()}
+        assert given == {S, C, U, None, *([E] if kind == "directional" else [])}
+
+
+@pytest.mark.parametrize(("estimator", "seeds"), [(FIXED, 5), (ANYTIME, 20)])
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("kind", CLAIMS)
+def test_every_kind_of_claim_on_every_outcome(kind, outcome, estimator, seeds):
+    differences, expected = OUTCOMES[outcome]
+    study = a_study(claims=[CLAIMS[kind]])
+    runs = [
+        a_run(study, cell, seed, 40 + score, learned=int(learned))
+        for seed, difference in enumerate(np.resize(differences, seeds if differences else 0))
+        for cell, score, learned in (("pre", difference, difference > 0.5), ("post", 0.0, difference < -0.5))
+    ]
+    (found,) = judge_all(study, runs, COMMAND, estimator)
+    assert found.verdict is expected[kind]
 
 
 def test_every_kind_is_judged():
@@ -288,7 +331,7 @@ def test_unknown_metrics_name_the_choices():
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics_read_a_record_and_an_empty_one(name):
     study = a_study()
-    full = a_run(study, "pre", 0)
+    full = a_run(study, "pre", 0) | {"lr_sensitivity": 0.1}  # which analysis adds under tune=lr
     empty = dict.fromkeys(full) | {"config": full["config"]}
     assert METRICS[name].value(full) is not None
     assert METRICS[name].value(empty) is None
