@@ -149,7 +149,8 @@ def at_the_margin(studies: int, kind: str, seeds: int) -> Row:
     if kind == "in_range":
         study, effect = a_claimed_study(1, kind=kind, range=[40, None]), 0.0
     else:
-        study, effect = a_claimed_study(2, kind=kind, margin=MARGIN), -MARGIN
+        study = a_claimed_study(2, kind=kind, margin=MARGIN)
+        effect = -MARGIN if kind == "at_least_as_good" else MARGIN
     arms = scores(studies, "Gaussian", len(study.variants), seeds, effect, spread)
     happened = sum(given(found, Verdict.supported) for found in judged(study, arms))
     what = f"“{kind.replace('_', ' ')}” is supported at the very edge of its margin or range"
