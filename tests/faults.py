@@ -174,17 +174,22 @@ class Study:
         if process.exitcode is None:
             os.killpg(process.pid or 0, signal.SIGKILL)
             raise TimeoutError(f"{self.command()} did not end")
-        return Ended(process.exitcode, *((self.folder / name).read_text() for name in ("out", "err")))
+        return Ended(process.exitcode, *(log(self.folder, name).read_text() for name in ("out", "err")))
 
     def run(self, befall: Befall | None = None) -> Ended:
         return self.wait(self.start(befall))
+
+
+def log(folder: Path, name: str) -> Path:
+    """What a command says, beside the study's folder: the disk that has that may be full."""
+    return folder.with_name(f"{folder.name}.{name}")
 
 
 def live(folder: Path, command: list[str], environment: dict[str, str], befall: Befall) -> None:
     """Be the command, and meet with what is to befall it."""
     os.setsid()
     for name, descriptor in (("out", 1), ("err", 2)):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        os.dup2(os.open(log(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.environ |= {"ABLATE_CACHE": str(folder / "cache"), **environment}
     sys.argv = ["ablate", *command]
     bring_tatoeba()
@@ -202,7 +207,7 @@ def live(folder: Path, command: list[str], environment: dict[str, str], befall: 
         try:
             befall.tick()
             for verb, path, source in touched(event, given):
-                if path.is_relative_to(folder) and path.parent != folder:
+                if path.is_relative_to(folder):
                     befall.meet(Touch(verb, RANDOM.sub("*", str(path.relative_to(folder)))), path, source)
         finally:
             here.inside = False

