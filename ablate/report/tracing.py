@@ -20,6 +20,7 @@ def recipes(data: ReportData) -> str:
     rows += STATISTICS
     rows += [CHANGE] if data.interactions else []
     rows += [TUNED] if data.tuning else []
+    rows += SPEED if data.cost else []
     if any(part.metric == "learned" for part in parts):
         rows.append(SHARE)
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
@@ -132,6 +133,14 @@ STATISTICS = [
         "inside the model",
         "layers.jsonl.gz, the last entry of `diagnostics` of runs that finished",
         "mean over parts and runs",
+    ),
+]
+SPEED = [
+    ("tokens/s", "cost.json, the variant among `cells`", "median over rounds of `tokens` over `seconds`"),
+    (
+        "time of an update [quartiles]",
+        "cost.json, the variant and its baseline among `cells`",
+        "median and quartiles over rounds of the variant's `seconds` over the baseline's",
     ),
 ]
 SEQUENTIAL = (
