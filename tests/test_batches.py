@@ -53,6 +53,18 @@ lengths_of_pairs = st.lists(st.tuples(st.integers(2, 20), st.integers(2, 20)), m
 HUNDRED = [(2 + number % 7, 2 + number % 11) for number in range(100)]
 
 
+@given(lengths_of_pairs, st.integers(1, 200))
+@settings(deadline=None)
+def test_the_largest_batch_is_one_of_an_epoch_that_none_exceeds(
+    lengths: list[tuple[int, int]], batch_tokens: int
+) -> None:
+    batches = Batches(synthetic(lengths), batch_tokens, CPU)
+    shapes = [shape(batches.at(update, seed=0)) for update in range(batches.per_epoch)]
+    largest = shape(batches.largest())
+    assert largest in shapes
+    assert all(rows * (source + target) <= largest[0] * (largest[1] + largest[3]) for rows, source, _, target in shapes)
+
+
 @given(lengths_of_pairs, st.integers(1, 200), st.integers(0, 3))
 @settings(deadline=None)
 def test_every_epoch_goes_through_every_pair(lengths: list[tuple[int, int]], batch_tokens: int, epoch: int) -> None:

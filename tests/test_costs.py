@@ -249,24 +249,26 @@ def test_costs_of_one_device_are_not_given_for_runs_of_another(tmp_path: Path, m
 
 
 @pytest.fixture
-def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any] | None], str]:
-    """The part of a report that speaks of costs, where the probe left this record."""
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any] | None], tuple[str, str]]:
+    """The part of a report that speaks of costs, and the rest, where the probe left this record."""
     monkeypatch.setattr("ablate.report.render.FIGURES", {})
     study = a_study()
     folder = write_records(tmp_path, study, some_runs(study))
 
-    def text(cost: dict[str, Any] | None) -> str:
+    def parts(cost: dict[str, Any] | None) -> tuple[str, str]:
         if cost is not None:
             (folder / costs.NAME).write_text(json.dumps(cost))
         built = [(build(tmp_path, study.name, folder.name) / "report.md").read_bytes() for _ in range(2)]
         assert built[0] == built[1]
-        return built[0].decode().partition("### What it costs")[2].partition("\n## ")[0]
+        before, _, after = built[0].decode().partition("### What it costs")
+        table, _, rest = after.partition("\n## ")
+        return table, before + rest
 
-    return text
+    return parts
 
 
 def test_the_table_has_speed_time_and_memory(report: Callable) -> None:
-    text = report(a_cost(["pre", "post"]))
+    text, _ = report(a_cost(["pre", "post"]))
     assert re.search(r"variant .* tokens/s .* time of an update .* memory of training", text)
     assert re.search(r"`pre` .* 9\.00 k .* — .* 100 MB", text)
     assert re.search(r"`post` .* 4\.50 k .* 2\.00 .* 100 MB", text)
@@ -275,8 +277,13 @@ def test_the_table_has_speed_time_and_memory(report: Callable) -> None:
     assert "The machine did nothing else" in text
 
 
+def test_the_table_can_be_followed_to_the_probe(report: Callable) -> None:
+    assert "cost.json" not in report(None)[1]
+    assert "cost.json" in report(a_cost(["pre", "post"]))[1]
+
+
 def test_without_a_probe_there_is_no_speed(report: Callable) -> None:
-    text = report(None)
+    text, _ = report(None)
     assert "tokens/s" not in text
     assert "Speed is not compared" in text
     assert "peak memory of the process" in text
@@ -286,17 +293,17 @@ def test_without_a_probe_there_is_no_speed(report: Callable) -> None:
     ("others", "says"), [(2 * IDLE, "was not idle"), (None, "is not known"), (IDLE / 2, "did nothing else")]
 )
 def test_a_table_says_whether_the_machine_was_idle(others: float | None, says: str, report: Callable) -> None:
-    assert says in report(a_cost(["pre", "post"], others=others))
+    assert says in report(a_cost(["pre", "post"], others=others))[0]
 
 
 def test_where_memory_could_not_be_told_it_is_that_of_the_process(report: Callable) -> None:
-    text = report(a_cost(["pre", "post"], memory=None))
+    text, _ = report(a_cost(["pre", "post"], memory=None))
     assert "peak memory of the process" in text
     assert "tokens/s" in text
 
 
 def test_a_cell_that_was_not_measured_has_no_numbers(report: Callable) -> None:
-    assert re.search(r"`post` .* — .* — .* — ", report(a_cost(["pre"])))
+    assert re.search(r"`post` .* — .* — .* — ", report(a_cost(["pre"]))[0])
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"cells": {}}'])

@@ -24,7 +24,7 @@ def recipes(data: ReportData) -> str:
     rows += [TUNED] if data.tuning else []
     rows += [HALVED] if data.study.pairs is Pairs.halves else []
     rows += [ROBUST] if max((len(data.runs_of(cell.name)) for cell in data.cells), default=0) >= MINIMUM_SEEDS else []
-    rows += [PROBED] if data.cost else []
+    rows += SPEED if data.cost else []
     if any(part.metric == "learned" for part in parts):
         rows.append(SHARE)
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
@@ -145,6 +145,14 @@ STATISTICS = [
         "mean over parts and runs",
     ),
 ]
+SPEED = [
+    ("tokens/s", "cost.json, the variant among `cells`", "median over rounds of `tokens` over `seconds`"),
+    (
+        "time of an update [quartiles]",
+        "cost.json, the variant and its baseline among `cells`",
+        "median and quartiles over rounds of the variant's `seconds` over the baseline's",
+    ),
+]
 SEQUENTIAL = (
     "every interval and p below",
     "the runs that their row names",
@@ -165,12 +173,6 @@ ROBUST = (
     "inter-quartile mean, probability of improvement",
     "the runs of a variant that have the number",
     "as rliable does; the bootstrap's draws are those of ablate/analysis/robust.py",
-)
-PROBED = (
-    "tokens a second, time of an update, memory of training",
-    "cost.json, `cells`",
-    "median over rounds of `tokens` over `seconds`; median and quartiles of `seconds` over the baseline's in the same "
-    "round; `memory` as it stands",
 )
 CHANGE = (
     "change of a difference",
