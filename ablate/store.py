@@ -230,15 +230,16 @@ class Store:
     def freeze(self, specs: Iterable[RunSpec]) -> list[str]:
         """Write down what each run that is not done is to train, so that no later edit changes it. Their ids."""
         todo = []
-        with FileLock(self.root / "runs" / ".freeze.lock"):
-            for spec in specs:
-                folder = self.run(spec.id)
-                sweep(folder.path)
-                done = folder.done(spec.config)
-                if not done or folder.read("run.json") is None:
+        for spec in specs:
+            folder = self.run(spec.id)
+            sweep(folder.path)
+            done = folder.done(spec.config)
+            if not done or folder.read("run.json") is None:
+                folder.path.mkdir(parents=True, exist_ok=True)
+                with FileLock(folder.file(".freezing")):
                     self._freeze(folder, spec)
-                if not done:
-                    todo.append(spec.id)
+            if not done:
+                todo.append(spec.id)
         return todo
 
     def _freeze(self, folder: RunFolder, spec: RunSpec) -> None:
@@ -246,7 +247,6 @@ class Store:
         config = config_to_plain(spec.config)
         earlier = (folder.read("run.json") or {}).get("evaluations", {})
         evaluations = {**earlier, evaluation_id(spec.config): config["evaluation"]}
-        folder.path.mkdir(parents=True, exist_ok=True)
         try:
             with folder.lock(0):
                 for name in ("failure.txt", "notes.txt", "running"):
