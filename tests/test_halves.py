@@ -91,6 +91,14 @@ def test_the_report_says_what_was_compared_with_what(tmp_path, monkeypatch):
     assert summary["variants"][1]["difference"]["seeds"] == summary["claims"][0]["seeds"] == 10
 
 
+def test_the_cost_of_both_halves_is_that_of_their_variant(tmp_path):
+    folder = some_records(tmp_path, 4)
+    probed = {"seconds": [0.1], "tokens": [100.0], "memory": 10}
+    cost = {"provenance": {"device": "cpu"}, "rounds": 1, "updates_a_round": 1, "cells": {"baseline": probed}}
+    (folder / "cost.json").write_text(json.dumps(cost))
+    assert read_records(folder).cost["cells"] == dict.fromkeys(HALVES, probed)
+
+
 def test_what_is_unresolved_takes_seeds_in_both_halves(tmp_path, monkeypatch):
     monkeypatch.setattr("ablate.report.render.FIGURES", {})
     folder = some_records(tmp_path, 6, spread=2)

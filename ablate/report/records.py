@@ -19,7 +19,7 @@ from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import BadInput
 from ablate.store import RESULT_COLUMNS
-from ablate.study import MATCHED, Cell, Pairs, Study
+from ablate.study import HALVES, MATCHED, Cell, Pairs, Study
 from ablate.study_file import study_from
 
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
@@ -123,7 +123,10 @@ def read_records(folder: Path) -> ReportData:
         if len(entry["beam"]) != len(test):
             counts = f"{len(entry['beam'])} translations of {len(test)} sentences"
             raise BadInput(f"{folder / 'hypotheses.jsonl.gz'}: run {run_id} has {counts}")
-    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, read_cost(folder / "cost.json"))
+    cost = read_cost(folder / "cost.json")
+    if cost and study.pairs is Pairs.halves:  # of which the probe knows but the one variant
+        cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
+    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost)
 
 
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:

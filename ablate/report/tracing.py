@@ -137,7 +137,8 @@ STATISTICS = [
     (
         "seeds against sentences",
         "hypotheses.jsonl.gz: of each sentence, the sum of `loss` over its references",
-        "two-way analysis of variance of the differences, seeds by sentences, without replication",
+        "analysis of variance, seeds by sentences without replication, of (d - r tokens) / mean tokens, where d is a "
+        "sentence's difference and r the sum of d over that of tokens",
     ),
     (
         "inside the model",
