@@ -62,6 +62,7 @@ def strict(value: Any) -> Any:
 
 def sealed(value: dict[str, Any]) -> str:
     """As JSON, with the hash of the rest at its end: a flipped bit may leave a number that is as good as another."""
+    value = {key: item for key, item in value.items() if key != SEAL}
     text = json.dumps(value, allow_nan=False)
     return json.dumps(value | {SEAL: hashlib.sha256(text.encode()).hexdigest()}, allow_nan=False)
 

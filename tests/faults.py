@@ -81,19 +81,23 @@ class Trace(Befall):
 
 @dataclass
 class Kill(Befall):
-    """SIGKILL to the whole group, `when` before, after or halfway through what is about to be done."""
+    """SIGKILL to the whole group, `when` before, halfway through, after, or `seconds` after it is done."""
 
     when: str = "before"
+    seconds: float = 0.0
     due: bool = field(default=False, init=False)
 
     def happen(self, path: Path, source: Path | None) -> None:
         if self.when == "after":
             self.due = True
             return
-        if self.when == "halfway" and source is not None and source.is_file():
-            os.truncate(source, source.stat().st_size // 2)
-        elif self.when == "halfway":
+        if self.when == "later":
+            threading.Timer(self.seconds, os.killpg, (0, signal.SIGKILL)).start()
+            return
+        if self.when == "halfway" and source is None:
             path.open("ab").write(b'12,{"3.4')
+        elif self.when == "halfway" and source is not None and source.is_file():  # a folder is renamed at once
+            os.truncate(source, source.stat().st_size // 2)
         os.killpg(0, signal.SIGKILL)
 
     def tick(self) -> None:

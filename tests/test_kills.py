@@ -71,12 +71,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Touch], 
 
 
 def point(touches: list[Touch], phase: str, number: int) -> Kill:
-    """One of the phase's moments, the same for the same number each time."""
+    """One of the phase's moments, the same for the same number each time; each is at another file, where it can be."""
+    drawn = random.Random(phase)
+    what = sorted({(touch.name, touch.verb) for touch in touches if phase_of(touch) == phase})
+    name, verb = (drawn.sample(what, len(what)) * POINTS)[number]
     drawn = random.Random(f"{phase} {number}")
-    at = drawn.choice([index for index, touch in enumerate(touches) if phase_of(touch) == phase])
-    ways = {"replace": ("before", "halfway", "after"), "append": ("before", "halfway", "after")}
-    when = drawn.choice(ways.get(touches[at].verb, ("before", "after")))
-    return Kill(touches[at].verb, touches[at].name, touches[: at + 1].count(touches[at]), when)
+    halfway = ["halfway"] if verb in ("replace", "append") else []
+    when = drawn.choice(["before", "after", "later", *halfway, *halfway])
+    return Kill(verb, name, drawn.randint(1, touches.count(Touch(verb, name))), when, drawn.uniform(0, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_a_study_killed_anywhere_ends_as_one_that_was_not(tmp_path: Path, undist
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the study leaves whose workers are killed."""
-    study = Study(tmp_path_factory.mktemp("alone"), PLAIN)
+    study = Study(tmp_path_factory.mktemp("alone"), (*PLAIN, "workers=1"))
     assert study.run().code == 0
     return left_by(study.root)
 
