@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.config import BadInput, Until
+from ablate.config import BadInput, Until, plain_line
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
     from omegaconf import DictConfig
@@ -40,14 +40,17 @@ def main() -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ablate.arguments import override_keys
+    from ablate.arguments import choices, command_line, override_keys
+    from ablate.conf_files import check_files
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
     signal.signal(signal.SIGTERM, terminated)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
-        override_keys([argument for argument in given if "=" in argument and not argument.startswith("-")])
+        overrides, folders = command_line(given)
+        override_keys(overrides)
+        check_files(choices(overrides), [*folders, CONF])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(work)()
     except BadInput as error:
         return complain(str(error))
@@ -55,6 +58,8 @@ def main() -> int:
         return complain(in_a_line(error))
     except Stuck as error:
         return complain(str(error), 1)
+    except OSError as error:
+        return complain(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
     except Terminated:
         return 143
     except KeyboardInterrupt:
@@ -245,7 +250,8 @@ def quoted(path: Path) -> str:
 
 
 def complain(line: str, code: int = 2) -> int:
-    print(f"ablate: {line}", file=sys.stderr)
+    """Say it on one line of text, whatever it quotes; the exit code."""
+    print(f"ablate: {plain_line(line)}", file=sys.stderr)
     return code
 
 

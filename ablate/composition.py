@@ -13,11 +13,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ablate.arguments import GROUPS, override_keys
-from ablate.config import BadInput, Config, Match, Tune, Until
+from ablate.config import BadInput, Config, Match, Tune, Until, check_name
 from ablate.data.prepare import fingerprint
 from ablate.matching import twins
 from ablate.plain import config_from
 from ablate.study import RATE, RATE_KEY, Cell, Pairs, RunSpec, Study, digest, run_id
+from ablate.study_checks import check_study
 from ablate.study_file import study_from
 
 Compose = Callable[[list[str]], DictConfig]
@@ -59,9 +60,9 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     first = config_from(compose(arguments))
     declared = study_from(first.study)
     study = declared.at(first.preset)
-    for key, name in (("study.name", study.name), ("data.name", first.data.label), ("preset", first.preset)):
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            raise BadInput(f"{key}={name} names a folder, so it must be made of letters, digits, '_', '-' and '.'")
+    check_study(declared)
+    check_name("data.name", first.data.label)
+    check_name("preset", first.preset)
     for key in keys:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
@@ -77,11 +78,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     cells, corpus = study.cells(), fingerprint(base.data)
     configs = {}
     for cell in cells:
-        if set(cell.overrides) & set(GROUPS):
-            node = compose([*sizes, *arguments, *(override(*item) for item in cell.overrides.items())])
-        else:
-            node = changed(composed, cell.overrides)  # ten times as fast
-        configs[cell.name] = config_from(node)
+        configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
     check_distinct(configs, corpus)
     runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
     return Plan(study, declared, setting, base, cells, configs, runs, arguments, corpus, added)
@@ -159,7 +156,7 @@ def setting_name(config: Config, default: Config) -> str:
         f"{leaf if leaves.count(leaf) == 1 else key}={text(value)}"
         for leaf, (key, value) in zip(leaves, changed.items())
     )
-    if len(suffix) > LONGEST_SUFFIX:
+    if len(suffix) > LONGEST_SUFFIX or not re.fullmatch(r"[\w.,=+-]*", suffix, re.ASCII):  # it names a folder
         suffix = digest(changed)
     return "-".join(part for part in (config.data.label, config.preset, suffix) if part)
 

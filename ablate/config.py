@@ -18,9 +18,27 @@ class BadInput(ValueError):
     """Something the user can mend. Its message is one line that names the choices; the process exits with code 2."""
 
 
+NAME = re.compile(r"\w[\w.-]*")  # of what becomes a folder's name or part of one
+LONGEST_NAME = 80  # bytes, of which three and more make a name that file systems take
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # what no line of text is made of
+LONGEST_LINE = 2000  # characters of a message
 LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run whose best validation loss is below that has learned
 AVERAGED = 10  # checkpoints of average_last_10
 LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average is of the end of training, and of nothing before
+
+
+def check_name(key: str, name: str) -> None:
+    """Raise BadInput for a name that could not be part of a folder's, or would lead out of it."""
+    if not NAME.fullmatch(name) or len(name.encode(errors="replace")) > LONGEST_NAME:
+        raise BadInput(
+            f"{key}={name[:LONGEST_NAME]} names a folder, so it must be made of letters, digits, '_', '-' and '.', "
+            f"{LONGEST_NAME} bytes at the most"
+        )
+
+
+def plain_line(text: str) -> str:
+    """A message on one line that any terminal takes, whatever it quotes."""
+    return CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))[:LONGEST_LINE]
 
 
 class NormPlacement(Enum):
@@ -105,8 +123,8 @@ def check_bounds(section: Any, name: str) -> None:
             continue
         low, high = (float(bound) for bound in within[1:-1].split(","))
         above = value >= low if within[0] == "[" else value > low
-        below = value <= high if within[-1] == "]" else value < high
-        if not (above and below and math.isfinite(value)):
+        below = value <= high if within[-1] == "]" else value < high  # inf is below nothing, and nan neither
+        if not (above and below):
             key = f"{name}.{item.name}" if name else item.name
             raise BadInput(f"{key}={value} is out of range: it must lie in {within} ({item.metadata['meaning']})")
 
@@ -123,11 +141,11 @@ class ModelConfig:
     residual: Residual = knob(Residual.add, "what becomes of a sublayer's input: added to its output, or dropped")
     attention_scale: AttentionScale = knob(AttentionScale.sqrt, "what divides attention scores: sqrt(d_k), or nothing")
     activation: Activation = knob(Activation.relu, "the feed-forward network's nonlinearity")
-    ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, inf)")
-    heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, inf)")
-    head_width: Optional[int] = knob(None, "width of one attention head; null is d_model / heads", "[1, inf)")
-    d_model: int = knob(128, "width of the residual stream, an even number", "[2, inf)")
-    layers: int = knob(2, "layers in the encoder, and as many in the decoder", "[1, inf)")
+    ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, 1024]")
+    heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, 16384]")
+    head_width: Optional[int] = knob(None, "width of one attention head; null is d_model / heads", "[1, 16384]")
+    d_model: int = knob(128, "width of the residual stream, an even number", "[2, 16384]")
+    layers: int = knob(2, "layers in the encoder, and as many in the decoder", "[1, 256]")
     dropout: float = knob(0.1, "dropout on embeddings and on sublayer outputs", "[0, 1)")
     attention_dropout: float = knob(0.0, "dropout on attention weights", "[0, 1)")
 
@@ -168,15 +186,15 @@ class DataConfig:
     source_column: Optional[str] = knob(None, "column of the source side; null is the one named after the language")
     target_column: Optional[str] = knob(None, "column of the target side; null is the one named after the language")
     test_set: Optional[str] = knob(None, "which official test set, where there are several; null is the first")
-    min_words: int = knob(1, "words in the shortest sentence that is kept", "[1, inf)")
-    max_words: Optional[int] = knob(None, "words in the longest sentence that is kept", "[1, inf)")
-    source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, inf)")
-    target_words: Optional[int] = knob(None, "keep sentences made of this many most frequent target words", "[1, inf)")
-    max_tokens: int = knob(128, "subwords of a side, its end counted: longer pairs are not trained on", "[2, inf)")
-    train_pairs: Optional[int] = knob(None, "training pairs, at the most", "[1, inf)")
-    validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, inf)")
-    test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, inf)")
-    vocabulary_size: int = knob(2500, "subwords of the joint byte-pair encoding, at the most", "[64, inf)")
+    min_words: int = knob(1, "words in the shortest sentence that is kept", "[1, 1e9]")
+    max_words: Optional[int] = knob(None, "words in the longest sentence that is kept", "[1, 1e9]")
+    source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, 1e9]")
+    target_words: Optional[int] = knob(None, "keep sentences made of this many most frequent target words", "[1, 1e9]")
+    max_tokens: int = knob(128, "subwords of a side, its end counted: longer pairs are not trained on", "[2, 1e5]")
+    train_pairs: Optional[int] = knob(None, "training pairs, at the most", "[1, 1e9]")
+    validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, 1e9]")
+    test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, 1e9]")
+    vocabulary_size: int = knob(2500, "subwords of the joint byte-pair encoding, at the most", "[64, 1e6]")
 
     def __post_init__(self) -> None:
         check_bounds(self, "data")
@@ -217,10 +235,10 @@ class OptimConfig:
 class TrainConfig:
     """How long to train, on how much at a time, and which weights to keep."""
 
-    updates: int = knob(1000, "optimiser updates", "[0, inf)")
-    batch_tokens: int = knob(1000, "target positions in a batch", "[1, inf)")
+    updates: int = knob(1000, "optimiser updates", "[0, 1e9]")
+    batch_tokens: int = knob(1000, "target positions in a batch", "[1, 1e9]")
     label_smoothing: float = knob(0.1, "probability taken from the reference and spread evenly", "[0, 1)")
-    validations: int = knob(10, "validations, evenly spread over the run", "[1, inf)")
+    validations: int = knob(10, "validations, evenly spread over the run", "[1, 1e5]")
     checkpoint: Checkpoint = knob(Checkpoint.best, "weights that are tested: best on validation, or an average")
 
     def __post_init__(self) -> None:
@@ -236,9 +254,9 @@ class TrainConfig:
 class EvaluationConfig:
     """How the test set is translated. It has an id of its own: changing it trains nothing again."""
 
-    beam: int = knob(5, "hypotheses kept at each step of beam search", "[1, inf)")
+    beam: int = knob(5, "hypotheses kept at each step of beam search", "[1, 1000]")
     length_penalty: float = knob(
-        1.0, "exponent of the length by which beam search divides a log-probability", "[0, inf)"
+        1.0, "exponent of the length by which beam search divides a log-probability", "[0, 10]"
     )
 
     def __post_init__(self) -> None:
@@ -250,7 +268,7 @@ class DiagnosticsConfig:
     """What is measured inside the model, in a pass of its own that changes nothing in training."""
 
     times: int = knob(
-        10, "measurements, evenly spread over the run, besides that of update 0; 0 measures nothing", "[0, inf)"
+        10, "measurements, evenly spread over the run, besides that of update 0; 0 measures nothing", "[0, 1e5]"
     )
 
     def __post_init__(self) -> None:
@@ -277,12 +295,12 @@ class Config:
     wandb: WandbConfig = group(WandbConfig, "W&B")
     study: Any = knob(None, "the question, its variants and claims")
     preset: str = knob("", "sizes of everything")
-    seeds: int = knob(3, "runs of each variant", "[1, inf)")
+    seeds: int = knob(3, "runs of each variant", "[1, 1000]")
     tune: Tune = knob(Tune.none, "lr trains every variant at each of a grid of peak learning rates")
     grid: Any = knob(None, "rates of tune=lr, [0.001,0.002]; null is the study's own, or optim.lr and its neighbours")
     match: Match = knob(Match.none, "parameters adds a twin of the baseline's size for each variant of another size")
     until: Until = knob(Until.none, "resolved adds seeds until every claim is decided, or max_seeds are trained")
-    max_seeds: int = knob(20, "seeds that until=resolved stops at", "[1, inf)")
+    max_seeds: int = knob(20, "seeds that until=resolved stops at", "[1, 1000]")
     precision: Precision = knob(Precision.fp32, "bf16 is autocast; weights stay fp32")
     device: Device = knob(Device.auto, "auto takes a GPU where there is one; mps is untested")
     workers: Any = knob("auto", "runs side by side; auto is one a core, or as many as fit the GPU")

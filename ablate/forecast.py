@@ -64,7 +64,7 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
 def workers(config: Config, device: torch.device, runs: int) -> int:
     """Runs side by side: one a core, or as many as fit the GPU, and never more than there are."""
     if config.workers != "auto":
-        return int(config.workers)
+        return max(1, min(int(config.workers), runs))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if device.type == "cuda":
         cores = min(cores, max(1, torch.cuda.mem_get_info(device)[0] // GPU_SHARE))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ablate.config import BadInput, Config
+
+HERE = ("root", "hydra")  # what says where, which no record keeps
 
 
 def schema() -> DictConfig:
@@ -19,6 +21,13 @@ def schema() -> DictConfig:
 
 def config_from(node: DictConfig) -> Config:
     """What Hydra composed, checked and frozen. Raises BadInput."""
+    unknown = [str(key) for key in node if key not in _SCHEMA and key != "hydra"]
+    if unknown:
+        raise BadInput(
+            f"a file of conf/ says {', '.join(unknown)}, which is no key; there are {', '.join(map(str, _SCHEMA))}. "
+            "A file of conf/sweep/ or conf/preset/ begins with '# @package _global_'"
+        )
+    _refuse_interpolations(node)
     return config_from_plain({str(key): node[key] for key in _SCHEMA})
 
 
@@ -37,6 +46,20 @@ def config_to_plain(config: Config) -> dict[str, Any]:
     plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _refuse_interpolations(node: Container, above: str = "") -> None:
+    """Raise BadInput for what stands for another value, the environment's among them: records keep what is written."""
+    keys = node if isinstance(node, DictConfig) else range(len(node)) if isinstance(node, ListConfig) else ()
+    for key in [] if node._is_none() or node._is_missing() else list(keys):
+        name = f"{above}.{key}" if above else str(key)
+        if name in HERE:
+            continue
+        child = node._get_node(key)
+        if child is not None and child._is_interpolation():  # type: ignore[union-attr]
+            raise BadInput(f"{name}={child._value()} stands for another value: write it out")  # type: ignore[union-attr]
+        if isinstance(child, Container):
+            _refuse_interpolations(child, name)
 
 
 def _thaw(node: Container) -> None:

@@ -14,11 +14,19 @@ from ablate.study import Claim, Contrast, Direction, Kind, Pairs, Study
 
 def study_from(mapping: Mapping[str, Any] | None) -> Study:
     """Read the `study:` part of a sweep file. None is the study of the baseline alone. Raises BadInput."""
+    if not (mapping is None or isinstance(mapping, Mapping)):
+        raise BadInput(f"study={str(mapping)[:60]} is no mapping of name, question, baseline, variants and the like")
     try:
         return _study(mapping)
     except BadInput:
         raise
-    except (TypeError, ValueError, AttributeError, KeyError) as error:  # a list where a mapping belongs, and so on
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        KeyError,
+        OverflowError,
+    ) as error:  # a list where a mapping belongs, and so on
         raise BadInput(f"the study is not of the form that conf/sweep/ shows: {error}") from None
 
 
@@ -37,16 +45,19 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         )
     known = [item.name for item in fields(Study)]
     _refuse_unknown(mapping, known, "study")
+    for key in ("claims", "limits"):
+        if isinstance(mapping.get(key), (str, Mapping)):
+            raise BadInput(f"study.{key} is a list, each of it behind a '- ' of its own")
     for key in ("name", "question", "baseline", "variants"):
         if not mapping.get(key):
             raise BadInput(f"study.{key} is missing; a study says {', '.join(known)}")
-    variants = {str(name): dict(overrides or {}) for name, overrides in mapping["variants"].items()}
+    variants = {str(name): _overrides(overrides, str(name)) for name, overrides in mapping["variants"].items()}
     baseline = str(mapping["baseline"])
     if baseline not in variants:
         raise BadInput(f"study.baseline={baseline} is not one of its variants: {', '.join(variants)}")
     factors = _factors(mapping.get("factors"))
     claims = tuple(_claim(claim) for claim in mapping.get("claims") or ())
-    sizes = {preset: dict(overrides) for preset, overrides in (mapping.get("sizes") or {}).items()}
+    sizes = {str(preset): _overrides(size, str(preset)) for preset, size in (mapping.get("sizes") or {}).items()}
     for preset, size in sizes.items():
         if "factors" in size:
             size["factors"] = _factors(size["factors"])
@@ -83,7 +94,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
 def _factors(mapping: Mapping[Any, Any] | None) -> dict[str, dict[Any, dict[str, Any]]]:
     """Name -> level -> overrides; a level that is a number is one again where JSON made a string of it."""
     return {
-        str(name): {_level(level): dict(overrides or {}) for level, overrides in levels.items()}
+        str(name): {_level(level): _overrides(overrides, f"{name}={level}") for level, overrides in levels.items()}
         for name, levels in (mapping or {}).items()
     }
 
@@ -96,12 +107,19 @@ def _grid(rates: Any) -> tuple[float, ...]:
     return tuple(float(rate) for rate in rates)
 
 
+def _overrides(mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    if not (mapping is None or isinstance(mapping, Mapping)):
+        raise BadInput(f"study: {where} says {str(mapping)[:60]}, where {{KEY: VALUE}} belongs")
+    return dict(mapping or {})
+
+
 def _level(level: Any) -> Any:
     for number in (int, float):
         try:
-            return number(level) if isinstance(level, str) else level
+            found = number(level) if isinstance(level, str) else level
         except ValueError:
             continue
+        return found if not isinstance(found, float) or math.isfinite(found) else level  # "nan" is a word
     return level
 
 
@@ -140,10 +158,10 @@ def _claim(mapping: Mapping[str, Any]) -> Claim:
         parts = (_contrast({key: mapping[key] for key in _PART if key in mapping}, str(mapping["id"])),)
     else:
         parts = ()
-    command = mapping.get("command")
+    command, needs = (str(mapping[key]) if mapping.get(key) else None for key in ("command", "needs"))
     if not parts and not command:
         raise BadInput(f"claim {mapping['id']} has neither a kind nor the command that would test it")
-    return Claim(str(mapping["id"]), str(mapping["sentence"]), parts, command, mapping.get("needs"))
+    return Claim(str(mapping["id"]), str(mapping["sentence"]), parts, command, needs)
 
 
 def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
@@ -162,6 +180,8 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
         )
     pair, note = (than, than_baseline) if than else None, str(mapping.get("note") or "")
     low, high = (None if end is None else float(end) for end in mapping.get("range", (None, None)))
+    if not (-math.inf if low is None else low) <= (math.inf if high is None else high):
+        raise BadInput(f"claim {claim}: range={mapping['range']} should be [low, high], two numbers in order")
     margin = None if mapping.get("margin") is None else float(mapping["margin"])
     if margin is not None and not 0 <= margin < math.inf:
         raise BadInput(f"claim {claim}: margin={margin} should be a number of at least 0, in the metric's unit")

@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,3 +24,6 @@ def no_wandb_left_over():
     yield
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
+
+
+settings.register_profile("thorough")  # what tests/malformed.py makes of it: ten times as many examples

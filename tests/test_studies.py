@@ -313,7 +313,7 @@ def test_a_study_of_the_wrong_form_is_refused_in_one_line(mapping: dict) -> None
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("overrides", [["data.name=../../x"], ["data.name=.hidden"], ["~preset"]])
+@pytest.mark.parametrize("overrides", [["data.name=../../x"], ["data.name=.hidden"], ["data.name=" + 101 * "x"]])
 def test_no_name_leads_out_of_its_folder(overrides: list[str]) -> None:
     with pytest.raises(BadInput, match="names a folder"):
         plan(composed, overrides)

@@ -55,16 +55,16 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())))
 
 
-def check_sums(folder: Path) -> None:
-    """Raise ValueError where a file is not as it was written. A folder from before there were sums is believed."""
+def check_sums(folder: Path, only: str | None = None) -> None:
+    """Raise ValueError where a file, or `only` this one, is not as it was written.
+
+    A folder from before there were sums is believed.
+    """
     if (folder / SUMS).exists():
-        lines = (folder / SUMS).read_text().splitlines()
-        if not lines:
-            raise ValueError(f"{SUMS} is empty")
-        for line in lines:
-            digest, _, name = line.partition("  ")
-            if sha256(folder / name) != digest:
-                raise ValueError(f"{name} is not as it was written")
+        known = (folder / SUMS).read_text().splitlines()
+        for path in [folder / only] if only else sorted(folder.iterdir()):
+            if path.name != SUMS and f"{sha256(path)}  {path.name}" not in known:
+                raise ValueError(f"{path.name} is not as it was written")
 
 
 def sha256(path: Path) -> str:
@@ -79,6 +79,7 @@ def corpus_folder(fingerprint: str) -> Path:
 def cached_metadata(fingerprint: str) -> dict[str, Any] | None:
     """What preparing this corpus said of it (corpus.json); None where it has not been prepared."""
     try:
-        return json.loads((corpus_folder(fingerprint) / "corpus.json").read_text(encoding="utf-8"))
+        check_sums(corpus_folder(fingerprint), "corpus.json")
+        return dict(json.loads((corpus_folder(fingerprint) / "corpus.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None

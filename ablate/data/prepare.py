@@ -97,8 +97,10 @@ def _made(mark: str, data: DataConfig, say: Callable[[str], None]) -> Corpus:
         if made is not None:
             return made
         if folder.exists():
-            say(f"the prepared corpus {mark} was damaged: it is made anew")
-            shutil.rmtree(folder)
+            aside = folder.with_name(f"{mark}.damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.rename(folder, aside)
+            say(f"the prepared corpus {mark} was damaged: it is set aside as {aside.name}, and made anew")
         _write(place, mark, data, say)
         write_sums(place)
         os.rename(place, folder)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from ablate.config import ModelConfig
 from ablate.model import assemble
 
+LARGE = 10**8  # parameters of a model that is not to be put together in memory only to be counted
+
 
 def parameter_count(config: ModelConfig, vocabulary_size: int) -> int:
-    return sum(parameter.numel() for parameter in assemble(config, vocabulary_size).parameters())
+    """Counted on a model. A large one is made on torch's meta device, which costs no memory but a second to import."""
+    least = vocabulary_size * config.d_model + config.layers * config.d_model * (config.d_model + config.d_ffn)
+    with torch.device("meta") if least > LARGE else nullcontext():
+        return sum(parameter.numel() for parameter in assemble(config, vocabulary_size).parameters())
 
 
 def flops_per_token(config: ModelConfig, vocabulary_size: int, source_length: int, target_length: int) -> float:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablate.config import BadInput
+from ablate.config import BadInput, plain_line
 from ablate.report import build, ledger
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
             return check([argument for argument in arguments if argument != "--verify"])
         rebuild(arguments)
     except BadInput as error:
-        print(f"ablate.report: {error}", file=sys.stderr)
+        print(f"ablate.report: {plain_line(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"ablate.report: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)

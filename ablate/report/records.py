@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +18,15 @@ from ablate.analysis.effects import Comparison, comparisons, halved, interaction
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import BadInput
+from ablate.report import shapes
 from ablate.store import RESULT_COLUMNS
 from ablate.study import HALVES, MATCHED, Cell, Pairs, Study
+from ablate.study_checks import check_names, check_texts
 from ablate.study_file import study_from
 
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
 COST = ("cells", "rounds", "updates_a_round", "others", "provenance")
+SAFE = re.compile(r"\w[\w.,=+-]*")  # a study's name, or a setting's
 
 
 @dataclass(frozen=True)
@@ -114,15 +117,15 @@ def updated(run: dict[str, Any]) -> bool:
 def read_records(folder: Path) -> ReportData:
     """Read one setting of one study. Raises BadInput that names the file at fault."""
     manifest, study, runs = read_runs(folder)
-    curves = {
-        curve["run_id"]: curve for curve in read_lines(folder / "curves.jsonl.gz", ("run_id", "update", "validation"))
-    }
-    hypotheses = {entry["run_id"]: entry for entry in read_lines(folder / "hypotheses.jsonl.gz", ("run_id", "beam"))}
-    test = tuple(read_lines(folder / "test.jsonl.gz", ("source", "references")))
+    path = folder / "curves.jsonl.gz"
+    curves = {curve["run_id"]: curve for curve in read_lines(path, ("run_id", "update", "validation"), shapes.CURVE)}
+    path = folder / "hypotheses.jsonl.gz"
+    hypotheses = {entry["run_id"]: entry for entry in read_lines(path, ("run_id", "beam"), shapes.HYPOTHESES)}
+    test = tuple(read_lines(folder / "test.jsonl.gz", ("source", "references"), shapes.TEST))
     for run_id, entry in hypotheses.items():
         if len(entry["beam"]) != len(test):
             counts = f"{len(entry['beam'])} translations of {len(test)} sentences"
-            raise BadInput(f"{folder / 'hypotheses.jsonl.gz'}: run {run_id} has {counts}")
+            raise BadInput(f"{path}: run {run_id} has {counts}")
     cost = read_cost(folder / "cost.json")
     if cost and study.pairs is Pairs.halves:  # of which the probe knows but the one variant
         cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
@@ -132,47 +135,62 @@ def read_records(folder: Path) -> ReportData:
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
     """The manifest, its study and the runs: what verdicts need."""
     manifest = read_manifest(folder)
-    study = study_from(manifest["study"]).at(manifest["preset"]).twinned(manifest.get("twins") or {})
+    study = study_from(manifest["study"])
+    check_texts(manifest, str(folder / "manifest.json"))
+    check_names(study)
+    study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {})
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
-    layers = {entry["run_id"]: entry for entry in read_lines(folder / "layers.jsonl.gz", ("run_id", "diagnostics"))}
-    runs = tuple(
-        run | layers.get(run["run_id"], {})
-        for run in read_lines(folder / "runs.jsonl", (*RESULT_COLUMNS, *study.factors))
-    )
-    cells = {cell.name for cell in study.cells()}
-    for run in runs:
+    path = folder / "layers.jsonl.gz"
+    layers = {entry["run_id"]: entry for entry in read_lines(path, ("run_id", "diagnostics"), shapes.LAYERS)}
+    path, cells = folder / "runs.jsonl", {cell.name for cell in study.cells()}
+    columns = {column: shapes.COLUMN[kind] for column, kind in RESULT_COLUMNS.items()}
+    shape = {**columns, **shapes.RUN, "seed": int, **dict.fromkeys(study.factors, (str, int, float))}
+    runs = []
+    for run in read_lines(path, (*RESULT_COLUMNS, *study.factors), shape):
         if run["variant"] not in cells:
-            raise BadInput(
-                f"{folder / 'runs.jsonl'}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}"
-            )
+            raise BadInput(f"{path}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}")
+        runs.append(run | layers.get(run["run_id"], {}))
     if study.pairs is Pairs.halves:
-        runs = tuple(halved(runs, int(manifest["seeds"])))
-    return manifest, study.compared, runs
+        half = manifest["seeds"] // 2
+        if not all(0 <= run["seed"] < 2 * half for run in runs):
+            raise BadInput(f"{path}: a seed is none of the {2 * half} whose halves are compared")
+        runs = list(halved(runs, int(manifest["seeds"])))
+    return manifest, study.compared, tuple(runs)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    return read_object(folder / "manifest.json", MANIFEST)
+    path = folder / "manifest.json"
+    manifest = read_object(path, MANIFEST, shapes.MANIFEST)
+    said = manifest["study"].get("name"), manifest["setting"]
+    if said != (folder.parent.name, folder.name) or not all(SAFE.fullmatch(name) for name in said):
+        raise BadInput(f"{path} is of {said[0]}/{said[1]}, which is not the name of its folder, or names no folder")
+    return manifest
 
 
 def read_cost(path: Path) -> dict[str, Any] | None:
-    return read_object(path, COST) if path.exists() else None
+    cost = read_object(path, COST, shapes.COST) if path.exists() else None
+    if cost is not None:
+        shapes.check_cost(cost, str(path))
+    return cost
 
 
-def read_object(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """A file that is one JSON object, which must have these keys."""
+def read_object(path: Path, keys: tuple[str, ...], shape: Any) -> dict[str, Any]:
+    """A file that is one JSON object, which must have these keys and this shape."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise BadInput(f"{path} cannot be read: {reason(error)}") from None
+    value = shapes.parse(text, str(path))
     missing = [key for key in keys if not isinstance(value, dict) or key not in value]
     if missing:
         raise BadInput(f"{path} lacks {', '.join(missing)}")
+    shapes.check(value, shape, str(path))
     assert isinstance(value, dict)
     return value
 
 
-def read_lines(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines, gzipped or not, each of which must have these keys."""
+def read_lines(path: Path, keys: tuple[str, ...], shape: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, gzipped or not, each of which must have these keys and this shape."""
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
@@ -183,13 +201,13 @@ def read_lines(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line:
             continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise BadInput(f"{path}, line {number}, is damaged: {reason(error)}") from None
+        value = shapes.parse(line, f"{path}, line {number},")
         missing = [key for key in keys if not isinstance(value, dict) or key not in value]
         if missing:
             raise BadInput(f"{path}, line {number}, lacks {', '.join(missing)}")
+        shapes.check(value, shape, f"{path}, line {number},")
+        if path.name in CHECKS:
+            CHECKS[path.name](value, f"{path}, line {number},")
         yield value
 
 
@@ -203,3 +221,6 @@ def settings(root: Path) -> dict[str, list[str]]:
 
 def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
+CHECKS = {"curves.jsonl.gz": shapes.check_curve, "test.jsonl.gz": shapes.check_test}

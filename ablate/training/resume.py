@@ -80,6 +80,8 @@ class Resume:
             if value["mark"] != self.mark:
                 raise ValueError("it is of another run")
             lengths = {name: int(length) for name, length in value["lengths"].items()}
+            if not set(lengths) <= set(APPENDED):
+                raise ValueError("it speaks of files that are none of a run's")
             if any(self.folder.file(name).stat().st_size < length for name, length in lengths.items()):
                 raise ValueError("the run's curves are shorter than it says")
             self.restore(value)
