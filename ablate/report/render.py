@@ -212,6 +212,9 @@ def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     tokens = parser.parse(text)
     for token in tokens:
+        if token.children:  # where a page may end up, what lies beside the report does not
+            links = ("link_open", "link_close")
+            token.children = [child for child in token.children if child.type not in links]
         for child in token.children or ():
             name = Path(str(child.attrGet("src") or "")).stem
             if child.type == "image" and name in figures:
