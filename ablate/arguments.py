@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from ablate.config import CONTROL, NAME, BadInput, Config
+from ablate.config import CONTROL, NAME, BadInput, check_key
 
 GROUPS = ("data", "preset", "sweep")  # files of conf/ that are chosen by name
 OPEN = ("hydra.launcher.", "hydra.job.", "hydra.sweep.", "study.")  # what lies under these is for others to judge
@@ -110,15 +109,3 @@ def checked(parsed: Override) -> str:
     elif not key.startswith(OPEN) and key not in OPEN_GROUPS:
         check_key(key, given)
     return key
-
-
-def check_key(key: str, given: str) -> None:
-    """Raise BadInput where the configuration has no such key."""
-    section: Any = Config()
-    for depth, part in enumerate(key.split(".")):
-        known = [item.name for item in fields(section)] if is_dataclass(section) else []
-        if part not in known:
-            above = ".".join(key.split(".")[:depth])
-            where = f"{above} has {', '.join(known)}" if known else f"{above} is a value"
-            raise BadInput(f"{given}: there is no key {key}; {where if above else 'there are ' + ', '.join(known)}")
-        section = getattr(section, part)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Optional
@@ -325,3 +325,15 @@ class Config:
     def warmup_updates(self) -> int:
         """The warmup's share of the updates, as a number of updates."""
         return round(self.optim.warmup * self.train.updates)
+
+
+def check_key(key: str, given: str) -> None:
+    """Raise BadInput where the configuration has no such key."""
+    section: Any = Config()
+    for depth, part in enumerate(key.split(".")):
+        known = [item.name for item in fields(section)] if is_dataclass(section) else []
+        if part not in known:
+            above = ".".join(key.split(".")[:depth])
+            where = f"{above} has {', '.join(known)}" if known else f"{above} is a value"
+            raise BadInput(f"{given}: there is no key {key}; {where if above else 'there are ' + ', '.join(known)}")
+        section = getattr(section, part)

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ablate.arguments import check_key
-from ablate.config import CONTROL, BadInput, check_name
+from ablate.config import CONTROL, BadInput, check_key, check_name
 from ablate.store import RESULT_COLUMNS
 from ablate.study import Study
 from ablate.study_file import study_to_plain
