@@ -12,7 +12,7 @@ from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import comparisons, halved
 from ablate.config import BadInput
 from ablate.report import build
-from ablate.report.records import read_records
+from ablate.report.records import COST, read_records
 from ablate.report.wording import MINUS
 from ablate.study import HALVES
 from ablate.study_file import study_from, study_to_plain
@@ -94,7 +94,7 @@ def test_the_report_says_what_was_compared_with_what(tmp_path, monkeypatch):
 def test_the_cost_of_both_halves_is_that_of_their_variant(tmp_path):
     folder = some_records(tmp_path, 4)
     probed = {"seconds": [0.1], "tokens": [100.0], "memory": 10}
-    cost = {"provenance": {"device": "cpu"}, "rounds": 1, "updates_a_round": 1, "cells": {"baseline": probed}}
+    cost = {**dict.fromkeys(COST), "cells": {"baseline": probed}}
     (folder / "cost.json").write_text(json.dumps(cost))
     assert read_records(folder).cost["cells"] == dict.fromkeys(HALVES, probed)
 

@@ -66,11 +66,13 @@ def test_the_formula_of_an_interval_is_the_root_found_by_bisection():
     assert anytime_half_width(VALUES.std(ddof=1), 10) == pytest.approx(root - mean)
 
 
+@settings(deadline=None)
 @given(some_values)
 def test_evidence_knows_no_unit_and_no_sign(values):
     assert log_e_values(-3 * values) == pytest.approx(log_e_values(values), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(some_values)
 def test_more_seeds_never_widen_an_interval_nor_raise_p(values):
     zeros = np.zeros(len(values))
@@ -80,6 +82,7 @@ def test_more_seeds_never_widen_an_interval_nor_raise_p(values):
         assert before.low <= after.low <= after.high <= before.high
 
 
+@settings(deadline=None)
 @given(some_values)
 def test_p_and_the_interval_tell_the_same(values):
     effect = anytime_effect(np.zeros(len(values)), values)
@@ -87,6 +90,7 @@ def test_p_and_the_interval_tell_the_same(values):
         assert (effect.p < 0.05) == (effect.low > 0 or effect.high < 0)
 
 
+@settings(deadline=None)
 @given(some_values)
 def test_it_asks_for_more_than_the_methods_for_a_fixed_number(values):
     zeros = np.zeros(len(values))
