@@ -18,12 +18,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import RANDOM, Kill, Study, Touch, Trace
+from faults import RANDOM, Ended, Kill, Study, Touch, Trace
 
+from ablate.costs import NAME as COSTS
 from ablate.report.records import read_records
 from ablate.report.render import markdown, results_csv
 from ablate.report.summary import summary
@@ -97,6 +99,15 @@ def test_a_study_killed_anywhere_ends_as_one_that_was_not(tmp_path: Path, undist
     goes_on(study, expected)
 
 
+@pytest.mark.long
+def test_a_study_killed_while_its_costs_are_measured_goes_on(tmp_path: Path, undisturbed) -> None:
+    command = tuple(given.replace("cost_probe=false", "cost_probe=true") for given in SMALL)
+    study = Study(tmp_path / "study", command)
+    assert study.run(Kill("remove", f"*/{COSTS}", when="later", seconds=1.0)).code == -signal.SIGKILL
+    goes_on(study, undisturbed[1])
+    assert len(list(study.root.glob(f"experiments/*/*/{COSTS}"))) == 1
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the study leaves whose workers are killed."""
@@ -113,20 +124,32 @@ def test_a_study_whose_workers_are_killed_at_any_time_ends_as_one_that_was_not(
 ) -> None:
     """As from a shell, with workers in processes of their own."""
     study, drawn = Study(tmp_path, PLAIN), random.Random(f"{whom} {number}")
-    with (tmp_path / "out").open("w") as out:
-        command = [sys.executable, "-m", "ablate", *study.command(), "workers=2"]
-        environment = os.environ | {"ABLATE_CACHE": str(study.cache)}
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
+    process = from_a_shell(study)
     wait_for_updates(study.root, drawn.randrange(4 * UPDATES))
     if whom == "everybody":
         os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        goes_on(study, alone)
-        return
-    kill_one_of(study.root, drawn)
-    assert process.wait(600) == 0, (tmp_path / "out").read_text()
-    assert left_by(study.root) == alone
-    assert left_over(study.folder) == []
+        process.communicate()
+        goes_on(study, alone, lambda: ended(from_a_shell(study)))
+    else:
+        while not kill_one_of(study.root, drawn):
+            assert process.poll() is None
+        done = ended(process)
+        assert done.code == 0, done
+        assert "a worker died" in done.out
+        assert left_by(study.root) == alone
+        assert left_over(study.folder) == []
+
+
+def from_a_shell(study: Study) -> subprocess.Popen:
+    command = [sys.executable, "-m", "ablate", *study.command(), "workers=2"]
+    environment = os.environ | {"ABLATE_CACHE": str(study.cache)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
+
+
+def ended(process: subprocess.Popen) -> Ended:
+    out, err = process.communicate(timeout=600)
+    return Ended(process.returncode, out, err)
 
 
 def wait_for_updates(root: Path, updates: int) -> None:
@@ -135,18 +158,20 @@ def wait_for_updates(root: Path, updates: int) -> None:
         time.sleep(0.01)
 
 
-def kill_one_of(root: Path, drawn: random.Random) -> None:
-    """SIGKILL to whoever is at one of the runs, if anybody still is."""
-    at_it = [path for path in sorted(root.glob("runs/*/running")) if path.exists()]
-    with contextlib.suppress(IndexError, ValueError, FileNotFoundError, ProcessLookupError):
-        os.kill(int(drawn.choice(at_it).read_text()), signal.SIGKILL)
+def kill_one_of(root: Path, drawn: random.Random) -> bool:
+    """SIGKILL to whoever is at one of the runs, if anybody is."""
+    with contextlib.suppress(IndexError, FileNotFoundError, ProcessLookupError):
+        at_it = drawn.choice(sorted(root.glob("runs/*/running")))
+        os.kill(int(at_it.read_text().split()[0]), signal.SIGKILL)
+        return True
+    return False
 
 
-def goes_on(study: Study, expected: dict[str, Any]) -> None:
+def goes_on(study: Study, expected: dict[str, Any], run: Callable[[], Ended] | None = None) -> None:
     """The same command again, and what must hold of it."""
     check_whole(study.root)
     before = finished(study.root)
-    again = study.run()
+    again = (run or study.run)()
     assert again.code == 0, again
     assert "Traceback" not in again.err
     after = finished(study.root)
@@ -163,7 +188,7 @@ def finished(root: Path) -> dict[Path, tuple[int, int]]:
 def left_by(root: Path) -> dict[str, Any]:
     """The records, time aside; and the report, which must be the one that these records make."""
     (records,) = root.glob("experiments/*/*")
-    left: dict[str, Any] = {path.name: content(path) for path in records.iterdir()}
+    left: dict[str, Any] = {path.name: content(path) for path in records.iterdir() if path.name != COSTS}
     left["runs.jsonl"] = [{k: v for k, v in run.items() if k not in TIMED} for run in left["runs.jsonl"]]
     (report,) = root.glob("reports/*/*")
     left["report"] = sorted(path.relative_to(report) for path in report.rglob("*"))
