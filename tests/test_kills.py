@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ PHASES = {  # -> what is done to files in it, verb and name; the first that fits
 }
 POINTS = 4  # in each phase
 TIMES = 4  # kills at random times, of a study with workers
-SHORT = ("preparing", "checkpointing", "results", "reporting")  # one of each of these, every time
+SHORT = ("preparing 0", "checkpointing 2", "results 3", "reporting 1")  # those that are tried every time
 UPDATES = 20  # of each of the four runs
 COMMAND = (
     "+sweep=norm_placement",
@@ -83,17 +83,16 @@ def point(touches: list[Touch], phase: str, number: int) -> Kill:
     return Kill(verb, name, drawn.randint(1, touches.count(Touch(verb, name))), when, drawn.uniform(0, 0.5))
 
 
-@pytest.mark.parametrize(
-    ("phase", "number"),
-    [
-        pytest.param(phase, number, marks=[] if phase in SHORT and number == 0 else pytest.mark.long)
-        for phase in PHASES
-        for number in range(POINTS)
-    ],
-)
-def test_a_study_killed_anywhere_ends_as_one_that_was_not(tmp_path: Path, undisturbed, phase: str, number: int) -> None:
+def sometimes(names: Iterable[str], *always: str) -> list[Any]:
+    """Cases of which only these are tried each time, and the others with those that take long."""
+    return [pytest.param(name, marks=[] if name in always else pytest.mark.long) for name in names]
+
+
+@pytest.mark.parametrize("where", sometimes([f"{phase} {n}" for phase in PHASES for n in range(POINTS)], *SHORT))
+def test_a_study_killed_anywhere_ends_as_one_that_was_not(tmp_path: Path, undisturbed, where: str) -> None:
     touches, expected = undisturbed
-    study, kill = Study(tmp_path, SMALL), point(touches, phase, number)
+    phase, number = where.split()
+    study, kill = Study(tmp_path, SMALL), point(touches, phase, int(number))
     killed = study.run(kill)
     assert killed.code == -signal.SIGKILL, (kill, killed)
     goes_on(study, expected)
