@@ -23,7 +23,7 @@ DEEPEST = 16  # mappings and lists within each other
 LONGEST = 2**20  # bytes
 WHOLE = {"sweep": "study", "preset": None}  # groups whose files set keys of any section -> the one that each must have
 LOCAL = {  # and those that none may have: a study says what to compare, not where and how
-    "sweep": ("root", "run", "device", "workers", "wandb", "dry_run", "prepare_only"),
+    "sweep": ("root", "run", "device", "workers", "wandb", "dry_run", "prepare_only", "cost_probe"),
     "preset": ("run",),
 }
 

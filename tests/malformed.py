@@ -33,7 +33,7 @@ PATIENCE = {  # seconds that one command may take
     signal.SIGALRM: (signal.ITIMER_REAL, 300.0),  # in all, on a machine that may have much else to do
 }
 THOROUGH = "thorough"  # the profile of hypothesis under which ten times as much is tried
-SMOKE = ("preset=smoke", "data=fixture", "wandb.mode=disabled")
+SMOKE = ("preset=smoke", "data=fixture", "wandb.mode=disabled", "cost_probe=false")
 
 
 def tried(times: int) -> settings:

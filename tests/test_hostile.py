@@ -145,7 +145,15 @@ def secretive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patched.setenv("PIP_INDEX_URL", f"https://somebody:{SECRET}@127.0.0.1:1/simple")
         patched.setenv("NETRC", str(root / "none"))
         patched.delenv("WANDB_MODE", raising=False)
-        said = command(*SMOKE[:2], f"root={root}", "seeds=1", "train.updates=12", "wandb.mode=offline", "workers=1")
+        said = command(
+            *SMOKE[:2],
+            f"root={root}",
+            "seeds=1",
+            "train.updates=12",
+            "wandb.mode=offline",
+            "workers=1",
+            "cost_probe=false",
+        )
     assert said.returncode == 0, said.stderr
     return root, said.stdout + said.stderr
 
@@ -193,7 +201,7 @@ def test_a_corpus_of_markup_stays_text_in_the_report(tmp_path: Path) -> None:
     with quick(cli.CONF):
         said = ablate("preset=smoke", "data=files", f"data.path='{text}'", "data.name=mine", f"root={tmp_path}/root",
                       "seeds=1", "train.updates=2", "train.validations=1", "diagnostics.times=0", "evaluation.beam=1",
-                      "wandb.mode=disabled")  # fmt: skip
+                      "wandb.mode=disabled", "cost_probe=false")  # fmt: skip
     assert said.code == 0, said
     folder = Path(said.out.splitlines()[-1])
     page, written = (folder / "report.html").read_text(), (folder / "report.md").read_text()
