@@ -23,7 +23,7 @@ from ablate.report.figures import FIGURES
 from ablate.report.records import ReportData, read_records
 from ablate.report.style import COLOURS, limits, looks, rendered, styled
 from ablate.report.wording import estimate
-from ablate.study import Study
+from ablate.study import RATE, Study
 
 DEPTHS = {1: {}, 3: {"train.updates": 0}, 8: {}, 100: {"train.updates": 0}}
 D_MODEL = 64
@@ -165,7 +165,11 @@ MEASURED_AFTER = (
 
 
 def read(root: Path, made: tuple[Study, list[dict]]) -> ReportData:
-    return read_records(write_records(root, *made))
+    """What a study leaves; learning rates as a factor are those of tune=lr."""
+    study, runs = made
+    rates = list(study.factors.get(RATE, ()))
+    tuned = {"grid": rates, "config": {"optim": {"lr": rates[0]}}} if rates else {}
+    return read_records(write_records(root, study, runs, **tuned))
 
 
 @pytest.fixture(params=KINDS, scope="module")
@@ -276,7 +280,8 @@ def test_every_figure_renders_to_the_same_bytes(name: str, tmp_path: Path) -> No
 
 def test_every_figure_is_drawn_of_some_records(tmp_path: Path) -> None:
     kinds = [
-        read(tmp_path / kind, KINDS[kind]()) for kind in ("two variants", "over warmup", "over depth", "over width")
+        read(tmp_path / kind, KINDS[kind]())
+        for kind in ("two variants", "over warmup", "over depth", "over width", "over a grid")
     ]
     for name in FIGURES:
         assert any(drawn(data, name) for data in kinds), name
