@@ -42,7 +42,10 @@ def check_file(path: Path, group: str) -> None:
         if len(text) > LONGEST:
             raise BadInput(f"{path} is too large: it may have {LONGEST:,} characters")
         check_events(path, text)
+        check_repeated(path, yaml.compose(text, Loader))
         keys = yaml.load(text, Loader)
+    except BadInput:
+        raise
     except yaml.YAMLError as error:
         raise BadInput(f"{path} is no YAML: {in_a_line(error)}") from None
     except UnicodeDecodeError:
@@ -69,6 +72,22 @@ def check_events(path: Path, text: str) -> None:
             raise BadInput(f"{where} holds the alias *{event.anchor}: write out what it stands for")
         if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)) and event.tag is not None:
             raise BadInput(f"{where} holds the tag {event.tag}: only plain values can stand here")
+
+
+def check_repeated(path: Path, node: yaml.Node | None) -> None:
+    """YAML takes the last of several values that a mapping gives a key, and says nothing."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise BadInput(f"{path}, line {key.start_mark.line + 1}, has a key that is no word")
+            if key.value in seen:
+                raise BadInput(f"{path}, line {key.start_mark.line + 1}, says {key.value} a second time")
+            seen.add(key.value)
+            check_repeated(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            check_repeated(path, value)
 
 
 def check_keys(path: Path, text: str, keys: dict[object, object], group: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
@@ -159,6 +160,10 @@ def _claim(mapping: Mapping[str, Any]) -> Claim:
     else:
         parts = ()
     command, needs = (str(mapping[key]) if mapping.get(key) else None for key in ("command", "needs"))
+    try:
+        shlex.split(command or "")
+    except ValueError as error:
+        raise BadInput(f"claim {mapping['id']}: command={command} is none for a shell ({error})") from None
     if not parts and not command:
         raise BadInput(f"claim {mapping['id']} has neither a kind nor the command that would test it")
     return Claim(str(mapping["id"]), str(mapping["sentence"]), parts, command, needs)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import re
@@ -200,8 +201,8 @@ def claim_with(**changes: Any) -> str:
 
 
 BAD_STUDIES = {  # a file -> what the line names
-    "study: [": "line 2",
-    "study: {a: 1, a: 2}": "mine.yaml",
+    "study: [": "line 3",
+    "study: {a: 1, a: 2}": "a second time",
     "- a\n- b": "KEY: VALUE",
     "": "KEY: VALUE",
     "study: !!python/object/apply:os.system ['true']": "line 2",
@@ -215,15 +216,15 @@ BAD_STUDIES = {  # a file -> what the line names
     "hydra: {launcher: {_target_: os.abort}}\nstudy: {}": "hydra",
     "model: {heads: 2}": "no study",
     "study: \xff".encode("latin-1").decode("latin-1"): "mapping",
-    "study: 2001-99-99": "mapping",
+    "study: 2001-99-99": "month",
     study_with(name="../../elsewhere"): "study.name",
     study_with(name="a/b"): "study.name",
     study_with(name=200 * "n"): "study.name",
     study_with(name="<b>"): "study.name",
     study_with(question="${oc.env:ABLATE_SENTINEL}"): "write it out",
     study_with(question="a\x1b[2Jb"): "no text",
-    study_with(variants={"a": {}, "../b": {"model.heads": 1}}): "study.variants",
-    study_with(variants={"a": {}, "<script>": {"model.heads": 1}}): "study.variants",
+    study_with(variants={"a": {}, "../b": {"model.heads": 1}}, claims=[]): "study.variants",
+    study_with(variants={"a": {}, "<script>": {"model.heads": 1}}, claims=[]): "study.variants",
     study_with(variants={"a": {}, "b": {"model.haeds": 1}}): "model has",
     study_with(variants={"a": {}, "b": {"root": "/elsewhere"}}): "root",
     study_with(variants={"a": {}, "b": {"data.path": "/elsewhere"}}): "data.path",
@@ -249,7 +250,7 @@ BAD_STUDIES = {  # a file -> what the line names
     claim_with(kind="in_range", contrast="a,warmup=0", range=[2, 1]): "range",
     claim_with(kind="in_range", contrast="a,warmup=0", range=[float("nan"), 1]): "range",
     claim_with(command="python 'open"): "command",
-    study_with(claims=STUDY["claims"][:1] * 2): "2 times",
+    study_with(claims=copy.deepcopy(STUDY["claims"][:1]) + STUDY["claims"][:1]): "2 times",
 }
 
 

@@ -14,13 +14,13 @@ def build(root: Path, study: str, setting: str) -> Path:
 
 def ledger(root: Path) -> Path:
     """Rewrite `reports/README.md`, the verdicts of every setting that is not smoke, and return it."""
-    from ablate.report.ledger import ledger
+    from ablate.report.index import ledger
 
     return ledger(root)
 
 
 def headline(folder: Path) -> list[str]:
     """The results of a report that was built, as lines for a terminal."""
-    from ablate.report.headline import headline
+    from ablate.report.opening import headline
 
     return headline(folder)

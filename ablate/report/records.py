@@ -161,6 +161,7 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
 def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     manifest = read_object(path, MANIFEST, shapes.MANIFEST)
+    shapes.check_command(manifest["command"], str(path))
     said = manifest["study"].get("name"), manifest["setting"]
     if said != (folder.parent.name, folder.name) or not all(SAFE.fullmatch(name) for name in said):
         raise BadInput(f"{path} is of {said[0]}/{said[1]}, which is not the name of its folder, or names no folder")

@@ -7,6 +7,7 @@ object whose keys have these shapes where it has them, with `str` as the key of 
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any, NoReturn
 
 from ablate.config import BadInput, plain_line
@@ -70,6 +71,14 @@ def misshapen(value: Any, shape: Any) -> str | None:
         return None if isinstance(value, str) and value in shape else ""
     fits = isinstance(value, shape) and (shape in (bool, object) or not isinstance(value, bool))
     return None if fits else ""
+
+
+def check_command(command: str, where: str) -> None:
+    """Raise BadInput for a command that no shell would take."""
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise BadInput(f"{where} is damaged: its command is none for a shell ({error})") from None
 
 
 def check_cost(cost: Any, where: str) -> None:

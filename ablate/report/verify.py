@@ -14,7 +14,7 @@ from ablate.config import BadInput
 from ablate.report import compare
 from ablate.report.differing import Difference, differences, versus
 from ablate.report.evidence import SCORES, recompute, strays
-from ablate.report.ledger import markdown as index
+from ablate.report.index import markdown as index
 from ablate.report.records import ReportData, read_records, settings
 from ablate.report.render import draw, pictures, texts, versions
 
