@@ -234,7 +234,11 @@ def with_twin(root: Path, raw: float, twin: float) -> str:
 
 @pytest.mark.parametrize(
     ("raw", "twin", "said"),
-    [(3.0, -3.0, "depends on whether parameters are matched: `b`"), (3.0, 2.0, "No effect is seen to change its sign")],
+    [
+        (3.0, -3.0, "depends on whether parameters are matched: `b`"),
+        (3.0, 2.0, "No effect is seen to change its sign"),
+        (0.01, -0.01, "that is not decided: `b`"),
+    ],
 )
 def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(
     tmp_path: Path, raw: float, twin: float, said: str

@@ -30,11 +30,20 @@ def matched(data: ReportData) -> str:
 
 
 def turns(data: ReportData) -> list[str]:
-    """A line where the sign of an effect depends on what is matched, or none does."""
-    found = [name(raw.variant) for raw, twin in pairs(data) if said(raw, twin).startswith("**turns")]
-    if found:
-        return [f"The sign of the effect depends on whether parameters are matched: {spoken(found)}."]
-    return ["No effect is seen to change its sign with what is matched."] if pairs(data) else []
+    """What becomes of the sign of an effect with what is matched, in a line; none where there are no twins."""
+    found = [(name(raw.variant), said(raw, twin), raw, twin) for raw, twin in pairs(data)]
+    turned = [variant for variant, word, _, _ in found if word.startswith("**turns")]
+    leaning = [
+        variant for variant, _, raw, twin in found if variant not in turned and raw.effect.mean * twin.effect.mean < 0
+    ]
+    lines = []
+    if turned:
+        lines.append(f"The sign of the effect depends on whether parameters are matched: {spoken(turned)}.")
+    if leaning:
+        lines.append(
+            f"The mean has another sign when parameters are matched, but that is not decided: {spoken(leaning)}."
+        )
+    return lines or (["No effect is seen to change its sign with what is matched."] if found else [])
 
 
 def pairs(data: ReportData) -> list[tuple[Comparison, Comparison]]:
