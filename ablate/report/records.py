@@ -135,9 +135,12 @@ def read_records(folder: Path) -> ReportData:
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
     """The manifest, its study and the runs: what verdicts need."""
     manifest = read_manifest(folder)
-    study = study_from(manifest["study"])
-    check_texts(manifest, str(folder / "manifest.json"))
-    check_names(study)
+    try:
+        study = study_from(manifest["study"])
+        check_texts(manifest, "it")
+        check_names(study)
+    except BadInput as error:
+        raise BadInput(f"{folder / 'manifest.json'} is damaged: {error}") from None
     study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {})
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
     path = folder / "layers.jsonl.gz"
