@@ -94,7 +94,9 @@ def test_the_report_says_what_was_compared_with_what(tmp_path, monkeypatch):
 def test_the_cost_of_both_halves_is_that_of_their_variant(tmp_path):
     folder = some_records(tmp_path, 4)
     probed = {"seconds": [0.1], "tokens": [100.0], "memory": 10}
-    cost = {**dict.fromkeys(COST), "cells": {"baseline": probed}}
+    provenance = {"threads": 1, "device": "cpu", "device_name": "a processor"}
+    cost = {"rounds": 1, "updates_a_round": 1, "others": 0.0, "provenance": provenance, "cells": {"baseline": probed}}
+    assert cost.keys() == set(COST)
     (folder / "cost.json").write_text(json.dumps(cost))
     assert read_records(folder).cost["cells"] == dict.fromkeys(HALVES, probed)
 
