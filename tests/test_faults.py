@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -288,7 +289,9 @@ def test_a_wandb_that_does_not_serve_neither_stops_nor_slows_a_study(
     assert (done.code, done.err) == (0, "")
     assert "W&B: " in done.out
     assert left_by(study.root) == left_by(whole.root)
-    assert environment["WANDB_API_KEY"] not in "".join(path.read_text() for path in tmp_path.rglob("*.log"))
+    for path in tmp_path.rglob("*.log"):
+        with contextlib.suppress(FileNotFoundError):  # W&B's own process may still be at it
+            assert environment["WANDB_API_KEY"] not in path.read_text()
 
 
 # Time
