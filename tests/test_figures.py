@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -125,8 +124,8 @@ def every(variants: tuple[str, ...], factor: str, *levels: Any) -> list[tuple[st
 
 
 TWO = ("pre", "post")
-UNUSUAL = {"encoder.0": math.nan, "encoder.1": 0.0, "decoder.0": None, "decoder.1": 2.0}
-NOT_A_NUMBER = {"update": 0, "gradient_norm": {f"{layer}.feedforward": norm for layer, norm in UNUSUAL.items()}}
+UNUSUAL = {"encoder.0": None, "encoder.1": 0.0, "decoder.0": None, "decoder.1": 2.0}
+WITHOUT_NUMBERS = {"update": 0, "gradient_norm": {f"{layer}.feedforward": norm for layer, norm in UNUSUAL.items()}}
 KINDS = {
     "two variants": lambda: toy(),
     "one seed": lambda: toy(seeds=1),
@@ -139,7 +138,7 @@ KINDS = {
     "failed": lambda: changed(status="failed", learned=None, updates=120, test_bleu=None, final_dead_units=None),
     "no diagnostics": lambda: changed(diagnostics=[], final_dead_units=None),
     "no number": lambda: changed(
-        test_bleu=math.nan, parameters=math.nan, diagnostics=[NOT_A_NUMBER], final_dead_units={"encoder.0": math.nan}
+        test_bleu=None, parameters=None, diagnostics=[WITHOUT_NUMBERS], final_dead_units={"encoder.0": None}
     ),
     "over warmup": lambda: crossed("warmup"),
     "over warmup, one seed": lambda: crossed("warmup", seeds=1),
