@@ -23,6 +23,7 @@ from ablate.report.summary import summary
 from ablate.report.tracing import SOURCES, snippet
 from ablate.report.verify import verify
 from ablate.store import RESULT_COLUMNS
+from ablate.study import Pairs
 
 HERE = Path(__file__).parents[1]
 COMMITTED = [
@@ -281,8 +282,12 @@ def test_the_code_in_a_report_gives_its_first_difference(
     where: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = read(where)
+    code = snippet(data)
+    if data.study.pairs is Pairs.halves or data.looked_again:  # the code is for t tests within a seed
+        assert code == ""
+        return
     monkeypatch.chdir(HERE)
-    exec(snippet(data), {})
+    exec(code, {})
     mean, low, high, _ = map(float, capsys.readouterr().out.split())
     first = next(each["difference"] for each in summary(data)["variants"] if each["difference"])
     assert [mean, low, high] == pytest.approx([first["mean"], first["low"], first["high"]], rel=1e-5)
