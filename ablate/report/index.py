@@ -18,7 +18,7 @@ from ablate.report.records import ReportData, read_runs, settings
 from ablate.report.render import TEMPLATES
 from ablate.report.wording import escape, plural, spoken, table
 
-TELLING = ("over_factor", "quality_and_cost", "effects")  # figures in order
+TELLING = ("sensitivity", "over_factor", "quality_and_cost", "effects")  # figures in order
 HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]
 
 
