@@ -56,6 +56,7 @@ def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, deaths: i
         assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
 
 
+@pytest.mark.long  # test_requests.py has the quick ones
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_study_says_how_to_go_on_and_goes_on(tmp_path: Path, number: int, code: int) -> None:
     process = subprocess.Popen(
