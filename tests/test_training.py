@@ -421,3 +421,13 @@ def test_bf16_trains_too(tmp_path: Path) -> None:
     assert result is not None
     assert result["status"] == "finished"
     assert replace(Config()).precision.name == "fp32"
+
+
+def test_what_a_dead_worker_left_in_the_making_is_swept_by_the_next(tmp_path: Path) -> None:
+    spec = fixture_plan("+sweep=norm_placement").runs[0]
+    store, folder = Store(tmp_path), Store(tmp_path).run(spec.id)
+    store.freeze([spec])
+    folder.file(f".result.json.dead{PART}").write_text("{")
+    run_member(folder, spec.config.device)
+    assert folder.done(spec.config)
+    assert not list(folder.path.glob(f".*{PART}"))

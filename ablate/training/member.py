@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ablate.atomic import write_atomic
+from ablate.atomic import sweep
 from ablate.config import LEARNED_BELOW, BadInput, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
@@ -46,6 +47,7 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
     machine.use_one_thread()
     machine.commit()  # of the code as it is now, whatever becomes of it until the run ends
     with Request() as request, folder.lock():  # two commands may share a run: the second finds it done
+        sweep(folder.path)  # what an earlier worker died at, which may be one of this very command
         folder.enter()
         try:
             complete(folder, machine.choose_device(wanted), request)
