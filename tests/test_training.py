@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from corpora import fixture_plan
 from tiny import VOCABULARY, tiny_model, tokens
 
+from ablate.atomic import PART
 from ablate.config import (
     LEARNED_BELOW,
     LEAST_VALIDATIONS,

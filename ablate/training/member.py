@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from ablate.atomic import write_atomic
-from ablate.atomic import sweep
+from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW, BadInput, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
