@@ -174,7 +174,7 @@ class RunFolder:
         try:
             with zipfile.ZipFile(self.file("weights.pt")) as archive:  # torch reads a flipped bit without a word
                 return archive.testzip() is None
-        except (OSError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error):
             return False
 
     def set_aside_what_is_damaged(self, config: Config) -> None:
