@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from corpora import fixture_plan
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ablate.store import ASIDE, RunFolder, Store
 from ablate.study import RunSpec, evaluation_id
 from ablate.training import loop, member, resume
+from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.member import run_member
 
 UPDATES = 60  # of a smoke run
@@ -93,6 +98,42 @@ def test_a_run_cut_anywhere_ends_as_one_that_was_not(tmp_path, monkeypatch, undi
     weights, wanted = (torch.load(each.file("weights.pt"), weights_only=True) for each in (folder, whole))
     assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
     assert not folder.file(resume.NAME).exists()
+
+
+@pytest.mark.parametrize("update", [0, 15, UPDATES])
+def test_a_stop_requested_during_any_pause_repeats_nothing(tmp_path, monkeypatch, undisturbed, update: int) -> None:
+    spec = a_spec("best")
+    folder = frozen(tmp_path, spec)
+    validate, pauses = member.mean_loss, iter(sorted({0, 15, 30, 45, UPDATES}))
+
+    def interrupted(model, batches):
+        if next(pauses, None) == update:
+            os.kill(os.getpid(), signal.SIGINT)
+        return validate(model, batches)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(member, "mean_loss", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_member(folder, spec.config.device)
+    run_member(folder, spec.config.device)
+    assert left_behind(folder, spec) == undisturbed["best"][1]
+
+
+class OneWeight(nn.Module):
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3, 2, device=device))
+
+
+@pytest.mark.parametrize("rule", CHECKPOINTS)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_kept_weights_from_a_resume_file_mix_with_new_ones_of_any_device(rule: str, device: str) -> None:
+    with FakeTensorMode():  # checks devices without having them
+        before, after = CHECKPOINTS[rule](), CHECKPOINTS[rule]()
+        before.offer(OneWeight(device), 10, 2.0)
+        after.restore(before.state())
+        after.offer(OneWeight(device), 20, 3.0)
+        assert after.weights()["weight"].device == torch.device("cpu")  # where resume files are read to
 
 
 def test_a_run_that_is_taken_up_does_not_train_again_what_it_had(tmp_path, monkeypatch) -> None:

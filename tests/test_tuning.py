@@ -29,6 +29,7 @@ SENSITIVE = {
 
 Curve = dict[float, tuple[float, float]]  # rate -> validation loss, BLEU
 FLAT: Curve = {0.001: (1.6, 40.0), 0.002: (1.5, 40.0), 0.004: (1.6, 40.0)}
+STEEP: Curve = {0.001: (2.5, 36.0), 0.002: (1.5, 40.0), 0.004: (2.9, 34.0)}
 
 
 def a_plain_study() -> Study:
@@ -54,7 +55,8 @@ SCENES: dict[Finding, tuple[Curve, float]] = {  # what b does where a is flat
     Finding.gain: ({rate: (loss, bleu + 3) for rate, (loss, bleu) in FLAT.items()}, 0.05),
     Finding.loss: ({rate: (loss, bleu - 3) for rate, (loss, bleu) in FLAT.items()}, 0.05),
     Finding.artefact: ({0.001: (1.5, 40.0), 0.002: (1.6, 37.0), 0.004: (1.7, 30.0)}, 0.05),
-    Finding.robustness: ({0.001: (2.5, 36.0), 0.002: (1.5, 40.0), 0.004: (2.9, 34.0)}, 0.05),
+    Finding.robustness: ({0.001: (1.52, 40.0), 0.002: (1.5, 40.0), 0.004: (1.52, 40.0)}, 0.05),
+    Finding.sensitivity: (STEEP, 0.05),
     Finding.none: (FLAT, 0.05),
     Finding.unresolved: (FLAT, 5.0),
 }
@@ -107,7 +109,7 @@ def test_a_diverged_run_has_learned_nothing_whatever_its_best_loss_was() -> None
 
 
 def test_claims_are_judged_at_own_best_rates() -> None:
-    found = tuned({"a": FLAT, "b": SCENES[Finding.robustness][0]})
+    found = tuned({"a": FLAT, "b": STEEP})
     (verdict,) = judge_all(found.study, found.records, "python -m ablate")
     assert verdict.verdict is Verdict.supported
     (untested,) = judge_all(a_plain_study(), [run for run in found.records if run.pop("lr_sensitivity")], "x")

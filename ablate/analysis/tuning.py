@@ -29,6 +29,7 @@ class Finding(Enum):
     lower = "lower"
     artefact = "an artefact of tuning"
     robustness = "robustness only"
+    sensitivity = "sensitivity only"
     none = "no difference"
     unresolved = "unresolved"
 
@@ -160,7 +161,7 @@ def change(first: Comparison, own: Comparison, estimator: Estimator) -> Effect:
 
 
 def finding(first: Comparison, own: Comparison, sensitive: Comparison) -> Finding:
-    """In a word. A difference among survivors alone decides nothing."""
+    """Classify what equal tuning leaves of a difference. A difference among survivors alone decides nothing."""
     if own.conditional or not own.arms.seeds:
         return Finding.unresolved
     if own.reading in DECIDED:
@@ -169,7 +170,9 @@ def finding(first: Comparison, own: Comparison, sensitive: Comparison) -> Findin
         return Finding.unresolved
     if first.reading in DECIDED and not first.conditional:
         return Finding.artefact
-    return Finding.robustness if not math.isnan(sensitive.p_holm) and sensitive.p_holm < ALPHA else Finding.none
+    if math.isnan(sensitive.p_holm) or sensitive.p_holm >= ALPHA:
+        return Finding.none
+    return Finding.robustness if sensitive.effect.mean < 0 else Finding.sensitivity
 
 
 DECIDED = {

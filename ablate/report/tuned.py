@@ -81,6 +81,7 @@ MEANS = {
     Finding.lower: "a difference that tuning does not explain",
     Finding.artefact: "an artefact of tuning",
     Finding.robustness: "robustness to the learning rate only",
+    Finding.sensitivity: "no gain, and more sensitive to the learning rate",
     Finding.none: "no difference either way",
     Finding.unresolved: "what is left of it is unresolved",
 }

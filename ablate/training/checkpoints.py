@@ -1,4 +1,4 @@
-"""Which of the weights seen at validations a run keeps."""
+"""Which of the weights seen at validations a run keeps. Kept weights lie on the CPU, whatever the run trains on."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ class AverageLast10:
 
 
 def copy(model: nn.Module) -> Weights:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    """The weights, copied to the CPU: there they take no GPU memory, and mix with those read from a resume file."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
 
 
 CHECKPOINTS: dict[str, type[Best] | type[AverageLast10]] = {"best": Best, "average_last_10": AverageLast10}

@@ -87,7 +87,7 @@ def train_member(
     resume, losses = begin(folder, frozen, config, metadata["vocabulary_size"], device)
     state, checkpoint, meter, model = resume.state, resume.kept, resume.meter, resume.state.model
     assert isinstance(model, Transformer)
-    resumed_at = state.update or None  # what is done at this update was done before the cut
+    resumed_at = state.update if losses else None  # the pause at this update was done before the cut
 
     def pause(update: int) -> None:
         if update == resumed_at:
