@@ -1,7 +1,8 @@
 """Every choice and every size that makes up a run: its type, its meaning, its default, its bounds.
 
 The defaults are the baseline of every study. They stand here and nowhere else: a file in `conf/` says only what it
-changes. A field's bounds are an interval in the usual notation, "[0, 1)"; an Enum's members are its whole vocabulary.
+changes. A field's bounds are an interval in the usual notation, "[0, 1)". A field that is looked up in a table of
+components is a string, checked against the names in `CHOICES`; other vocabularies are Enums.
 """
 
 from __future__ import annotations
@@ -41,35 +42,15 @@ def plain_line(text: str) -> str:
     return CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))[:LONGEST_LINE]
 
 
-class NormPlacement(Enum):
-    pre = "pre"
-    post = "post"
-
-
-class Residual(Enum):
-    add = "add"
-    none = "none"
-
-
-class AttentionScale(Enum):
-    sqrt = "sqrt"
-    none = "none"
-
-
-class Activation(Enum):
-    relu = "relu"
-    gelu = "gelu"
-    silu = "silu"
-
-
-class Schedule(Enum):
-    linear = "linear"
-    inverse_sqrt = "inverse_sqrt"
-
-
-class Checkpoint(Enum):
-    best = "best"
-    average_last_10 = "average_last_10"
+CHOICES: dict[str, list[str]] = {  # key -> names in the table of components that it is looked up in; plugins add to it
+    "model.norm_placement": ["pre", "post"],
+    "model.residual": ["add", "none"],
+    "model.attention_scale": ["sqrt", "none"],
+    "model.activation": ["relu", "gelu", "silu"],
+    "optim.schedule": ["linear", "inverse_sqrt"],
+    "train.checkpoint": ["best", "average_last_10"],
+}
+FIRST = object()  # marks a key that is as old as the first ids
 
 
 class Device(Enum):
@@ -106,9 +87,13 @@ class WandbMode(Enum):
     disabled = "disabled"
 
 
-def knob(default: Any, meaning: str, within: str | None = None) -> Any:
-    """A dataclass field that says what it means and, as an interval, what it may be."""
-    return field(default=default, metadata={"meaning": meaning, "within": within})
+def knob(default: Any, meaning: str, within: str | None = None, introduced: Any = FIRST) -> Any:
+    """A dataclass field that says what it means and, as an interval, what it may be.
+
+    `introduced` is the default that a key had when it was added to those of the first ids: at that value it is left out
+    of every id, so that adding it changes none (see `identity`).
+    """
+    return field(default=default, metadata={"meaning": meaning, "within": within, "introduced": introduced})
 
 
 def group(section: type, meaning: str) -> Any:
@@ -129,6 +114,20 @@ def check_bounds(section: Any, name: str) -> None:
             raise BadInput(f"{key}={value} is out of range: it must lie in {within} ({item.metadata['meaning']})")
 
 
+def check_choices(section: Any, name: str) -> None:
+    """Raise BadInput when a field of `section` that names a component names one that no table has."""
+    for item in fields(section):
+        key, value = f"{name}.{item.name}", getattr(section, item.name)
+        if key in CHOICES and value not in CHOICES[key]:
+            raise BadInput(f"{key}={value} is unknown; it may be {', '.join(CHOICES[key])}")
+
+
+def identity(section: Any) -> dict[str, Any]:
+    """The keys of a section that go into an id: all but those at the default with which they were introduced."""
+    values = {item.name: (getattr(section, item.name), item.metadata["introduced"]) for item in fields(section)}
+    return {name: value for name, (value, introduced) in values.items() if introduced is FIRST or value != introduced}
+
+
 def is_rate(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -137,19 +136,22 @@ def is_rate(value: Any) -> bool:
 class ModelConfig:
     """An encoder-decoder Transformer (Vaswani et al. 2017, arXiv:1706.03762)."""
 
-    norm_placement: NormPlacement = knob(NormPlacement.pre, "layer norm before or after each sublayer")
-    residual: Residual = knob(Residual.add, "what becomes of a sublayer's input: added to its output, or dropped")
-    attention_scale: AttentionScale = knob(AttentionScale.sqrt, "what divides attention scores: sqrt(d_k), or nothing")
-    activation: Activation = knob(Activation.relu, "the feed-forward network's nonlinearity")
+    norm_placement: str = knob("pre", "layer norm before or after each sublayer")
+    residual: str = knob("add", "what becomes of a sublayer's input: added to its output, or dropped")
+    attention_scale: str = knob("sqrt", "what divides attention scores: sqrt(d_k), or nothing")
+    activation: str = knob("relu", "the feed-forward network's nonlinearity")
     ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, 1024]")
     heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, 16384]")
-    head_width: Optional[int] = knob(None, "width of one attention head; null is d_model / heads", "[1, 16384]")
+    head_width: Optional[int] = knob(
+        None, "width of one attention head; null is d_model / heads", "[1, 16384]", introduced=None
+    )
     d_model: int = knob(128, "width of the residual stream, an even number", "[2, 16384]")
     layers: int = knob(2, "layers in the encoder, and as many in the decoder", "[1, 256]")
     dropout: float = knob(0.1, "dropout on embeddings and on sublayer outputs", "[0, 1)")
     attention_dropout: float = knob(0.0, "dropout on attention weights", "[0, 1)")
 
     def __post_init__(self) -> None:
+        check_choices(self, "model")
         check_bounds(self, "model")
         if self.d_model % 2:
             raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
@@ -190,7 +192,9 @@ class DataConfig:
     max_words: Optional[int] = knob(None, "words in the longest sentence that is kept", "[1, 1e9]")
     source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, 1e9]")
     target_words: Optional[int] = knob(None, "keep sentences made of this many most frequent target words", "[1, 1e9]")
-    max_tokens: int = knob(128, "subwords of a side, its end counted: longer pairs are not trained on", "[2, 1e5]")
+    max_tokens: int = knob(
+        128, "subwords of a side, its end counted: longer pairs are not trained on", "[2, 1e5]", introduced=128
+    )
     train_pairs: Optional[int] = knob(None, "training pairs, at the most", "[1, 1e9]")
     validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, 1e9]")
     test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, 1e9]")
@@ -219,7 +223,7 @@ class OptimConfig:
 
     lr: float = knob(4e-3, "peak learning rate", "(0, inf)")
     warmup: float = knob(0.15, "share of the updates over which the learning rate rises", "[0, 1)")
-    schedule: Schedule = knob(Schedule.linear, "decay: to zero at the last update, or with 1/sqrt(update)")
+    schedule: str = knob("linear", "decay: to zero at the last update, or with 1/sqrt(update)")
     anchor: float = knob(0.15, "share of the updates after which inverse_sqrt decays", "(0, 1)")
     beta1: float = knob(0.9, "decay of Adam's first moment", "[0, 1)")
     beta2: float = knob(0.98, "decay of Adam's second moment", "[0, 1)")
@@ -228,6 +232,7 @@ class OptimConfig:
     clip: float = knob(1.0, "largest gradient norm, over all parameters", "(0, inf)")
 
     def __post_init__(self) -> None:
+        check_choices(self, "optim")
         check_bounds(self, "optim")
 
 
@@ -239,11 +244,12 @@ class TrainConfig:
     batch_tokens: int = knob(1000, "target positions in a batch", "[1, 1e9]")
     label_smoothing: float = knob(0.1, "probability taken from the reference and spread evenly", "[0, 1)")
     validations: int = knob(10, "validations, evenly spread over the run", "[1, 1e5]")
-    checkpoint: Checkpoint = knob(Checkpoint.best, "weights that are tested: best on validation, or an average")
+    checkpoint: str = knob("best", "weights that are tested: best on validation, or an average")
 
     def __post_init__(self) -> None:
+        check_choices(self, "train")
         check_bounds(self, "train")
-        if self.checkpoint is Checkpoint.average_last_10 and self.validations < LEAST_VALIDATIONS:
+        if self.checkpoint == "average_last_10" and self.validations < LEAST_VALIDATIONS:
             raise BadInput(
                 f"train.checkpoint=average_last_10 needs train.validations={LEAST_VALIDATIONS} or more, not "
                 f"{self.validations}: the average is to be of the end of training"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config import (
+    CHOICES,
     DataConfig,
     DiagnosticsConfig,
     EvaluationConfig,
@@ -91,7 +92,8 @@ def _section(name: str, section: type) -> str:
     lines = []
     for item in fields(section):
         key = f"{name}.{item.name}={_value(item.default)}"
-        choices = ", ".join(type(item.default).__members__) if isinstance(item.default, Enum) else ""
+        members = type(item.default).__members__ if isinstance(item.default, Enum) else ()
+        choices = ", ".join(CHOICES.get(f"{name}.{item.name}", members))
         note = choices or item.metadata["within"] or ""
         lines.append(f"  {key:34}  {item.metadata['meaning']}" + (f"; {note}" if note else ""))
     return "\n".join([f"{name} (defaults; a corpus or preset may set others)", *lines]) + "\n"

@@ -9,18 +9,15 @@ import hashlib
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from ablate.config import Config
+from ablate.config import Config, identity
 
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
 MATCHED = "matched"  # what follows a variant's name in that of its twin of the baseline's size
 MEANING = 1  # raised when the same configuration would train differently than before
-SINCE = {
-    "head_width": None
-}  # keys of the model younger than the first runs: at these values they leave an id as it was
 
 
 class Kind(Enum):
@@ -178,16 +175,16 @@ def run_id(config: Config, seed: int, corpus: str) -> str:
         "seed": seed,
         "corpus": corpus,
         "precision": config.precision,
-        "model": {key: value for key, value in asdict(config.model).items() if key not in SINCE or value != SINCE[key]},
-        "optim": asdict(config.optim),
-        "train": asdict(config.train),
+        "model": identity(config.model),
+        "optim": identity(config.optim),
+        "train": identity(config.train),
     }
     return digest(determinants)
 
 
 def evaluation_id(config: Config) -> str:
     """Hash of what determines the scores of a trained model."""
-    return digest(asdict(config.evaluation))
+    return digest(identity(config.evaluation))
 
 
 def digest(value: Any) -> str:

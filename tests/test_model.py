@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import HEAD_WIDTHS, TINY, VOCABULARY, describe, every_choice, tiny_model, tokens
 
-from ablate.config import Activation, AttentionScale, BadInput, ModelConfig, NormPlacement, Residual
+from ablate.config import CHOICES, BadInput, ModelConfig
 from ablate.model import build
 from ablate.model.attention import ATTENTION_SCALES
 from ablate.model.cache import DecoderCache
@@ -63,10 +63,7 @@ def test_every_parameter_gets_a_gradient(config: ModelConfig) -> None:
 
 
 CHANGES: list[dict[str, Any]] = [
-    *({"norm_placement": member} for member in NormPlacement),
-    *({"residual": member} for member in Residual),
-    *({"attention_scale": member} for member in AttentionScale),
-    *({"activation": member} for member in Activation),
+    *({key.removeprefix("model."): name} for key in CHOICES if key.startswith("model.") for name in CHOICES[key]),
     *({"ffn_ratio": ratio} for ratio in (1.0, 2.0, 4.0, 8.0)),
     {"heads": 4},
     {"head_width": 5},
@@ -137,7 +134,7 @@ def test_positions_have_no_end() -> None:
 @pytest.mark.parametrize("scale", ATTENTION_SCALES)
 def test_attention_is_softmax_of_the_scaled_products(scale: str, head_width: int | None) -> None:
     torch.manual_seed(0)
-    config = replace(TINY, attention_scale=AttentionScale[scale], head_width=head_width)
+    config = replace(TINY, attention_scale=scale, head_width=head_width)
     attention = tiny_model(config).encoder.layers[0].self_attention.sublayer
     x, width = torch.randn(2, 5, TINY.d_model), head_width or TINY.d_model // TINY.heads
     q, k, v = (

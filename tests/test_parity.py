@@ -18,7 +18,7 @@ from ablate.vocabulary import PAD
 SAME_IN_TORCH = [  # what torch's layers can be told
     config
     for config in every_choice()
-    if config.residual.name == "add" and config.attention_scale.name == "sqrt" and config.head_width is None
+    if config.residual == "add" and config.attention_scale == "sqrt" and config.head_width is None
 ]
 exact = {"rtol": 1e-9, "atol": 1e-9}  # in float64, so that a difference is one of arithmetic and not of rounding
 
@@ -61,13 +61,13 @@ Names = dict[nn.Parameter, list[str]]  # each of torch's parameters -> the names
 
 def torch_stacks(model: Transformer, config: ModelConfig) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder, Names]:
     """torch's own encoder and decoder with the model's weights."""
-    pre = config.norm_placement.name == "pre"
+    pre = config.norm_placement == "pre"
     settings: dict[str, Any] = {
         "d_model": config.d_model,
         "nhead": config.heads,
         "dim_feedforward": config.d_ffn,
         "dropout": 0.0,
-        "activation": vars(F)[config.activation.name],
+        "activation": vars(F)[config.activation],
         "batch_first": True,
         "norm_first": pre,
         "dtype": torch.float64,

@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields, make_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,17 @@ from omegaconf import OmegaConf
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.composition import override, plan, text
-from ablate.config import BadInput, Config
+from ablate.config import CHOICES, BadInput, Config, knob
 from ablate.data import corpora
 from ablate.data.prepare import mark_of
+from ablate.model.attention import ATTENTION_SCALES
+from ablate.model.feedforward import ACTIVATIONS
+from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS
 from ablate.plain import config_from_plain, config_to_plain
-from ablate.study import MEANING, Kind, run_id
+from ablate.study import MEANING, Kind, evaluation_id, run_id
 from ablate.study_file import study_from, study_to_plain
+from ablate.training.checkpoints import CHECKPOINTS
+from ablate.training.schedule import SCHEDULES
 
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
 PRESETS = sorted(path.stem for path in CONF.glob("preset/*.yaml"))
@@ -207,6 +212,28 @@ def test_committed_corpora_are_still_what_their_recipe_is_called() -> None:
         marks[record["corpus"]] = mark_of(config.data, content)
     assert marks
     assert all(then == now for then, now in marks.items())
+
+
+@pytest.mark.parametrize("section", ["model", "optim", "train", "evaluation", "data"])
+def test_a_key_added_with_a_default_moves_no_id(section: str) -> None:
+    def ids(config: Config) -> tuple[str, ...]:
+        return run_id(config, 0, "abc"), evaluation_id(config), mark_of(config.data, "a hash")
+
+    old = Config()
+    of_old = type(getattr(old, section))
+    added = [("added", str, knob("default", "a new choice", introduced="default"))]
+    of_new = make_dataclass("New", added, bases=(of_old,), frozen=True)
+    values = {item.name: getattr(getattr(old, section), item.name) for item in fields(of_old)}
+    assert ids(replace(old, **{section: of_new(**values)})) == ids(old)
+    assert ids(replace(old, **{section: of_new(**values, added="another")})) != ids(old)
+
+
+def test_names_of_components_are_those_of_their_tables() -> None:
+    tables = {
+        "model.norm_placement": NORM_PLACEMENTS, "model.residual": RESIDUALS, "model.activation": ACTIVATIONS,
+        "model.attention_scale": ATTENTION_SCALES, "optim.schedule": SCHEDULES, "train.checkpoint": CHECKPOINTS,
+    }  # fmt: skip
+    assert {key: [*table] for key, table in tables.items()} == CHOICES
 
 
 def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:

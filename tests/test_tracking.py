@@ -20,7 +20,7 @@ from wandb_server import KEY, Server, served
 
 from ablate import tracking
 from ablate.composition import Plan
-from ablate.config import BadInput, Config, DataConfig, ModelConfig, NormPlacement, TrainConfig, WandbConfig, WandbMode
+from ablate.config import BadInput, Config, DataConfig, ModelConfig, TrainConfig, WandbConfig, WandbMode
 from ablate.data.cache import corpus_folder
 from ablate.store import RESULT_COLUMNS, RunFolder, Store
 from ablate.study import Claim, RunSpec, Study, evaluation_id, run_id
@@ -45,7 +45,7 @@ def two_runs() -> Plan:
     study = Study("norms", "Which?", "pre", variants, {}, "test_bleu", (), (), {})
     configs = {
         name: Config(
-            model=ModelConfig(norm_placement=NormPlacement[name]),
+            model=ModelConfig(norm_placement=name),
             train=TrainConfig(updates=UPDATES),
             data=DataConfig(name="toy"),
             preset="smoke",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ablate.config import Activation, AttentionScale, ModelConfig, NormPlacement, Residual
+from ablate.config import CHOICES, ModelConfig
 from ablate.model import build
 from ablate.model.transformer import Transformer
 
@@ -22,7 +22,7 @@ def every_choice() -> list[ModelConfig]:
     combined = [
         replace(TINY, norm_placement=placement, residual=residual, attention_scale=scale, activation=activation)
         for placement, residual, scale, activation in itertools.product(
-            NormPlacement, Residual, AttentionScale, Activation
+            *(CHOICES[f"model.{name}"] for name in ("norm_placement", "residual", "attention_scale", "activation"))
         )
     ]
     return [
@@ -35,7 +35,7 @@ def every_choice() -> list[ModelConfig]:
 def describe(config: ModelConfig) -> str:
     names = (config.norm_placement, config.residual, config.attention_scale, config.activation)
     heads = [] if config.head_width is None else [f"{config.heads}x{config.head_width}"]
-    return "-".join([*(member.name for member in names), *heads])
+    return "-".join([*names, *heads])
 
 
 def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> Transformer:

@@ -8,11 +8,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.config import BadInput, DataConfig
+from ablate.config import BadInput, DataConfig, identity
 from ablate.data import corpora
 from ablate.data.cache import alone, cache_folder, corpus_folder, write_sums
 from ablate.data.raw import OFFICIAL
@@ -27,7 +26,6 @@ def on_stderr(line: str) -> None:
 
 RECIPE = 1  # raised when the same config comes to give other numbers
 NOT_RECIPE = ("name", "loader", *corpora.OPTIONS)  # the content's hash stands for these
-SINCE = {"max_tokens"}  # keys younger than the first records: at their default they leave a fingerprint as it was
 
 
 def fingerprint(data: DataConfig, say: Callable[[str], None] = on_stderr) -> str:
@@ -39,12 +37,7 @@ def fingerprint(data: DataConfig, say: Callable[[str], None] = on_stderr) -> str
 
 
 def mark_of(data: DataConfig, content: str) -> str:
-    default = {field.name: field.default for field in fields(DataConfig)}
-    recipe = {
-        key: value
-        for key, value in asdict(data).items()
-        if key not in NOT_RECIPE and not (key in SINCE and value == default[key])
-    }
+    recipe = {key: value for key, value in identity(data).items() if key not in NOT_RECIPE}
     recipe |= {"content": content, "recipe": RECIPE}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 

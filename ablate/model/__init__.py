@@ -24,10 +24,10 @@ def build(config: ModelConfig, vocabulary_size: int, seed: int = 0) -> Transform
 def assemble(config: ModelConfig, vocabulary_size: int) -> Transformer:
     """The model's parts, put together but not yet initialised (on torch's meta device this costs nothing)."""
     d_model, dropout = config.d_model, config.dropout
-    wiring = NORM_PLACEMENTS[config.norm_placement.name]
-    skip = RESIDUALS[config.residual.name]
-    scale = ATTENTION_SCALES[config.attention_scale.name](config.d_k)
-    activation = ACTIVATIONS[config.activation.name]
+    wiring = NORM_PLACEMENTS[config.norm_placement]
+    skip = RESIDUALS[config.residual]
+    scale = ATTENTION_SCALES[config.attention_scale](config.d_k)
+    activation = ACTIVATIONS[config.activation]
     position = Sinusoidal(d_model)
 
     def wire(sublayer: nn.Module) -> Wiring:

@@ -148,7 +148,7 @@ def begin(
 
     def fresh() -> Resume:
         state = initial_state(config, vocabulary_size, frozen["seed"], device)
-        return Resume(folder, frozen, state, CHECKPOINTS[config.train.checkpoint.name](), Meter(write))
+        return Resume(folder, frozen, state, CHECKPOINTS[config.train.checkpoint](), Meter(write))
 
     def write(rows: list[Row]) -> None:
         folder.append("curve.csv", (",".join(f"{value:.7g}" for value in row) for row in rows))

@@ -14,7 +14,7 @@ from ablate.config import OptimConfig
 def learning_rate(config: OptimConfig, updates: int) -> Callable[[int], float]:
     """The rate of update t, counted from 1. A warmup of 0 starts at the peak."""
     warmup = round(config.warmup * updates)
-    decay = SCHEDULES[config.schedule.name](config, updates)
+    decay = SCHEDULES[config.schedule](config, updates)
 
     def rate(t: int) -> float:
         return config.lr * min(1.0, t / warmup if warmup else 1.0) * decay(t)
