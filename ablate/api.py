@@ -38,13 +38,18 @@ class LoadedRun:
     config: Config
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
-        """The sentences in the target language, by the beam search of the configuration."""
-        import numpy as np
+        """The sentences in the target language, by the beam search of the configuration.
 
+        A sentence of more than `config.data.max_tokens` subwords is cut to as many, as sources of the test set are.
+        """
+        from itertools import pairwise
+
+        from ablate.data.numbers import cut
+        from ablate.data.tokenise import encode
         from ablate.evaluation.decoding import translate
-        from ablate.vocabulary import END
 
-        sources = [np.array([*self.tokenizer.encode(text, add_special_tokens=False).ids, END]) for text in sentences]
+        tokens, offsets = cut(*encode(list(sentences), self.tokenizer, start=False), self.config.data.max_tokens)
+        sources = [tokens[start:end] for start, end in pairwise(offsets)]
         evaluation = self.config.evaluation
         return self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
 

@@ -23,6 +23,7 @@ NAME = re.compile(r"\w[\w.-]*")  # of what becomes a folder's name or part of on
 LONGEST_NAME = 80  # bytes, of which three and more make a name that file systems take
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # what no line of text is made of
 LONGEST_LINE = 2000  # characters of a message
+LONGEST_SAMPLE = 1000  # characters of a sentence that is shown as an example
 LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run whose best validation loss is below that has learned
 AVERAGED = 10  # checkpoints of average_last_10
 LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average is of the end of training, and of nothing before
@@ -40,6 +41,11 @@ def check_name(key: str, name: str) -> None:
 def plain_line(text: str) -> str:
     """A message on one line that any terminal takes, whatever it quotes."""
     return CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))[:LONGEST_LINE]
+
+
+def excerpt(sentence: str) -> str:
+    """A sentence as reports and W&B show it; the end of a very long one gives way to an ellipsis."""
+    return sentence if len(sentence) <= LONGEST_SAMPLE else f"{sentence[:LONGEST_SAMPLE]}…"
 
 
 CHOICES: dict[str, list[str]] = {  # key -> names in the table of components that it is looked up in; plugins add to it

@@ -18,7 +18,6 @@ from ablate.data.batches import (
     Batches,
     EvaluationBatches,
     choose_lengths,
-    first_batch,
 )
 from ablate.data.corpus import Pairs
 
@@ -161,13 +160,8 @@ def test_no_other_lengths_waste_less(lengths: list[int], count: int) -> None:
 @settings(deadline=None)
 def test_evaluation_sees_every_pair_once(lengths: list[tuple[int, int]], rows: int) -> None:
     seen = []
-    for numbers, batch in EvaluationBatches(synthetic(lengths), CPU, rows):
+    for numbers, batch in EvaluationBatches(synthetic(lengths), FIRST, CPU, rows):
         assert members(batch) == list(numbers)
         assert len(numbers) <= rows
         seen += numbers
     assert sorted(seen) == list(range(len(lengths)))
-
-
-def test_the_first_batch_is_the_first_pairs() -> None:
-    assert members(first_batch(synthetic(HUNDRED), 8, CPU)) == list(range(8))
-    assert members(first_batch(synthetic(HUNDRED[:3]), 8, CPU)) == [0, 1, 2]

@@ -22,6 +22,7 @@ import pytest
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import corpora, hub, numbers
+from ablate.data.bounds import longest_reference
 from ablate.data.clean import normalise, words
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import check_size, fingerprint, prepare
@@ -272,17 +273,38 @@ def test_what_is_too_long_is_dropped_from_training_and_its_source_cut_elsewhere(
     said: list[str] = []
     data = replace(OWN, path=str(tmp_path / "corpus"), max_tokens=35)
     corpus = Corpus.load(prepare(data, said.append)["fingerprint"])
-    assert corpus.metadata["too_long"] == {"train_dropped": 2, "validation_cut": 1, "test_cut": 1}
+    cut = {"validation_cut": 1, "validation_target_cut": 0, "test_cut": 1, "test_target_cut": 0}
+    assert corpus.metadata["too_long"] == {"train_dropped": 2, **cut}
     assert corpus.metadata["train_pairs"] == len(corpus.train) == len(SPLITS["train"])
     assert max(corpus.train.source_lengths.max(), corpus.train.target_lengths.max()) <= 35
     assert [len(tokens) for tokens in corpus.test_sources] == [corpus.test.source_lengths[0], 35]
     assert all(tokens[-1] == END for tokens in corpus.test_sources)
     assert corpus.validation.source_lengths.tolist() == [35]
     target = corpus.test.pair(0)[1]
-    assert len(target) == 1 + 40 + 1  # never cut
+    assert len(target) == 1 + 40 + 1  # not cut at so few
     assert (target[0], target[-1]) == (START, END)
     assert corpus.sources[1] == long  # its text stands as it was
     assert sum("max_tokens=35" in line and "2 training pairs" in line for line in said) == 1
+
+
+@pytest.mark.parametrize("max_tokens", [35, 2000])
+def test_very_long_references_are_cut_for_the_loss_and_stay_whole_in_the_text(max_tokens: int, tmp_path: Path) -> None:
+    kept, long = (" ".join(["a"] * (words - 1)) for words in (longest_reference(max_tokens), 5001))  # and </s>
+    train = [*SPLITS["train"], (" ".join(["a"] * 30), "b")]  # where "a" is learnt as one subword
+    pairs = {"train": train, "val": [("c", long), ("c", kept)], "test": [("d", kept), ("d", long)]}
+    for split, members in pairs.items():
+        as_text(tmp_path / "corpus" / split, members, False)
+    said: list[str] = []
+    corpus = Corpus.load(
+        prepare(replace(OWN, path=str(tmp_path / "corpus"), max_tokens=max_tokens), said.append)["fingerprint"]
+    )
+    for pairs_of, counted in ((corpus.validation, "validation_target_cut"), (corpus.test, "test_target_cut")):
+        assert pairs_of.target_lengths.tolist() == [longest_reference(max_tokens)] * 2
+        assert all(pairs_of.pair(index)[1][-1] == END for index in range(2))
+        assert corpus.metadata["too_long"][counted] == 1
+    assert corpus.references == ((kept,), (long,))
+    most = f"{longest_reference(max_tokens):,}"
+    assert sum(f"1 validation references, cut to {most} subwords, 1 test references" in line for line in said) == 1
 
 
 @pytest.mark.parametrize("length", [2, 3, 4, 9])

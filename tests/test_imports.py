@@ -26,7 +26,7 @@ FLOORS = [
     ["ablate.data.prepare", "ablate.evaluation", "ablate.diagnostics"],
     ["ablate.data.batches", "ablate.model", "ablate.data.split", "ablate.data.numbers"],
     ["ablate.data.clean", "ablate.data.corpus", "ablate.data.tokenise", "ablate.store", "ablate.seeding"],
-    ["ablate.data.corpora"],
+    ["ablate.data.corpora", "ablate.data.bounds"],
     ["ablate.data.tatoeba", "ablate.data.multi30k", "ablate.data.files"],
     ["ablate.data.hub", "ablate.data.tables"],
     ["ablate.data.columns", "ablate.data.text"],

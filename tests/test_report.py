@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from records import a_run, a_study, some_runs, write_records
 
-from ablate.config import BadInput
+from ablate.config import LONGEST_SAMPLE, BadInput
 from ablate.report import build, headline, ledger
 from ablate.report.__main__ import main
 from ablate.report.figures import FIGURES
@@ -270,6 +270,36 @@ def test_hostile_text_stays_text(tmp_path, undrawn):
         page.count("&lt;script&gt;alert(1)&lt;/script&gt; | `a` [b](javascript:c) *d* \\| &amp;amp; &lt;img src=x") >= 4
     )
     assert not re.search(r"(?<!\\)<(script|img)", text)
+
+
+@pytest.mark.parametrize("long", ["sentences", "translation"])
+def test_a_sentence_of_5000_words_is_shown_in_part(long, tmp_path, undrawn):
+    sentence = "word " * 5000
+    toy(tmp_path, **{long: [sentence] if long == "sentences" else sentence})
+    text = (tmp_path / "reports" / "toy" / SETTING / "report.md").read_text()
+    shown = [line for line in text.splitlines() if "word word" in line]
+    assert shown
+    assert all("…" in line and len(line) < 1.2 * LONGEST_SAMPLE for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, None),
+        ({"train_dropped": 0, "test_target_cut": 0}, None),
+        ({"train_dropped": 3, "validation_cut": 0}, "3 training pairs, dropped."),
+        ({"train_dropped": 1000, "test_target_cut": 2}, "1,000 training pairs, dropped and 2 test references, cut to"),
+    ],
+)
+def test_what_was_too_long_is_among_the_limits(counts, expected, tmp_path, undrawn):
+    toy(tmp_path)
+    manifest = tmp_path / "experiments" / "toy" / SETTING / "manifest.json"
+    records = json.loads(manifest.read_text())
+    records["corpus"]["too_long"] = counts
+    manifest.write_text(json.dumps(records))
+    limits = (build(tmp_path, "toy", SETTING) / "report.md").read_text().split("## Limits")[1]
+    assert ("more than 128 subwords" in limits) == (expected is not None)
+    assert (expected or "") in limits
 
 
 def test_the_page_stands_alone(tmp_path):

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ablate.data.bounds import consecutive, most_rows
 from ablate.data.corpus import Pairs
 from ablate.vocabulary import PAD
 
 ORDER = 1  # the name, within a seed, of the random stream that orders the data
 TARGET_BUCKETS, SOURCE_BUCKETS = 5, 4  # lengths that pairs are padded to: at most 20 shapes
-EVALUATED_ROWS = 128  # pairs in a batch of validation or test
+EVALUATED_ROWS = 128  # pairs in a batch of validation or test, at the most
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,14 @@ class Batches:
     def __init__(self, pairs: Pairs, batch_tokens: int, device: torch.device) -> None:
         self.device = device
         self.buckets = []
-        lengths_of = np.stack([pairs.source_lengths, pairs.target_lengths], axis=1)
-        shapes, assigned = choose_shapes(lengths_of)
+        shapes, assigned = choose_shapes(pairs.lengths)
         for number, (source_length, target_length) in enumerate(shapes):
             rows = np.flatnonzero(assigned == number)
             padded = pad(pairs, rows, source_length, target_length, device)
             self.buckets.append(Bucket(padded, max(1, batch_tokens // target_length)))
         self.per_epoch = sum(bucket.batches for bucket in self.buckets)
         padded_to = np.array(shapes)[assigned]
-        self.real_share = float(lengths_of.sum() / padded_to.sum())
+        self.real_share = float(pairs.lengths.sum() / padded_to.sum())
         self._order: tuple[tuple[int, int], list[tuple[int, Tensor]]] | None = None
 
     def at(self, update: int, seed: int) -> Batch:
@@ -87,23 +87,35 @@ class Batches:
 class EvaluationBatches:
     """Every pair once, those of like length together: iterates over (indices of the pairs, batch)."""
 
-    def __init__(self, pairs: Pairs, device: torch.device, rows: int = EVALUATED_ROWS) -> None:
+    def __init__(self, pairs: Pairs, vocabulary_size: int, device: torch.device, rows: int = EVALUATED_ROWS) -> None:
         self.pairs = pairs
         order = np.lexsort([pairs.source_lengths, pairs.target_lengths])
-        self.batches: list[tuple[list[int], Batch]] = []
-        for start in range(0, len(order), rows):
-            chosen = order[start : start + rows]
-            longest = int(pairs.source_lengths[chosen].max()), int(pairs.target_lengths[chosen].max())
-            self.batches.append((chosen.tolist(), pad(pairs, chosen, *longest, device)))
+
+        def most(source: int, target: int) -> int:
+            return min(rows, most_rows(source, target, vocabulary_size))
+
+        slices = consecutive(pairs.lengths[order], most)
+        self.batches = [(order[each].tolist(), pad_to_longest(pairs, order[each], device)) for each in slices]
 
     def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
         return iter(self.batches)
 
 
-def first_batch(pairs: Pairs, count: int, device: torch.device) -> Batch:
-    """The first `count` pairs as one batch, always the same."""
-    rows = np.arange(min(count, len(pairs)))
-    return pad(pairs, rows, int(pairs.source_lengths[rows].max()), int(pairs.target_lengths[rows].max()), device)
+def first_batch(pairs: Pairs, count: int, vocabulary_size: int, device: torch.device) -> Batch:
+    """The first `count` pairs as one batch, always the same.
+
+    Pairs too long for a batch of `count` such pairs are passed over; where all are, the batch is the shortest alone.
+    """
+    rows = np.array([row for row, pair in enumerate(pairs.lengths.tolist()) if most_rows(*pair) >= count][:count])
+    if not len(rows):
+        rows = pairs.lengths.max(axis=1).argmin(keepdims=True)
+    within = consecutive(pairs.lengths[rows], lambda source, target: most_rows(source, target, vocabulary_size))
+    return pad_to_longest(pairs, rows[next(within)], device)
+
+
+def pad_to_longest(pairs: Pairs, rows: np.ndarray, device: torch.device) -> Batch:
+    source_length, target_length = pairs.lengths[rows].max(axis=0).tolist()
+    return pad(pairs, rows, source_length, target_length, device)
 
 
 def pad(pairs: Pairs, rows: np.ndarray, source_length: int, target_length: int, device: torch.device) -> Batch:
@@ -145,13 +157,14 @@ def choose_lengths(lengths: np.ndarray, count: int) -> list[int]:
     waste = np.where(np.arange(len(distinct) + 1) == 0, 0.0, np.inf)
     last_cuts = []
     for _ in range(min(count, len(distinct))):
-        # best[i]: the last bucket takes the distinct lengths j ... i - 1, those before are covered already.
-        options = [
-            waste[:i] + (sentences[i] - sentences[:i]) * distinct[i - 1] - (tokens[i] - tokens[:i])
-            for i in range(1, len(distinct) + 1)
-        ]
-        last_cuts.append([0, *(int(np.argmin(option)) for option in options)])
-        waste = np.array([np.inf, *(option.min() for option in options)])
+        cut, least = [0], [np.inf]
+        for i in range(1, len(distinct) + 1):
+            # options[j]: the last bucket takes the distinct lengths j ... i - 1, those before are covered already.
+            options = waste[:i] + (sentences[i] - sentences[:i]) * distinct[i - 1] - (tokens[i] - tokens[:i])
+            cut.append(int(np.argmin(options)))
+            least.append(options[cut[-1]])
+        last_cuts.append(cut)
+        waste = np.array(least)
     cuts, end = [], len(distinct)
     for cut in reversed(last_cuts):
         if end > 0:

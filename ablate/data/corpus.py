@@ -35,6 +35,11 @@ class Pairs:
         """Target positions that are predicted in each pair, </s> counted and <s> not: [N]."""
         return np.diff(self.target_offsets) - 1
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Both, source before target: [N, 2]."""
+        return np.stack([self.source_lengths, self.target_lengths], axis=1)
+
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of one pair."""
         source = self.source[self.source_offsets[index] : self.source_offsets[index + 1]]

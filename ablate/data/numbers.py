@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablate.data.bounds import longest_reference
 from ablate.data.raw import Pairs, Splits
 from ablate.data.tokenise import encode
 from ablate.vocabulary import END
@@ -20,8 +21,8 @@ Sentences = list[tuple[str, list[str]]]  # (source, its references)
 def numbers(splits: Splits, tokenizer: Tokenizer, max_tokens: int) -> tuple[Arrays, dict[str, int]]:
     """{split}_{side} token ids and {split}_{side}_offsets (see `tokenise.encode`), and how many were too long.
 
-    Training pairs with a side of more than `max_tokens` subwords are dropped; sources of validation and test are cut to
-    as many, targets never. </s> counts, <s> does not.
+    Training pairs with a side of more than `max_tokens` subwords are dropped. Sources of validation and test are cut to
+    as many, their targets to `longest_reference`. </s> counts, <s> does not.
     """
     arrays: Arrays = {}
     too_long = {}
@@ -33,8 +34,10 @@ def numbers(splits: Splits, tokenizer: Tokenizer, max_tokens: int) -> tuple[Arra
             too_long["train_dropped"] = int((~kept).sum())
             source, target = chosen(*source, kept), chosen(*target, kept)
         else:
+            longest = longest_reference(max_tokens)
             too_long[f"{name}_cut"] = int((np.diff(source[1]) > max_tokens).sum())
-            source = cut(*source, max_tokens)
+            too_long[f"{name}_target_cut"] = int((np.diff(target[1]) - 1 > longest).sum())
+            source, target = cut(*source, max_tokens), cut(*target, longest + 1)
         arrays |= dict(zip((f"{name}_source", f"{name}_source_offsets"), source))
         arrays |= dict(zip((f"{name}_target", f"{name}_target_offsets"), target))
     return arrays, too_long

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig, identity
 from ablate.data import corpora
+from ablate.data.bounds import longest_reference
 from ablate.data.cache import alone, cache_folder, corpus_folder, write_sums
 from ablate.data.raw import OFFICIAL
 
@@ -177,13 +178,21 @@ def say_overlaps(overlaps: dict[str, dict[str, int]], say: Callable[[str], None]
 
 
 def say_too_long(too_long: dict[str, int], max_tokens: int, say: Callable[[str], None]) -> None:
-    parts = [f"{count:,} {TOO_LONG[what]}" for what, count in too_long.items() if count]
+    parts = what_was_too_long(too_long, max_tokens)
     if parts:
         say(f"longer than data.max_tokens={max_tokens}: {', '.join(parts)}")
+
+
+def what_was_too_long(too_long: dict[str, int], max_tokens: int) -> list[str]:
+    """In words, what became of the sentences that the `too_long` of corpus.json counts; empty where there were none."""
+    most = f"{longest_reference(max_tokens):,}"
+    return [f"{count:,} {TOO_LONG[what].format(most=most)}" for what, count in too_long.items() if count]
 
 
 TOO_LONG = {
     "train_dropped": "training pairs, dropped",
     "validation_cut": "validation sources, cut",
     "test_cut": "test sources, cut",
+    "validation_target_cut": "validation references, cut to {most} subwords",
+    "test_target_cut": "test references, cut to {most} subwords for the loss, whole for BLEU",
 }

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ablate.data.bounds import consecutive, most_rows
 from ablate.model.cache import DecoderCache
 from ablate.model.transformer import Transformer
 from ablate.vocabulary import END, PAD, START
 
-ROWS = 512  # hypotheses decoded at a time
+ROWS = 512  # hypotheses decoded at a time, at the most
 IMPOSSIBLE = -1e9  # below any log-probability, yet finite under arithmetic
 
 
@@ -22,14 +23,19 @@ def translate(
 ) -> list[list[int]]:
     """The best hypothesis of each source as token ids without <s> and </s>. A beam of 1 is greedy decoding.
 
-    Sources are decoded with others of like length, so that little of a batch is padding.
+    Sources are decoded with others of like length, so that little of a batch is padding. A hypothesis is about twice as
+    long as its source at the most (`longest`), so what bounds a batch's sources bounds its cache of keys and values.
     """
     model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
-    size = max(1, ROWS // beam)
+    lengths = np.array([(len(sources[index]), 1) for index in order])  # targets are decoded a token at a time
     hypotheses: list[list[int]] = [[] for _ in sources]
-    for chunk in (order[start : start + size] for start in range(0, len(order), size)):
+
+    def most(source: int, target: int) -> int:
+        return min(ROWS, most_rows(source, target, model.vocabulary_size)) // beam
+
+    for chunk in (order[each] for each in consecutive(lengths, most)):
         source = pad([sources[index] for index in chunk]).to(device)
         for index, hypothesis in zip(chunk, beam_search(model, source, beam, length_penalty)):
             hypotheses[index] = hypothesis

@@ -67,6 +67,10 @@ class Transformer(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    @property
+    def vocabulary_size(self) -> int:
+        return self.embedding.table.num_embeddings
+
     def forward(self, source: Tensor, target: Tensor) -> Tensor:  # [B, S] [B, T] -> [B, T, V]
         return self.decode(target, self.encode(source), source)
 

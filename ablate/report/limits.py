@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.metrics import metric
+from ablate.config import DataConfig
+from ablate.data.prepare import what_was_too_long
 from ablate.report.records import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
 from ablate.study import Pairs
@@ -31,6 +33,7 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
         f"One corpus, {escape(corpus.get('name', 'unnamed'))}{size}{test}. Intervals cover the choice of seed, not the "
         "choice of sentences or corpus: every result is conditional on this test set."
     )
+    yield from too_long(data)
     yield from one_size(data)
     if different_sizes(data):
         yield (
@@ -38,6 +41,14 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
             "matched to it in size or in cost."
         )
     yield "A run's time and memory are those of a run beside others on the same machine."
+
+
+def too_long(data: ReportData) -> Iterator[str]:
+    """What was dropped from training or cut for its length, where anything was."""
+    longest = data.manifest["config"].get("data", {}).get("max_tokens", DataConfig().max_tokens)
+    parts = what_was_too_long(data.manifest["corpus"].get("too_long") or {}, longest)
+    if parts:
+        yield f"Sentences of more than {longest:,} subwords are not seen whole: {spoken(parts)}."
 
 
 def too_small_to_see(data: ReportData) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ablate.analysis.metrics import metric
+from ablate.config import excerpt
 from ablate.report.records import ReportData
 from ablate.report.wording import ABSENT, escape, listed, name, number, table
 
@@ -20,10 +21,10 @@ def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
     order = sorted(range(len(data.test)), key=lambda index: digest(data.test[index]["source"]))
     shown = []
     for index in order[:sentences]:
-        references = [escape(reference) for reference in data.test[index]["references"]]
+        references = [escape(excerpt(reference)) for reference in data.test[index]["references"]]
         shown.append(
             {
-                "source": escape(data.test[index]["source"]),
+                "source": escape(excerpt(data.test[index]["source"])),
                 "references": references[:5],
                 "more": max(0, len(references) - 5),
                 "table": table(
@@ -40,7 +41,7 @@ def translation(data: ReportData, run: dict[str, Any], index: int) -> str:
     found = data.hypotheses.get(run["run_id"])
     if found is None:
         return f"*(none: {escape(run['status'])})*"
-    return escape(found["beam"][index]) or "*(empty)*"
+    return escape(excerpt(found["beam"][index])) or "*(empty)*"
 
 
 def digest(text: str) -> str:

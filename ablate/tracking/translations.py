@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from ablate.config import excerpt
 from ablate.data.cache import corpus_folder
 
 SENTENCES = 20
@@ -21,7 +22,12 @@ def translations(corpus: str, scores: dict[str, Any]) -> list[list[str]]:
     if not len(test) == len(scores["beam"]) == len(scores["greedy"]):
         return []
     return [
-        [source, "\n".join(references[:REFERENCES]), scores["beam"][index], scores["greedy"][index]]
+        [
+            excerpt(source),
+            "\n".join(excerpt(reference) for reference in references[:REFERENCES]),
+            excerpt(scores["beam"][index]),
+            excerpt(scores["greedy"][index]),
+        ]
         for index in in_hash_order([source for source, _ in test])[:SENTENCES]
         for source, references in [test[index]]
     ]

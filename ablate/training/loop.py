@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ablate.data.batches import Batch, Batches
+from ablate.data.bounds import most_rows
 from ablate.model.loss import token_loss
+from ablate.model.transformer import Transformer
 from ablate.training.meter import Meter
 from ablate.vocabulary import PAD
 
@@ -18,14 +20,14 @@ from ablate.vocabulary import PAD
 class TrainState:
     """Everything that training changes, and the rules by which it does."""
 
-    model: nn.Module
+    model: Transformer
     optimizer: torch.optim.Optimizer
     learning_rate: Callable[[int], float]
     label_smoothing: float
     clip: float
     autocast: torch.autocast
     update: int = 0  # updates done
-    micro_batches: int = 1  # that a batch is taken in; more where the device's memory is short
+    micro_batches: int = 1  # that a batch is at least taken in; more where the device's memory is short
 
 
 def train(
@@ -87,11 +89,13 @@ def gradients_that_fit(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]
 def gradients(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
     """Leave the gradient of the mean loss over the batch's target tokens; that loss and their number, both [].
 
-    The effective batch is the same whatever the number of micro-batches: each counts by its share of the tokens.
+    The effective batch is the same whatever the number of micro-batches: each counts by its share of the tokens. None
+    has more rows than `most_rows` allows, as a batch of short targets may have sources of any length.
     """
     tokens = (batch.target[:, 1:] != PAD).sum()
     total = torch.zeros((), device=tokens.device)
-    rows = -(-len(batch.source) // state.micro_batches)
+    most = most_rows(batch.source.shape[1], batch.target.shape[1] - 1, state.model.vocabulary_size)
+    rows = min(-(-len(batch.source) // state.micro_batches), most)
     for source, target in zip(batch.source.split(rows), batch.target.split(rows)):
         labels = target[:, 1:]
         with state.autocast:

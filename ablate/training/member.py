@@ -37,7 +37,7 @@ from ablate.training.request import Request
 from ablate.training.resume import APPENDED, Damaged, Resume, packed
 from ablate.training.schedule import learning_rate
 
-DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model
+DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model, at the most
 
 
 def run_member(folder: RunFolder, wanted: Device) -> None:
@@ -80,8 +80,8 @@ def train_member(
     machine.reset_peak_memory(device)
     metadata, updates, seed = corpus.metadata, config.train.updates, int(frozen["seed"])
     batches = Batches(corpus.train, config.train.batch_tokens, device)
-    validation = EvaluationBatches(corpus.validation, device)
-    probe = first_batch(corpus.validation, DIAGNOSED_PAIRS, device)
+    validation = EvaluationBatches(corpus.validation, metadata["vocabulary_size"], device)
+    probe = first_batch(corpus.validation, DIAGNOSED_PAIRS, metadata["vocabulary_size"], device)
     validations, measurements = evenly(config.train.validations, updates), evenly(config.diagnostics.times, updates)
 
     resume, losses = begin(folder, frozen, config, metadata["vocabulary_size"], device)
@@ -189,7 +189,7 @@ def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torc
         corpus.tokenizer.decode_batch(translate(model, corpus.test_sources, beam, config.evaluation.length_penalty))
         for beam in (config.evaluation.beam, 1)
     )
-    losses, tokens = pair_losses(model, EvaluationBatches(corpus.test, device))
+    losses, tokens = pair_losses(model, EvaluationBatches(corpus.test, model.vocabulary_size, device))
     scores = {
         **corpus_scores(best, greedy, corpus.references),
         "test_loss": sum(losses) / sum(tokens),
