@@ -43,12 +43,19 @@ def plain_line(text: str) -> str:
 
 
 CHOICES: dict[str, list[str]] = {  # key -> names in the table of components that it is looked up in; plugins add to it
+    "model.architecture": ["encoder_decoder", "lstm"],
+    "model.norm": ["layer", "rms"],
     "model.norm_placement": ["pre", "post"],
     "model.residual": ["add", "none"],
     "model.attention_scale": ["sqrt", "none"],
     "model.activation": ["relu", "gelu", "silu"],
+    "model.position": ["sinusoidal", "none"],
     "optim.schedule": ["linear", "inverse_sqrt"],
     "train.checkpoint": ["best", "average_last_10"],
+}
+READS: dict[str, frozenset[str] | None] = {  # architecture -> the keys of `model` that it reads; None for all of them
+    "encoder_decoder": None,
+    "lstm": frozenset({"architecture", "d_model", "layers", "dropout"}),
 }
 FIRST = object()  # marks a key that is as old as the first ids
 
@@ -134,12 +141,19 @@ def is_rate(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """An encoder-decoder Transformer (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """An encoder-decoder Transformer (Vaswani et al. 2017, arXiv:1706.03762), or another architecture of its size."""
 
-    norm_placement: str = knob("pre", "layer norm before or after each sublayer")
+    architecture: str = knob(
+        "encoder_decoder",
+        "what kind of network: a Transformer, or an LSTM with attention",
+        introduced="encoder_decoder",
+    )
+    norm: str = knob("layer", "what normalises the residual stream", introduced="layer")
+    norm_placement: str = knob("pre", "norm before or after each sublayer")
     residual: str = knob("add", "what becomes of a sublayer's input: added to its output, or dropped")
     attention_scale: str = knob("sqrt", "what divides attention scores: sqrt(d_k), or nothing")
     activation: str = knob("relu", "the feed-forward network's nonlinearity")
+    position: str = knob("sinusoidal", "how word order enters the model", introduced="sinusoidal")
     ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, 1024]")
     heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, 16384]")
     head_width: Optional[int] = knob(
@@ -155,12 +169,17 @@ class ModelConfig:
         check_bounds(self, "model")
         if self.d_model % 2:
             raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
-        if self.head_width is None and self.d_model % self.heads:
+        if self.reads("heads") and self.head_width is None and self.d_model % self.heads:
             divisors = ", ".join(str(heads) for heads in range(1, self.d_model + 1) if self.d_model % heads == 0)
             raise BadInput(
                 f"model.heads={self.heads} does not divide model.d_model={self.d_model}; it may be {divisors}, "
                 "or any number beside a model.head_width"
             )
+
+    def reads(self, key: str) -> bool:
+        """Whether a key of this section means anything to the architecture."""
+        keys = READS[self.architecture]
+        return keys is None or key in keys
 
     @property
     def d_ffn(self) -> int:

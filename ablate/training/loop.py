@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ablate.data.batches import Batch, Batches
+from ablate.model.architecture import Architecture
 from ablate.model.loss import token_loss
 from ablate.training.meter import Meter
 from ablate.vocabulary import PAD
@@ -18,7 +19,7 @@ from ablate.vocabulary import PAD
 class TrainState:
     """Everything that training changes, and the rules by which it does."""
 
-    model: nn.Module
+    model: Architecture
     optimizer: torch.optim.Optimizer
     learning_rate: Callable[[int], float]
     label_smoothing: float
