@@ -50,7 +50,9 @@ CHOICES: dict[str, list[str]] = {  # key -> names in the table of components tha
     "model.attention_scale": ["sqrt", "none"],
     "model.activation": ["relu", "gelu", "silu"],
     "model.position": ["sinusoidal", "none"],
+    "optim.kind": ["adamw", "sgd"],
     "optim.schedule": ["linear", "inverse_sqrt"],
+    "train.objective": ["teacher_forcing"],
     "train.checkpoint": ["best", "average_last_10"],
 }
 READS: dict[str, frozenset[str] | None] = {  # architecture -> the keys of `model` that it reads; None for all of them
@@ -238,16 +240,17 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) and its learning rate over the updates."""
+    """The optimiser and its learning rate over the updates."""
 
+    kind: str = knob("adamw", "the optimiser", introduced="adamw")
     lr: float = knob(4e-3, "peak learning rate", "(0, inf)")
     warmup: float = knob(0.15, "share of the updates over which the learning rate rises", "[0, 1)")
     schedule: str = knob("linear", "decay: to zero at the last update, or with 1/sqrt(update)")
     anchor: float = knob(0.15, "share of the updates after which inverse_sqrt decays", "(0, 1)")
-    beta1: float = knob(0.9, "decay of Adam's first moment", "[0, 1)")
+    beta1: float = knob(0.9, "decay of Adam's first moment, or momentum of sgd", "[0, 1)")
     beta2: float = knob(0.98, "decay of Adam's second moment", "[0, 1)")
     epsilon: float = knob(1e-9, "Adam's epsilon", "(0, inf)")
-    weight_decay: float = knob(0.0, "decoupled weight decay", "[0, inf)")
+    weight_decay: float = knob(0.0, "weight decay, decoupled from the gradient in adamw", "[0, inf)")
     clip: float = knob(1.0, "largest gradient norm, over all parameters", "(0, inf)")
 
     def __post_init__(self) -> None:
@@ -259,6 +262,7 @@ class OptimConfig:
 class TrainConfig:
     """How long to train, on how much at a time, and which weights to keep."""
 
+    objective: str = knob("teacher_forcing", "what is minimised", introduced="teacher_forcing")
     updates: int = knob(1000, "optimiser updates", "[0, 1e9]")
     batch_tokens: int = knob(1000, "target positions in a batch", "[1, 1e9]")
     label_smoothing: float = knob(0.1, "probability taken from the reference and spread evenly", "[0, 1)")

@@ -32,6 +32,10 @@ class Architecture(nn.Module, ABC):
     def step(self, state: State, tokens: Tensor) -> Tensor:
         """Logits [B, V] of what follows one more target token of each row, [B]; updates the state."""
 
+    @property
+    @abstractmethod
+    def vocabulary_size(self) -> int: ...
+
     @abstractmethod
     def parts(self) -> dict[Part, nn.Module]:
         """Every part of the model, none inside another; together they hold every parameter."""

@@ -111,6 +111,10 @@ class Lstm(Architecture):
         h, state.memories = self.decoder(self.embedding(target), state.memories)
         return self.embedding.logits(self.attention(h, state.encoded, state.real))
 
+    @property
+    def vocabulary_size(self) -> int:
+        return self.embedding.table.num_embeddings
+
     def parts(self) -> dict[Part, nn.Module]:
         found: dict[Part, nn.Module] = {Part("", None, "embedding"): self.embedding}
         for number, (onward, back) in enumerate(zip(self.encoder.forwards, self.encoder.backwards)):

@@ -95,6 +95,10 @@ class Transformer(Architecture):
     def step(self, state: Decoding, tokens: Tensor) -> Tensor:  # type: ignore[override]  # its own kind of state
         return self.decode(tokens[:, None], state.memory, state.real_memory, state.cache)[:, -1]
 
+    @property
+    def vocabulary_size(self) -> int:
+        return self.embedding.table.num_embeddings
+
     def parts(self) -> dict[Part, nn.Module]:
         found: dict[Part, nn.Module] = {Part("", None, "embedding"): self.embedding}
         for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):

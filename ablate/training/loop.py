@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from ablate.data.batches import Batch, Batches
 from ablate.model.architecture import Architecture
-from ablate.model.loss import token_loss
+from ablate.seeding import Streams
 from ablate.training.meter import Meter
+from ablate.training.objectives import Objective
 from ablate.vocabulary import PAD
 
 
@@ -22,7 +23,8 @@ class TrainState:
     model: Architecture
     optimizer: torch.optim.Optimizer
     learning_rate: Callable[[int], float]
-    label_smoothing: float
+    objective: Objective
+    streams: Streams
     clip: float
     autocast: torch.autocast
     update: int = 0  # updates done
@@ -94,10 +96,9 @@ def gradients(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
     total = torch.zeros((), device=tokens.device)
     rows = -(-len(batch.source) // state.micro_batches)
     for source, target in zip(batch.source.split(rows), batch.target.split(rows)):
-        labels = target[:, 1:]
         with state.autocast:
-            logits = state.model(source, target[:, :-1])
-        loss = token_loss(logits, labels, state.label_smoothing) * ((labels != PAD).sum() / tokens)
+            mean, count = state.objective(state.model, Batch(source, target), state.update, state.streams)
+        loss = mean * (count / tokens)
         loss.backward()
         total += loss.detach()
     return total, tokens

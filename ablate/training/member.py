@@ -26,13 +26,15 @@ from ablate.model.architecture import Architecture
 from ablate.model.cost import flops_per_token
 from ablate.model.dropout import Dropout
 from ablate.plain import config_from_plain
-from ablate.seeding import generator
+from ablate.seeding import Streams
 from ablate.store import RunFolder
 from ablate.study import evaluation_id
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
 from ablate.training.meter import COLUMNS, Meter, Row
+from ablate.training.objectives import OBJECTIVES
+from ablate.training.optimizers import OPTIMIZERS
 from ablate.training.request import Request
 from ablate.training.resume import APPENDED, Damaged, Resume, packed
 from ablate.training.schedule import learning_rate
@@ -168,13 +170,14 @@ def begin(
 
 def initial_state(config: Config, vocabulary_size: int, seed: int, device: torch.device) -> TrainState:
     """A run before its first update."""
-    model = build(config.model, vocabulary_size, seed).to(device)
-    seed_dropout(model, seed, device)
+    model, streams = build(config.model, vocabulary_size, seed).to(device), Streams(seed, device)
+    seed_dropout(model, streams)
     return TrainState(
         model,
-        optimizer(model, config),
+        OPTIMIZERS[config.optim.kind](model.parameters(), config.optim),
         learning_rate(config.optim, config.train.updates),
-        config.train.label_smoothing,
+        OBJECTIVES[config.train.objective](config.train),
+        streams,
         config.optim.clip,
         machine.autocast(config.precision, device),
     )
@@ -214,23 +217,11 @@ def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.
     return model.eval()
 
 
-def optimizer(model: Architecture, config: Config) -> torch.optim.Optimizer:
-    optim = config.optim
-    return torch.optim.AdamW(
-        model.parameters(),
-        lr=optim.lr,
-        betas=(optim.beta1, optim.beta2),
-        eps=optim.epsilon,
-        weight_decay=optim.weight_decay,
-        foreach=True,  # on a CPU, too, a little faster than one parameter after the other
-    )
-
-
-def seed_dropout(model: Architecture, seed: int, device: torch.device) -> None:
+def seed_dropout(model: Architecture, streams: Streams) -> None:
     """Give each dropout of the model a random stream of its own."""
     for name, module in model.named_modules():
         if isinstance(module, Dropout):
-            module.generator = generator(seed, "dropout", name, device=device)
+            module.generator = streams[f"dropout/{name}"]
 
 
 def evenly(times: int, updates: int) -> frozenset[int]:
