@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from tokenizers import Tokenizer
 
-    from ablate.model.transformer import Transformer
+    from ablate.model.architecture import Architecture
 
 
 def results(study: str, root: str | Path = ".") -> pd.DataFrame:
@@ -33,7 +33,7 @@ def results(study: str, root: str | Path = ".") -> pd.DataFrame:
 class LoadedRun:
     """A trained model and what belongs to it."""
 
-    model: Transformer
+    model: Architecture
     tokenizer: Tokenizer
     config: Config
 

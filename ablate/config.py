@@ -49,12 +49,21 @@ def excerpt(sentence: str) -> str:
 
 
 CHOICES: dict[str, list[str]] = {  # key -> names in the table of components that it is looked up in; plugins add to it
+    "model.architecture": ["encoder_decoder", "lstm"],
+    "model.norm": ["layer", "rms"],
     "model.norm_placement": ["pre", "post"],
     "model.residual": ["add", "none"],
     "model.attention_scale": ["sqrt", "none"],
     "model.activation": ["relu", "gelu", "silu"],
+    "model.position": ["sinusoidal", "none"],
+    "optim.kind": ["adamw", "sgd"],
     "optim.schedule": ["linear", "inverse_sqrt"],
+    "train.objective": ["teacher_forcing"],
     "train.checkpoint": ["best", "average_last_10"],
+}
+READS: dict[str, frozenset[str] | None] = {  # architecture -> the keys of `model` that it reads; None for all of them
+    "encoder_decoder": None,
+    "lstm": frozenset({"architecture", "d_model", "layers", "dropout"}),
 }
 FIRST = object()  # marks a key that is as old as the first ids
 
@@ -140,12 +149,19 @@ def is_rate(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """An encoder-decoder Transformer (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """An encoder-decoder Transformer (Vaswani et al. 2017, arXiv:1706.03762), or another architecture of its size."""
 
-    norm_placement: str = knob("pre", "layer norm before or after each sublayer")
+    architecture: str = knob(
+        "encoder_decoder",
+        "what kind of network: a Transformer, or an LSTM with attention",
+        introduced="encoder_decoder",
+    )
+    norm: str = knob("layer", "what normalises the residual stream", introduced="layer")
+    norm_placement: str = knob("pre", "norm before or after each sublayer")
     residual: str = knob("add", "what becomes of a sublayer's input: added to its output, or dropped")
     attention_scale: str = knob("sqrt", "what divides attention scores: sqrt(d_k), or nothing")
     activation: str = knob("relu", "the feed-forward network's nonlinearity")
+    position: str = knob("sinusoidal", "how word order enters the model", introduced="sinusoidal")
     ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, 1024]")
     heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, 16384]")
     head_width: Optional[int] = knob(
@@ -161,12 +177,17 @@ class ModelConfig:
         check_bounds(self, "model")
         if self.d_model % 2:
             raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
-        if self.head_width is None and self.d_model % self.heads:
+        if self.reads("heads") and self.head_width is None and self.d_model % self.heads:
             divisors = ", ".join(str(heads) for heads in range(1, self.d_model + 1) if self.d_model % heads == 0)
             raise BadInput(
                 f"model.heads={self.heads} does not divide model.d_model={self.d_model}; it may be {divisors}, "
                 "or any number beside a model.head_width"
             )
+
+    def reads(self, key: str) -> bool:
+        """Whether a key of this section means anything to the architecture."""
+        keys = READS[self.architecture]
+        return keys is None or key in keys
 
     @property
     def d_ffn(self) -> int:
@@ -225,16 +246,17 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) and its learning rate over the updates."""
+    """The optimiser and its learning rate over the updates."""
 
+    kind: str = knob("adamw", "the optimiser", introduced="adamw")
     lr: float = knob(4e-3, "peak learning rate", "(0, inf)")
     warmup: float = knob(0.15, "share of the updates over which the learning rate rises", "[0, 1)")
     schedule: str = knob("linear", "decay: to zero at the last update, or with 1/sqrt(update)")
     anchor: float = knob(0.15, "share of the updates after which inverse_sqrt decays", "(0, 1)")
-    beta1: float = knob(0.9, "decay of Adam's first moment", "[0, 1)")
+    beta1: float = knob(0.9, "decay of Adam's first moment, or momentum of sgd", "[0, 1)")
     beta2: float = knob(0.98, "decay of Adam's second moment", "[0, 1)")
     epsilon: float = knob(1e-9, "Adam's epsilon", "(0, inf)")
-    weight_decay: float = knob(0.0, "decoupled weight decay", "[0, inf)")
+    weight_decay: float = knob(0.0, "weight decay, decoupled from the gradient in adamw", "[0, inf)")
     clip: float = knob(1.0, "largest gradient norm, over all parameters", "(0, inf)")
 
     def __post_init__(self) -> None:
@@ -246,6 +268,7 @@ class OptimConfig:
 class TrainConfig:
     """How long to train, on how much at a time, and which weights to keep."""
 
+    objective: str = knob("teacher_forcing", "what is minimised", introduced="teacher_forcing")
     updates: int = knob(1000, "optimiser updates", "[0, 1e9]")
     batch_tokens: int = knob(1000, "target positions in a batch", "[1, 1e9]")
     label_smoothing: float = knob(0.1, "probability taken from the reference and spread evenly", "[0, 1)")

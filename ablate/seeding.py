@@ -6,9 +6,30 @@ from __future__ import annotations
 import hashlib
 
 import torch
+from torch import Tensor
 
 
 def generator(seed: int, *purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator of its own for this seed and purpose."""
     name = "/".join((str(seed), *purpose)).encode()
     return torch.Generator(device).manual_seed(int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1)
+
+
+class Streams:
+    """The random streams of a run, by name, so that all of them can be saved and restored together."""
+
+    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        self.seed, self.device = seed, device
+        self.generators: dict[str, torch.Generator] = {}
+
+    def __getitem__(self, name: str) -> torch.Generator:
+        if name not in self.generators:
+            self.generators[name] = generator(self.seed, name, device=self.device)
+        return self.generators[name]
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: stream.get_state() for name, stream in self.generators.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        for name, value in state.items():
+            self[name].set_state(value)

@@ -175,7 +175,7 @@ def run_id(config: Config, seed: int, corpus: str) -> str:
         "seed": seed,
         "corpus": corpus,
         "precision": config.precision,
-        "model": identity(config.model),
+        "model": {key: value for key, value in identity(config.model).items() if config.model.reads(key)},
         "optim": identity(config.optim),
         "train": identity(config.train),
     }

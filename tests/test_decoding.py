@@ -17,14 +17,14 @@ from ablate.evaluation import decoding
 from ablate.evaluation.decoding import beam_search, translate
 from ablate.evaluation.scores import corpus_scores, reference_streams, signatures
 from ablate.model import build
-from ablate.model.transformer import Transformer
+from ablate.model.architecture import Architecture
 from ablate.vocabulary import END, PAD, START
 
 EXPERIMENTS = CONF.parent / "experiments"
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
 
 
-def sharp(config: ModelConfig, vocabulary: int = VOCABULARY) -> Transformer:
+def sharp(config: ModelConfig, vocabulary: int = VOCABULARY) -> Architecture:
     """A model whose next-token distributions are far from flat."""
     model = build(config, vocabulary).eval()
     with torch.no_grad():
@@ -34,14 +34,14 @@ def sharp(config: ModelConfig, vocabulary: int = VOCABULARY) -> Transformer:
     return model
 
 
-def log_probability(model: Transformer, source: torch.Tensor, hypothesis: list[int]) -> float:
+def log_probability(model: Architecture, source: torch.Tensor, hypothesis: list[int]) -> float:
     """Of the tokens, one after the other, without a cache."""
     target = torch.tensor([[START, *hypothesis]])
     logits = model(source, target[:, :-1]).float()
     return torch.log_softmax(logits, -1)[0, range(len(hypothesis)), target[0, 1:]].sum().item()
 
 
-def greedy(model: Transformer, source: torch.Tensor, limit: int) -> list[int]:
+def greedy(model: Architecture, source: torch.Tensor, limit: int) -> list[int]:
     """The plainest way to decode: the whole prefix again at each step."""
     found: list[int] = []
     while len(found) < limit:

@@ -12,16 +12,21 @@ from omegaconf import OmegaConf
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.composition import override, plan, text
-from ablate.config import CHOICES, BadInput, Config, knob
+from ablate.config import CHOICES, READS, BadInput, Config, knob
 from ablate.data import corpora
 from ablate.data.prepare import mark_of
+from ablate.model import ARCHITECTURES
 from ablate.model.attention import ATTENTION_SCALES
 from ablate.model.feedforward import ACTIVATIONS
+from ablate.model.norm import NORMS
+from ablate.model.position import POSITIONS
 from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS
 from ablate.plain import config_from_plain, config_to_plain
 from ablate.study import MEANING, Kind, evaluation_id, run_id
 from ablate.study_file import study_from, study_to_plain
 from ablate.training.checkpoints import CHECKPOINTS
+from ablate.training.objectives import OBJECTIVES
+from ablate.training.optimizers import OPTIMIZERS
 from ablate.training.schedule import SCHEDULES
 
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
@@ -229,11 +234,14 @@ def test_a_key_added_with_a_default_moves_no_id(section: str) -> None:
 
 
 def test_names_of_components_are_those_of_their_tables() -> None:
-    tables = {
+    tables: dict[str, dict] = {
+        "model.architecture": ARCHITECTURES, "model.norm": NORMS, "model.position": POSITIONS,
+        "optim.kind": OPTIMIZERS, "train.objective": OBJECTIVES,
         "model.norm_placement": NORM_PLACEMENTS, "model.residual": RESIDUALS, "model.activation": ACTIVATIONS,
         "model.attention_scale": ATTENTION_SCALES, "optim.schedule": SCHEDULES, "train.checkpoint": CHECKPOINTS,
     }  # fmt: skip
     assert {key: [*table] for key, table in tables.items()} == CHOICES
+    assert [*READS] == CHOICES["model.architecture"]
 
 
 def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:

@@ -14,6 +14,7 @@ from tiny import VOCABULARY, tiny_model, tokens
 
 from ablate.atomic import PART
 from ablate.config import (
+    CHOICES,
     LEARNED_BELOW,
     LEAST_VALIDATIONS,
     Config,
@@ -320,6 +321,7 @@ KNOBS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [  # section, what it 
     ("optim", {}, {"warmup": 0.5}),
     ("optim", {}, {"schedule": "inverse_sqrt"}),
     ("optim", {"schedule": "inverse_sqrt"}, {"anchor": 0.5}),
+    ("optim", {}, {"kind": "sgd"}),
     ("optim", {}, {"beta1": 0.5}),
     ("optim", {}, {"beta2": 0.5}),
     ("optim", {}, {"epsilon": 1e-2}),
@@ -336,7 +338,8 @@ KNOBS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [  # section, what it 
 def test_every_field_of_training_is_tried() -> None:
     for name, section in (("optim", OptimConfig), ("train", TrainConfig)):
         tried = {key for where, _, change in KNOBS if where == name for key in change}
-        assert tried == {item.name for item in fields(section)}
+        only = {item.name for item in fields(section) if len(CHOICES.get(f"{name}.{item.name}", "several")) == 1}
+        assert tried == {item.name for item in fields(section)} - only
 
 
 @pytest.mark.parametrize(("section", "before", "change"), KNOBS, ids=str)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import replace
+from collections import OrderedDict
+from dataclasses import fields, replace
 
 import torch
+from allpairspy import AllPairs
 from torch import Tensor
 
 from ablate.config import CHOICES, ModelConfig
 from ablate.model import build
+from ablate.model.architecture import Architecture
 from ablate.model.transformer import Transformer
 
 VOCABULARY = 23
@@ -18,35 +20,50 @@ HEAD_WIDTHS = (1, 5, 12)  # of which none is d_model / heads
 
 
 def every_choice() -> list[ModelConfig]:
-    """Every combination of the design choices that have a vocabulary, and heads of a width of their own."""
-    combined = [
-        replace(TINY, norm_placement=placement, residual=residual, attention_scale=scale, activation=activation)
-        for placement, residual, scale, activation in itertools.product(
-            *(CHOICES[f"model.{name}"] for name in ("norm_placement", "residual", "attention_scale", "activation"))
-        )
-    ]
-    return [
-        *combined,
-        *(replace(TINY, head_width=width) for width in HEAD_WIDTHS),
-        replace(TINY, heads=3, head_width=4),
-    ]
+    """Design choices such that each pair of members that one architecture reads meets, and heads of their own width.
+
+    Fields come from the tables of the configuration, so that a new member or field is tried without a new test.
+    """
+    vocabularies = {key.removeprefix("model."): names for key, names in CHOICES.items() if key.startswith("model.")}
+    architectures = vocabularies.pop("architecture")
+    combined = []
+    for architecture in architectures:
+        base = replace(TINY, architecture=architecture)
+        read = {name: names for name, names in vocabularies.items() if base.reads(name)}
+        pairs = AllPairs(OrderedDict(read)) if len(read) > 1 else []
+        combined += [base, *(replace(base, **pair._asdict()) for pair in pairs)]
+    own_widths = [*(replace(TINY, head_width=width) for width in HEAD_WIDTHS), replace(TINY, heads=3, head_width=4)]
+    return list(dict.fromkeys([*combined, *own_widths]))
 
 
 def describe(config: ModelConfig) -> str:
-    names = (config.norm_placement, config.residual, config.attention_scale, config.activation)
-    heads = [] if config.head_width is None else [f"{config.heads}x{config.head_width}"]
-    return "-".join([*names, *heads])
+    """What sets a configuration apart from TINY."""
+    return (
+        ",".join(
+            f"{item.name}={getattr(config, item.name)}"
+            for item in fields(config)
+            if getattr(config, item.name) != getattr(TINY, item.name)
+        )
+        or "default"
+    )
 
 
-def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> Transformer:
+def tiny_transformer(config: ModelConfig = TINY, seed: int = 0) -> Transformer:
+    model = tiny_model(config, seed)
+    assert isinstance(model, Transformer)
+    return model
+
+
+def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> Architecture:
     """In evaluation mode, with random affine values in every norm, so that a missing or an extra norm shows."""
     model = build(config, VOCABULARY, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, torch.nn.LayerNorm):
-                module.weight.uniform_(0.5, 1.5, generator=generator)
-                module.bias.uniform_(-0.5, 0.5, generator=generator)
+            if isinstance(module, (torch.nn.LayerNorm, torch.nn.RMSNorm)):
+                for name, parameter in module.named_parameters():
+                    low, high = (0.5, 1.5) if name == "weight" else (-0.5, 0.5)
+                    parameter.uniform_(low, high, generator=generator)
             elif isinstance(module, torch.nn.Linear):
                 module.bias.uniform_(-0.5, 0.5, generator=generator)
     return model.eval()

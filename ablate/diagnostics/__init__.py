@@ -7,6 +7,7 @@ were, so that a run with diagnostics and one without train alike.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -14,16 +15,23 @@ from ablate.data.batches import Batch
 from ablate.diagnostics.attention import attention_entropy, largest_attention_weight, score_variance, softmax_slope
 from ablate.diagnostics.gradients import gradient_norm, query_key_gradient_norm
 from ablate.diagnostics.units import dead_units, negative_preactivations
-from ablate.model.transformer import Transformer
+from ablate.model.architecture import Architecture
+from ablate.parts import Part
 
-Diagnostic = Callable[[Transformer, Batch], dict[str, float]]
+Value = TypeVar("Value")
+Diagnostic = Callable[[Architecture, Batch], dict[Part, float]]
 
 
-def diagnose(model: Transformer, batch: Batch) -> dict[str, dict[str, float]]:
-    """Every diagnostic of the table on one batch."""
+def diagnose(model: Architecture, batch: Batch) -> dict[str, dict[str, float]]:
+    """Every diagnostic of the table on one batch: its name, and what it found of each part by the part's name."""
     model.eval()
     with torch.random.fork_rng(devices=[]):
-        return {name: diagnostic(model, batch) for name, diagnostic in DIAGNOSTICS.items()}
+        return {name: named(diagnostic(model, batch)) for name, diagnostic in DIAGNOSTICS.items()}
+
+
+def named(values: dict[Part, Value]) -> dict[str, Value]:
+    """As records keep what was measured of parts."""
+    return {str(part): value for part, value in values.items()}
 
 
 DIAGNOSTICS: dict[str, Diagnostic] = {

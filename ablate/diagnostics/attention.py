@@ -7,49 +7,50 @@ from torch import Tensor, nn
 
 from ablate.data.batches import Batch
 from ablate.diagnostics.parts import real, watch
+from ablate.model.architecture import Architecture
 from ablate.model.attention import DotProduct, attention_scores, attention_weights
-from ablate.model.transformer import Transformer
+from ablate.parts import Part
 
 
-def attention_entropy(model: Transformer, batch: Batch) -> dict[str, float]:
+def attention_entropy(model: Architecture, batch: Batch) -> dict[Part, float]:
     """Mean entropy of the attention weights over heads and real queries, in nats."""
     found = {}
-    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+    for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
         entropy = torch.special.entr(weights).sum(-1)  # [B, H, T]
-        found[name] = entropy.transpose(1, 2)[real(name, batch)].mean().item()
+        found[part] = entropy.transpose(1, 2)[real(part, batch)].mean().item()
     return found
 
 
-def score_variance(model: Transformer, batch: Batch) -> dict[str, float]:
+def score_variance(model: Architecture, batch: Batch) -> dict[Part, float]:
     """Variance of a head's scores over real queries and the keys that they may see, averaged over heads."""
     found = {}
-    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+    for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         scores = attention_scores(q, k, scale_of(module))
-        allowed = visible(scores, mask) & real(name, batch)[:, None, :, None]
-        found[name] = torch.stack([scores[:, h][allowed[:, h]].var() for h in range(scores.shape[1])]).mean().item()
+        allowed = visible(scores, mask) & real(part, batch)[:, None, :, None]
+        found[part] = torch.stack([scores[:, h][allowed[:, h]].var() for h in range(scores.shape[1])]).mean().item()
     return found
 
 
-def largest_attention_weight(model: Transformer, batch: Batch) -> dict[str, float]:
+def largest_attention_weight(model: Architecture, batch: Batch) -> dict[Part, float]:
     """The largest weight that a query gives a key, averaged over heads and real queries: 1 where softmax saturates."""
     found = {}
-    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+    for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
-        found[name] = weights.amax(-1).transpose(1, 2)[real(name, batch)].mean().item()
+        found[part] = weights.amax(-1).transpose(1, 2)[real(part, batch)].mean().item()
     return found
 
 
-def softmax_slope(model: Transformer, batch: Batch) -> dict[str, float]:
+def softmax_slope(model: Architecture, batch: Batch) -> dict[Part, float]:
     """Trace of the softmax's Jacobian, 1 - sum of squared weights, averaged over heads and real queries.
 
     What the softmax lets through of a gradient: 0 where it is saturated, near 1 where many keys share the weight.
     """
     found = {}
-    for name, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
+    for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
         slope = 1 - weights.square().sum(-1)  # [B, H, T]
-        found[name] = slope.transpose(1, 2)[real(name, batch)].mean().item()
+        found[part] = slope.transpose(1, 2)[real(part, batch)].mean().item()
     return found
 
 

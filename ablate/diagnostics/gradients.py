@@ -5,29 +5,33 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
 
 from ablate.data.batches import Batch
-from ablate.diagnostics.parts import part
+from ablate.diagnostics.parts import Part
+from ablate.model.architecture import Architecture
+from ablate.model.attention import Attention
 from ablate.model.loss import token_loss
-from ablate.model.transformer import Transformer
 
 
-def gradient_norm(model: Transformer, batch: Batch) -> dict[str, float]:
+def gradient_norm(model: Architecture, batch: Batch) -> dict[Part, float]:
     """L2 norm of the unsmoothed loss's gradient with respect to each part's parameters."""
-    return norms(model, batch, list(model.named_parameters()))
+    return norms(model, batch, {part: [*module.parameters()] for part, module in model.parts().items()})
 
 
-def query_key_gradient_norm(model: Transformer, batch: Batch) -> dict[str, float]:
+def query_key_gradient_norm(model: Architecture, batch: Batch) -> dict[Part, float]:
     """The same with respect to the query and key projections of each attention, which only its scores can move."""
-    moved = [named for named in model.named_parameters() if {"query", "key"} & set(named[0].split("."))]
-    return norms(model, batch, moved)
+    attentions = {part: module for part, module in model.parts().items() if isinstance(module, Attention)}
+    projections = {part: [*module.query.parameters(), *module.key.parameters()] for part, module in attentions.items()}
+    return norms(model, batch, projections)
 
 
-def norms(model: Transformer, batch: Batch, of: list[tuple[str, torch.nn.Parameter]]) -> dict[str, float]:
-    """Gradient norm by part with respect to these named parameters."""
-    names, parameters = zip(*of)
+def norms(model: Architecture, batch: Batch, of: dict[Part, list[nn.Parameter]]) -> dict[Part, float]:
+    """Gradient norm by part with respect to these parameters; nothing of a part that has none."""
+    parameters = [parameter for each in of.values() for parameter in each]
+    if not parameters:
+        return {}
     loss = token_loss(model(batch.source, batch.target[:, :-1]), batch.target[:, 1:])
-    squares: dict[str, float] = {}
-    for name, gradient in zip(names, torch.autograd.grad(loss, parameters)):
-        squares[part(name)] = squares.get(part(name), 0.0) + gradient.double().square().sum().item()
-    return {name: math.sqrt(square) for name, square in squares.items()}
+    gradients = iter(torch.autograd.grad(loss, parameters))
+    squares = {part: sum(next(gradients).double().square().sum().item() for _ in each) for part, each in of.items()}
+    return {part: math.sqrt(square) for part, square in squares.items() if of[part]}

@@ -9,37 +9,33 @@ from torch import Tensor
 
 from ablate.data.batches import Batch
 from ablate.diagnostics.parts import real, watch
+from ablate.model.architecture import Architecture
 from ablate.model.feedforward import ACTIVATIONS
-from ablate.model.transformer import Transformer
+from ablate.parts import Part
 
 KINDS = tuple(ACTIVATIONS.values())
 
 
-def dead_units(model: Transformer, batch: Batch) -> dict[str, float]:
+def dead_units(model: Architecture, batch: Batch) -> dict[Part, float]:
     """Share of a layer's units that are dead on every real token of the batch."""
     return dead_units_over(model, [batch])
 
 
-def dead_units_over(model: Transformer, batches: Iterable[Batch]) -> dict[str, float]:
+def dead_units_over(model: Architecture, batches: Iterable[Batch]) -> dict[Part, float]:
     """The same over many batches. What counts as dead is the activation's own affair (`dead_below`)."""
-    largest: dict[str, Tensor] = {}
-    threshold: dict[str, float] = {}
+    largest: dict[Part, Tensor] = {}
+    threshold: dict[Part, float] = {}
     for batch in batches:
-        for name, module, _, output in watch(model, batch, KINDS):  # type: ignore[arg-type]
-            size = output[real(name, batch)].abs().amax(0)
-            largest[name] = torch.maximum(largest.get(name, size), size)
-            threshold[name] = module.dead_below  # type: ignore[assignment]
-    return {layer(name): (size <= threshold[name]).float().mean().item() for name, size in largest.items()}
+        for part, module, _, output in watch(model, batch, KINDS):  # type: ignore[arg-type]
+            size = output[real(part, batch)].abs().amax(0)
+            largest[part] = torch.maximum(largest.get(part, size), size)
+            threshold[part] = module.dead_below  # type: ignore[assignment]
+    return {part.of_layer: (size <= threshold[part]).float().mean().item() for part, size in largest.items()}
 
 
-def negative_preactivations(model: Transformer, batch: Batch) -> dict[str, float]:
+def negative_preactivations(model: Architecture, batch: Batch) -> dict[Part, float]:
     """Share of a layer's pre-activations that are negative, over units and real tokens."""
     return {
-        layer(name): (inputs[0][real(name, batch)] < 0).float().mean().item()
-        for name, _, inputs, _ in watch(model, batch, KINDS)  # type: ignore[arg-type]
+        part.of_layer: (inputs[0][real(part, batch)] < 0).float().mean().item()
+        for part, _, inputs, _ in watch(model, batch, KINDS)  # type: ignore[arg-type]
     }
-
-
-def layer(name: str) -> str:
-    """`encoder.0` of `encoder.0.feedforward`."""
-    return name.rpartition(".")[0]

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ablate.data.bounds import consecutive, most_rows
-from ablate.model.cache import DecoderCache
-from ablate.model.transformer import Transformer
+from ablate.model.architecture import Architecture
 from ablate.vocabulary import END, PAD, START
 
 ROWS = 512  # hypotheses decoded at a time, at the most
@@ -19,7 +18,7 @@ IMPOSSIBLE = -1e9  # below any log-probability, yet finite under arithmetic
 
 @torch.inference_mode()
 def translate(
-    model: Transformer, sources: Sequence[np.ndarray], beam: int, length_penalty: float = 1.0
+    model: Architecture, sources: Sequence[np.ndarray], beam: int, length_penalty: float = 1.0
 ) -> list[list[int]]:
     """The best hypothesis of each source as token ids without <s> and </s>. A beam of 1 is greedy decoding.
 
@@ -47,7 +46,7 @@ def longest(source: Tensor) -> Tensor:
     return 2 * (source != PAD).sum(1) + 10
 
 
-def beam_search(model: Transformer, source: Tensor, beam: int, length_penalty: float) -> list[list[int]]:
+def beam_search(model: Architecture, source: Tensor, beam: int, length_penalty: float) -> list[list[int]]:
     """Best hypotheses of a padded batch [B, S].
 
     A sentence is done when `beam` of its hypotheses have ended, or when they are as long as they may be; where none has
@@ -55,10 +54,9 @@ def beam_search(model: Transformer, source: Tensor, beam: int, length_penalty: f
     """
     device, limit = source.device, longest(source)
     active = torch.arange(len(source), device=device)  # [A]: where each sentence stood in the batch
-    rows = active.repeat_interleave(beam)
-    cache, source = DecoderCache(len(model.decoder.layers)), source[rows]
-    memory = model.encode(source)
-    tokens = torch.full((len(rows), 1), START, device=device)  # [A * K, t + 1]
+    state = model.start(source)
+    state.select(active.repeat_interleave(beam))
+    tokens = torch.full((len(active) * beam, 1), START, device=device)  # [A * K, t + 1]
     scores = torch.full((len(active), beam), IMPOSSIBLE, device=device)  # [A, K]: log p of the live hypotheses
     scores[:, 0] = 0  # all beams start alike, so only one may branch
     ended = torch.zeros_like(limit)
@@ -71,7 +69,7 @@ def beam_search(model: Transformer, source: Tensor, beam: int, length_penalty: f
             best[sentence] = hypothesis
 
     for length in range(1, int(limit.max()) + 1):
-        logits = model.decode(tokens[:, -1:], memory, source, cache)[:, -1].float()
+        logits = model.step(state, tokens[:, -1]).float()
         log_p = torch.log_softmax(logits, dim=-1).unflatten(0, (-1, beam))  # [A, K, V]
         log_p[..., PAD] = log_p[..., START] = IMPOSSIBLE
         candidates = (scores[:, :, None] + log_p).flatten(1)
@@ -97,8 +95,8 @@ def beam_search(model: Transformer, source: Tensor, beam: int, length_penalty: f
             break
         chosen = (going[:, None] * beam + parent[going]).flatten()
         tokens = torch.cat([tokens[chosen], token[going].flatten()[:, None]], dim=1)
-        cache.select(chosen)
-        scores, active, memory, source = scores[going], active[going], memory[chosen], source[chosen]
+        state.select(chosen)
+        scores, active = scores[going], active[going]
     return best
 
 

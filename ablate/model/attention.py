@@ -48,12 +48,12 @@ def attention_weights(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Queries from x, keys and values from a context, split over the heads.
+    """The projections of queries, keys and values, split over the heads, and that of what they mix.
 
     Together the heads may be wider or narrower than the model.  Raffel et al. 2020, arXiv:1910.10683.
     """
 
-    def __init__(self, d_model: int, heads: int, d_k: int, scale: float, position: Position, dropout: float) -> None:
+    def __init__(self, d_model: int, heads: int, d_k: int, scale: float, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(d_model, heads * d_k)
@@ -61,34 +61,45 @@ class Attention(nn.Module):
         self.value = nn.Linear(d_model, heads * d_k)
         self.output = nn.Linear(heads * d_k, d_model)
         self.attend = DotProductWithDropout(scale, dropout) if dropout else DotProduct(scale)
-        self.position = position
 
-    def forward(
-        self, x: Tensor, context: Tensor, mask: Tensor, cache: Cache | None = None
-    ) -> Tensor:  # [B, T, D] [B, S, D]
-        start = cache.length if cache is not None else 0
-        q = self.position.rotate(self.split(self.query(x)), start)
-
-        def project() -> tuple[Tensor, Tensor]:
-            return self.position.rotate(self.split(self.key(context)), start), self.split(self.value(context))
-
-        k, v = cache.update(project) if cache is not None else project()
-        mixed = self.attend(q, k, v, self.position.bias(mask, start))
-        return self.output(mixed.transpose(1, 2).flatten(2))
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:  # [B, H, T, d_k] -> [B, T, D]
+        return self.output(self.attend(q, k, v, mask).transpose(1, 2).flatten(2))
 
     def split(self, x: Tensor) -> Tensor:  # [B, T, H * d_k] -> [B, H, T, d_k]
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class SelfAttention(Attention):
-    """Attention whose context is its own input."""
+    """Attention over its own input, which is where positions count."""
 
-    def forward(self, x: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:  # type: ignore[override]
-        return super().forward(x, x, mask, cache)
+    def __init__(self, d_model: int, heads: int, d_k: int, scale: float, position: Position, dropout: float) -> None:
+        super().__init__(d_model, heads, d_k, scale, dropout)
+        self.position = position
+
+    def forward(self, x: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:  # [B, T, D]
+        start = cache.length if cache is not None else 0
+        at, keys = range(start, start + x.shape[1]), range(start + x.shape[1])
+        q = self.position.rotate(self.split(self.query(x)), at)
+
+        def project() -> tuple[Tensor, Tensor]:
+            return self.position.rotate(self.split(self.key(x)), at), self.split(self.value(x))
+
+        k, v = cache.update(project) if cache is not None else project()
+        bias = self.position.bias(q, at, keys)
+        return self.mix(q, k, v, mask if bias is None else torch.where(mask, bias, -torch.inf))
 
 
 class CrossAttention(Attention):
     """Attention of the decoder over the encoder's output."""
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
+        """x [B, T, D], context [B, S, D]."""
+
+        def project() -> tuple[Tensor, Tensor]:
+            return self.split(self.key(context)), self.split(self.value(context))
+
+        k, v = cache.update(project) if cache is not None else project()
+        return self.mix(self.split(self.query(x)), k, v, mask)
 
 
 def sqrt(d_k: int) -> float:

@@ -22,7 +22,8 @@ class TiedEmbedding(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, start: int = 0) -> Tensor:  # [B, T] -> [B, T, D]
-        return self.dropout(self.position.embed(self.scale * self.table(tokens), start))
+        at = range(start, start + tokens.shape[1])
+        return self.dropout(self.position.embed(self.scale * self.table(tokens), at))
 
     def logits(self, x: Tensor) -> Tensor:  # [B, T, D] -> [B, T, V]
         return F.linear(x, self.table.weight)

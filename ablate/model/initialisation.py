@@ -12,7 +12,8 @@ from ablate.seeding import generator
 def initialise(model: nn.Module, seed: int) -> None:
     """Xavier-uniform matrices (Glorot and Bengio 2010), biases zero, norms one, embeddings N(0, 1/D).
 
-    An embedding row times sqrt(D) then has unit variance. Drawn on the CPU, so that a GPU starts from the same values.
+    An embedding row times sqrt(D) then has unit variance. An LSTM's matrices are drawn for each of its four gates, and
+    its forget gates start open (Jozefowicz et al. 2015). Drawn on the CPU, so that a GPU starts from the same values.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -21,6 +22,20 @@ def initialise(model: nn.Module, seed: int) -> None:
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             _normal(module.weight, module.embedding_dim**-0.5, seed, name)
+        elif isinstance(module, nn.LSTM):
+            _lstm(module, seed, name)
+
+
+@torch.no_grad()
+def _lstm(module: nn.LSTM, seed: int, name: str) -> None:
+    for part, parameter in module.named_parameters():
+        if part.startswith("weight"):
+            limit = (6 / (parameter.shape[1] + module.hidden_size)) ** 0.5
+            _uniform(parameter, limit, seed, f"{name}.{part}")
+        else:
+            nn.init.zeros_(parameter)
+    forget = slice(module.hidden_size, 2 * module.hidden_size)  # torch's order of gates: input, forget, cell, output
+    nn.init.ones_(module.get_parameter("bias_ih_l0")[forget])
 
 
 @torch.no_grad()

@@ -8,19 +8,26 @@ from torch import Tensor, nn
 
 
 class Position(nn.Module):
-    """`start` is the position of the first token given, which is not 0 when decoding step by step."""
+    """Made for a model of width `d_model` whose attention has `heads` heads of width `d_k`.
 
-    def embed(self, x: Tensor, start: int) -> Tensor:
+    Positions are ranges: when decoding step by step, one query at position t meets the keys of positions 0 to t.
+    Cross-attention has no positions: its keys are another sentence's.
+    """
+
+    def __init__(self, d_model: int, heads: int, d_k: int) -> None:
+        super().__init__()
+
+    def embed(self, x: Tensor, at: range) -> Tensor:
         """On embeddings, [B, T, D]."""
         return x
 
-    def rotate(self, x: Tensor, start: int) -> Tensor:
-        """On queries and on keys, [B, H, T, d_k]."""
+    def rotate(self, x: Tensor, at: range) -> Tensor:
+        """On the queries or the keys of self-attention, [B, H, T, d_k]."""
         return x
 
-    def bias(self, mask: Tensor, start: int) -> Tensor:
-        """On scores: a boolean mask, or one to be added that holds -inf where the boolean one is False."""
-        return mask
+    def bias(self, q: Tensor, queries: range, keys: range) -> Tensor | None:
+        """What is added to the scores of self-attention, [H, T, S] or with a batch in front; None for nothing."""
+        return None
 
 
 class Sinusoidal(Position):
@@ -28,16 +35,15 @@ class Sinusoidal(Position):
 
     table: Tensor
 
-    def __init__(self, d_model: int) -> None:
-        super().__init__()
+    def __init__(self, d_model: int, heads: int, d_k: int) -> None:
+        super().__init__(d_model, heads, d_k)
         self.d_model = d_model
         self.register_buffer("table", sinusoids(512, d_model).float(), persistent=False)
 
-    def embed(self, x: Tensor, start: int) -> Tensor:
-        end = start + x.shape[1]
-        if end > len(self.table):
-            self.table = sinusoids(2 * end, self.d_model).to(self.table)
-        return x + self.table[start:end]
+    def embed(self, x: Tensor, at: range) -> Tensor:
+        if at.stop > len(self.table):
+            self.table = sinusoids(2 * at.stop, self.d_model).to(self.table)
+        return x + self.table[at.start : at.stop]
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:
@@ -45,3 +51,6 @@ def sinusoids(length: int, d_model: int) -> Tensor:
     frequencies = 10000.0 ** (-np.arange(0, d_model, 2) / d_model)
     angles = np.arange(length)[:, None] * frequencies
     return torch.from_numpy(np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model))
+
+
+POSITIONS: dict[str, type[Position]] = {"sinusoidal": Sinusoidal, "none": Position}

@@ -7,11 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ablate.model.architecture import Architecture
 from ablate.model.attention import CrossAttention, SelfAttention
 from ablate.model.cache import Cache, DecoderCache
 from ablate.model.embedding import TiedEmbedding
 from ablate.model.feedforward import FeedForward
 from ablate.model.wiring import Wiring
+from ablate.parts import Part
 from ablate.vocabulary import PAD
 
 Wire = Callable[[nn.Module], Wiring]
@@ -23,8 +25,9 @@ class EncoderLayer(nn.Module):
         self.self_attention = wire(self_attention)
         self.feedforward = wire(feedforward)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # [B, S, D]
-        return self.feedforward(self.self_attention(x, mask))
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:  # [B, S, D]
+        x = self.self_attention(x, real, padding_mask(real))
+        return self.feedforward(x, real)
 
 
 class DecoderLayer(nn.Module):
@@ -39,14 +42,15 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Tensor,  # [B, T, D]
+        real: Tensor,
         memory: Tensor,  # [B, S, D]
+        real_memory: Tensor,
         causal: Tensor,
-        padding: Tensor,
         caches: tuple[Cache | None, Cache | None] = (None, None),
     ) -> Tensor:
-        x = self.self_attention(x, causal, caches[0])
-        x = self.cross_attention(x, memory, padding, caches[1])
-        return self.feedforward(x)
+        x = self.self_attention(x, real, causal, caches[0])
+        x = self.cross_attention(x, real, memory, padding_mask(real_memory), caches[1])
+        return self.feedforward(x, real)
 
 
 class Stack(nn.Module):
@@ -58,8 +62,8 @@ class Stack(nn.Module):
         self.final_norm = final_norm
 
 
-class Transformer(nn.Module):
-    """Token ids of a source and of a target to the logits of each next target token."""
+class Transformer(Architecture):
+    """An encoder that reads the source, and a decoder that attends to it."""
 
     def __init__(self, embedding: TiedEmbedding, encoder: Stack, decoder: Stack) -> None:
         super().__init__()
@@ -67,32 +71,60 @@ class Transformer(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:  # [B, S] [B, T] -> [B, T, V]
+        return self.decode(target, self.encode(source), source != PAD)
+
+    def encode(self, source: Tensor) -> Tensor:  # [B, S] -> [B, S, D]
+        real, x = source != PAD, self.embedding(source)
+        for layer in self.encoder.layers:
+            x = layer(x, real)
+        return self.encoder.final_norm(x, real)
+
+    def decode(self, target: Tensor, memory: Tensor, real_memory: Tensor, cache: DecoderCache | None = None) -> Tensor:
+        """Logits [B, T, V]. With a cache, `target` is what follows the positions that the cache holds."""
+        start = cache.length if cache is not None else 0
+        real, causal, x = target != PAD, causal_mask(start, target), self.embedding(target, start)
+        for index, layer in enumerate(self.decoder.layers):
+            caches = cache.layers[index] if cache is not None else (None, None)
+            x = layer(x, real, memory, real_memory, causal, caches)
+        return self.embedding.logits(self.decoder.final_norm(x, real))
+
+    def start(self, source: Tensor) -> Decoding:
+        return Decoding(self.encode(source), source != PAD, DecoderCache(len(self.decoder.layers)))
+
+    def step(self, state: Decoding, tokens: Tensor) -> Tensor:  # type: ignore[override]  # its own kind of state
+        return self.decode(tokens[:, None], state.memory, state.real_memory, state.cache)[:, -1]
+
     @property
     def vocabulary_size(self) -> int:
         return self.embedding.table.num_embeddings
 
-    def forward(self, source: Tensor, target: Tensor) -> Tensor:  # [B, S] [B, T] -> [B, T, V]
-        return self.decode(target, self.encode(source), source)
-
-    def encode(self, source: Tensor) -> Tensor:  # [B, S] -> [B, S, D]
-        padding, x = padding_mask(source), self.embedding(source)
-        for layer in self.encoder.layers:
-            x = layer(x, padding)
-        return self.encoder.final_norm(x)
-
-    def decode(self, target: Tensor, memory: Tensor, source: Tensor, cache: DecoderCache | None = None) -> Tensor:
-        """Logits [B, T, V]. With a cache, `target` is what follows the positions that the cache holds."""
-        start = cache.length if cache is not None else 0
-        causal, padding = causal_mask(start, target), padding_mask(source)
-        x = self.embedding(target, start)
-        for index, layer in enumerate(self.decoder.layers):
-            x = layer(x, memory, causal, padding, cache.layers[index] if cache is not None else (None, None))
-        return self.embedding.logits(self.decoder.final_norm(x))
+    def parts(self) -> dict[Part, nn.Module]:
+        found: dict[Part, nn.Module] = {Part("", None, "embedding"): self.embedding}
+        for name, stack in (("encoder", self.encoder), ("decoder", self.decoder)):
+            for number, layer in enumerate(stack.layers):
+                for kind, wired in layer.named_children():
+                    assert isinstance(wired, Wiring)
+                    found[Part(name, number, kind)] = wired.sublayer
+                    found[Part(name, number, f"{kind}.norm")] = wired.norm
+            found[Part(name, None, "final_norm")] = stack.final_norm
+        return found
 
 
-def padding_mask(source: Tensor) -> Tensor:
+class Decoding:
+    """What a Transformer carries from one target token to the next."""
+
+    def __init__(self, memory: Tensor, real_memory: Tensor, cache: DecoderCache) -> None:
+        self.memory, self.real_memory, self.cache = memory, real_memory, cache
+
+    def select(self, rows: Tensor) -> None:
+        self.memory, self.real_memory = self.memory[rows], self.real_memory[rows]
+        self.cache.select(rows)
+
+
+def padding_mask(real: Tensor) -> Tensor:
     """True for the keys that are tokens, [B, 1, 1, S]."""
-    return (source != PAD)[:, None, None, :]
+    return real[:, None, None, :]
 
 
 def causal_mask(start: int, target: Tensor) -> Tensor:

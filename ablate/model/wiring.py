@@ -13,14 +13,15 @@ Skip = Callable[[Tensor, Tensor], Tensor]
 
 
 class Wiring(nn.Module):
-    """A sublayer f with its norm, its dropout and its skip. All tensors are [B, T, D]."""
+    """A sublayer f with its norm, its dropout and its skip. Called with x [B, T, D] and `real` [B, T], true at tokens;
+    what else f takes follows."""
 
     final_norm: bool  # whether a stack so wired needs a norm after its last layer
 
-    def __init__(self, sublayer: nn.Module, d_model: int, skip: Skip, dropout: float) -> None:
+    def __init__(self, sublayer: nn.Module, norm: nn.Module, skip: Skip, dropout: float) -> None:
         super().__init__()
         self.sublayer = sublayer
-        self.norm = nn.LayerNorm(d_model)
+        self.norm = norm
         self.dropout = Dropout(dropout)
         self.skip = skip
 
@@ -30,8 +31,8 @@ class PreNorm(Wiring):
 
     final_norm = True  # nothing has normed the sum that leaves the last layer
 
-    def forward(self, x: Tensor, *rest: Any) -> Tensor:
-        return self.skip(x, self.dropout(self.sublayer(self.norm(x), *rest)))
+    def forward(self, x: Tensor, real: Tensor, *rest: Any) -> Tensor:
+        return self.skip(x, self.dropout(self.sublayer(self.norm(x, real), *rest)))
 
 
 class PostNorm(Wiring):
@@ -39,8 +40,8 @@ class PostNorm(Wiring):
 
     final_norm = False  # the last layer already ends in a norm
 
-    def forward(self, x: Tensor, *rest: Any) -> Tensor:
-        return self.norm(self.skip(x, self.dropout(self.sublayer(x, *rest))))
+    def forward(self, x: Tensor, real: Tensor, *rest: Any) -> Tensor:
+        return self.norm(self.skip(x, self.dropout(self.sublayer(x, *rest))), real)
 
 
 def add(x: Tensor, fx: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ablate.data.batches import Batch, Batches
 from ablate.data.bounds import most_rows
-from ablate.model.loss import token_loss
-from ablate.model.transformer import Transformer
+from ablate.model.architecture import Architecture
+from ablate.seeding import Streams
 from ablate.training.meter import Meter
+from ablate.training.objectives import Objective
 from ablate.vocabulary import PAD
 
 
@@ -20,10 +21,11 @@ from ablate.vocabulary import PAD
 class TrainState:
     """Everything that training changes, and the rules by which it does."""
 
-    model: Transformer
+    model: Architecture
     optimizer: torch.optim.Optimizer
     learning_rate: Callable[[int], float]
-    label_smoothing: float
+    objective: Objective
+    streams: Streams
     clip: float
     autocast: torch.autocast
     update: int = 0  # updates done
@@ -97,10 +99,9 @@ def gradients(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
     most = most_rows(batch.source.shape[1], batch.target.shape[1] - 1, state.model.vocabulary_size)
     rows = min(-(-len(batch.source) // state.micro_batches), most)
     for source, target in zip(batch.source.split(rows), batch.target.split(rows)):
-        labels = target[:, 1:]
         with state.autocast:
-            logits = state.model(source, target[:, :-1])
-        loss = token_loss(logits, labels, state.label_smoothing) * ((labels != PAD).sum() / tokens)
+            mean, count = state.objective(state.model, Batch(source, target), state.update, state.streams)
+        loss = mean * (count / tokens)
         loss.backward()
         total += loss.detach()
     return total, tokens

@@ -15,24 +15,26 @@ from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW, BadInput, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
-from ablate.diagnostics import diagnose
+from ablate.diagnostics import diagnose, named
 from ablate.diagnostics.parts import parameter_counts
 from ablate.diagnostics.units import dead_units_over
 from ablate.evaluation.decoding import translate
 from ablate.evaluation.loss import mean_loss, pair_losses
 from ablate.evaluation.scores import corpus_scores, signatures
 from ablate.model import build
+from ablate.model.architecture import Architecture
 from ablate.model.cost import flops_per_token
 from ablate.model.dropout import Dropout
-from ablate.model.transformer import Transformer
 from ablate.plain import config_from_plain
-from ablate.seeding import generator
+from ablate.seeding import Streams
 from ablate.store import RunFolder
 from ablate.study import evaluation_id
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
 from ablate.training.meter import COLUMNS, Meter, Row
+from ablate.training.objectives import OBJECTIVES
+from ablate.training.optimizers import OPTIMIZERS
 from ablate.training.request import Request
 from ablate.training.resume import APPENDED, Damaged, Resume, packed
 from ablate.training.schedule import learning_rate
@@ -86,7 +88,6 @@ def train_member(
 
     resume, losses = begin(folder, frozen, config, metadata["vocabulary_size"], device)
     state, checkpoint, meter, model = resume.state, resume.kept, resume.meter, resume.state.model
-    assert isinstance(model, Transformer)
     resumed_at = state.update if losses else None  # the pause at this update was done before the cut
 
     def pause(update: int) -> None:
@@ -112,7 +113,7 @@ def train_member(
     write_atomic(folder.file("weights.pt"), packed(model.state_dict()))
     best = min(loss for loss in losses)
     unigram = metadata["unigram_cross_entropy"]
-    counts = parameter_counts(model)
+    counts = named(parameter_counts(model))
     lengths = math.ceil(metadata["mean_source"]), math.ceil(metadata["mean_target"])
     measured = bool(config.diagnostics.times) and finished
     result: dict[str, Any] = {
@@ -133,7 +134,7 @@ def train_member(
         "micro_batches": state.micro_batches,
         "diagnostics": [json.loads(line) for line in folder.lines("diagnostics.jsonl")],
         "curves": folder.curves(),
-        "final_dead_units": dead_units_over(model, (batch for _, batch in validation)) if measured else None,
+        "final_dead_units": named(dead_units_over(model, (batch for _, batch in validation))) if measured else None,
         "seconds": time.perf_counter() - began,
         "provenance": machine.provenance(device, config.precision),
     }
@@ -169,13 +170,14 @@ def begin(
 
 def initial_state(config: Config, vocabulary_size: int, seed: int, device: torch.device) -> TrainState:
     """A run before its first update."""
-    model = build(config.model, vocabulary_size, seed).to(device)
-    seed_dropout(model, seed, device)
+    model, streams = build(config.model, vocabulary_size, seed).to(device), Streams(seed, device)
+    seed_dropout(model, streams)
     return TrainState(
         model,
-        optimizer(model, config),
+        OPTIMIZERS[config.optim.kind](model.parameters(), config.optim),
         learning_rate(config.optim, config.train.updates),
-        config.train.label_smoothing,
+        OBJECTIVES[config.train.objective](config.train),
+        streams,
         config.optim.clip,
         machine.autocast(config.precision, device),
     )
@@ -204,7 +206,7 @@ def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torc
     folder.write(f"result-{evaluation_id(config)}.json", scores)
 
 
-def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> Transformer:
+def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> Architecture:
     """The trained model of a run, in evaluation mode. Raises BadInput."""
     if not folder.weights_are_whole():
         raise BadInput(
@@ -215,23 +217,11 @@ def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.
     return model.eval()
 
 
-def optimizer(model: Transformer, config: Config) -> torch.optim.Optimizer:
-    optim = config.optim
-    return torch.optim.AdamW(
-        model.parameters(),
-        lr=optim.lr,
-        betas=(optim.beta1, optim.beta2),
-        eps=optim.epsilon,
-        weight_decay=optim.weight_decay,
-        foreach=True,  # on a CPU, too, a little faster than one parameter after the other
-    )
-
-
-def seed_dropout(model: Transformer, seed: int, device: torch.device) -> None:
+def seed_dropout(model: Architecture, streams: Streams) -> None:
     """Give each dropout of the model a random stream of its own."""
     for name, module in model.named_modules():
         if isinstance(module, Dropout):
-            module.generator = generator(seed, "dropout", name, device=device)
+            module.generator = streams[f"dropout/{name}"]
 
 
 def evenly(times: int, updates: int) -> frozenset[int]:

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from ablate.atomic import write_atomic
-from ablate.model.dropout import Dropout
 from ablate.store import RunFolder
 from ablate.study import digest
 from ablate.training.checkpoints import Checkpoint
@@ -56,7 +55,7 @@ class Resume:
             "micro_batches": self.state.micro_batches,
             "model": self.state.model.state_dict(),
             "optimizer": self.state.optimizer.state_dict(),
-            "dropout": {name: each.get_state() for name, each in self.generators().items()},
+            "streams": self.state.streams.state(),
             "kept": self.kept.state(),
             "meter": self.meter.state(),
             "losses": list(losses),
@@ -95,8 +94,7 @@ class Resume:
     def restore(self, value: dict[str, Any]) -> None:
         self.state.model.load_state_dict(value["model"])
         self.state.optimizer.load_state_dict(value["optimizer"])
-        for name, generator in self.generators().items():
-            generator.set_state(value["dropout"][name])
+        self.state.streams.restore(value["streams"])
         self.kept.restore(value["kept"])
         self.meter.restore(value["meter"])
         self.state.update = int(value["update"])
@@ -107,13 +105,6 @@ class Resume:
 
     def finish(self) -> None:
         self.folder.file(NAME).unlink(missing_ok=True)
-
-    def generators(self) -> dict[str, torch.Generator]:
-        return {
-            name: module.generator
-            for name, module in self.state.model.named_modules()
-            if isinstance(module, Dropout) and module.generator is not None
-        }
 
 
 def packed(value: Any) -> bytes:

@@ -1,0 +1,36 @@
+"""The parts of a model, as values that diagnostics measure, records keep and reports read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """A sublayer (`kind` "feedforward"), the norm around it ("feedforward.norm"), or with no `kind` a whole layer.
+
+    `stack` is "encoder" or "decoder", or "" for what both share; `layer` counts from 0, or is None outside of layers.
+    """
+
+    stack: str
+    layer: int | None
+    kind: str = ""
+
+    def __str__(self) -> str:
+        """The name in records: `encoder.0.feedforward`, `encoder.final_norm`, `embedding`."""
+        names = (self.stack, "" if self.layer is None else str(self.layer), self.kind)
+        return ".".join(name for name in names if name)
+
+    @staticmethod
+    def read(name: str) -> Part:
+        """The part that records call `name`."""
+        stack, _, rest = name.partition(".")
+        if not rest:
+            return Part("", None, stack)
+        number, _, kind = rest.partition(".")
+        return Part(stack, int(number), kind) if number.isdigit() else Part(stack, None, rest)
+
+    @property
+    def of_layer(self) -> Part:
+        """The layer that it belongs to."""
+        return Part(self.stack, self.layer)
