@@ -77,7 +77,7 @@ def without_curves(store: Store, plan: Plan) -> list[str]:
         f"{spec.cell}/seed{spec.seed}: its curves were damaged after it was trained and are left out, its scores are "
         f"not; without runs/{spec.id} the same command trains it anew"
         for spec in plan.runs
-        if not store.run(spec.id).curves_are_whole()
+        if store.run(spec.id).result() is not None and not store.run(spec.id).curves_are_whole()
     ]
 
 

@@ -121,6 +121,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, sub
     failing = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
     assert failing.returncode == 1
     assert "post/seed1 failed" in failing.stdout
+    assert "curves were damaged" not in failing.stdout
     rows = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
     assert list(rows["status"]) == ["finished", "finished", "finished", "failed"]
     assert rows["test_bleu"].isna().tolist() == [False, False, False, True]

@@ -405,6 +405,26 @@ def test_a_prepared_corpus_is_not_prepared_again(cache: Path) -> None:
     assert prepare(replace(FIXTURE, name="mine"), said.append)["name"] == "mine"
 
 
+@pytest.mark.parametrize("name", [".DS_Store", ".nfs0000000100", "arrays.npz~", "Icon\r", "notes.txt"])
+def test_files_that_others_put_beside_a_prepared_corpus_do_no_harm(cache: Path, name: str) -> None:
+    mark, said = prepare(FIXTURE, silent)["fingerprint"], []
+    (corpus_folder(mark) / name).write_bytes(b"theirs")
+    prepare(FIXTURE, said.append)
+    assert said == []
+    assert (corpus_folder(mark) / name).exists()
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "arrays.npz", "corpus.json", "test.jsonl", "tokenizer.json"])
+def test_a_prepared_corpus_without_one_of_its_files_is_made_anew(cache: Path, name: str) -> None:
+    mark, said = prepare(FIXTURE, silent)["fingerprint"], []
+    path = corpus_folder(mark) / name
+    whole = path.read_bytes()
+    path.write_bytes(b"") if name == "SHA256SUMS" else path.unlink()
+    prepare(FIXTURE, said.append)
+    assert path.read_bytes() == whole
+    assert "was damaged" in said[0]
+
+
 def test_what_another_process_is_preparing_is_waited_for_and_not_prepared_again(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -275,6 +276,17 @@ def test_every_figure_renders_to_the_same_bytes(name: str, tmp_path: Path) -> No
             figures = [FIGURES[name].draw(data) for _ in range(2)]
         if figures[0] is not None and figures[1] is not None:
             assert rendered(figures[0]) == rendered(figures[1])
+
+
+OWN_SETTINGS = [{"text.usetex": True}, {"savefig.dpi": 40, "font.size": 30}, {"axes.facecolor": "black"}]
+
+
+@pytest.mark.parametrize("settings", OWN_SETTINGS, ids=str)
+def test_a_users_own_settings_of_matplotlib_change_no_figure(settings: dict, tmp_path: Path) -> None:
+    data = read(tmp_path, KINDS["two variants"]())
+    expected = rendered(figure_of(data, "effects"))
+    with matplotlib.rc_context(settings):
+        assert rendered(figure_of(data, "effects")) == expected
 
 
 def test_every_figure_is_drawn_of_some_records(tmp_path: Path) -> None:

@@ -56,15 +56,18 @@ def write_sums(folder: Path) -> None:
 
 
 def check_sums(folder: Path, only: str | None = None) -> None:
-    """Raise ValueError where a file, or `only` this one, is not as it was written.
+    """Raise ValueError where a file, or `only` this one, is missing or is not as it was written.
 
-    A folder from before there were sums is believed.
+    Files that others put there (.DS_Store, .nfs*) do not count. A folder from before there were sums is believed.
     """
     if (folder / SUMS).exists():
-        known = (folder / SUMS).read_text().splitlines()
-        for path in [folder / only] if only else sorted(folder.iterdir()):
-            if path.name != SUMS and f"{sha256(path)}  {path.name}" not in known:
-                raise ValueError(f"{path.name} is not as it was written")
+        lines = (folder / SUMS).read_text().splitlines()
+        if not lines:
+            raise ValueError(f"{SUMS} is not as it was written")
+        for line in lines:
+            known, _, name = line.partition("  ")
+            if only in (None, name) and not ((folder / name).is_file() and sha256(folder / name) == known):
+                raise ValueError(f"{name} is not as it was written")
 
 
 def sha256(path: Path) -> str:

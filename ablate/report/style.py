@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def looks(data: ReportData) -> dict[str, Look]:
 @contextmanager
 def styled() -> Iterator[None]:
     """The house style while a figure is drawn or saved, and no longer."""
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.style.context(["default", SETTINGS]):  # whatever the user's own matplotlibrc says
         yield
 
 
