@@ -19,14 +19,12 @@ from ablate.composition import Plan
 from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
 from ablate.plain import config_to_plain
-from ablate.store import CURVES, RESULT_COLUMNS, RunFolder, Store
+from ablate.store import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
 from ablate.study import Cell, RunSpec, evaluation_id
 from ablate.study_file import study_to_plain
 
 # What says where and how, and not what.
 LOCAL = ("root", "workers", "device", "dry_run", "cost_probe", "wandb", "hydra", "hydra/launcher")
-ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "micro_batches")
-BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # kept apart, since layers may be many
 
 
 def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:

@@ -43,6 +43,9 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
     "tokens_per_second": "float64",
     "seconds": "float64",
 }
+ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "micro_batches")
+BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # kept in a file apart, since layers may be many
+RECORD_KEYS = (*RESULT_COLUMNS, *ALSO, *BY_LAYER, "provenance", "corpus", "config")  # of a run's record, beside factors
 
 
 SEAL = "sha256"  # the key of a JSON file's own hash

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
-from ablate.config import CONTROL, BadInput, check_key, check_name
-from ablate.store import RESULT_COLUMNS
+from ablate.config import CONTROL, BadInput, Config, check_key, check_name
+from ablate.store import RECORD_KEYS
 from ablate.study import Study
 from ablate.study_file import study_to_plain
 
 OF_A_CELL = ("model", "optim", "train", "precision")  # sections that a variant or a level may set: what a run's id has
+TAKEN = {*RECORD_KEYS, "pair", "lr_sensitivity", *(item.name for item in fields(Config))}  # no factor's name
 OF_A_SIZE = (*OF_A_CELL, "data", "evaluation", "diagnostics", "seeds")
 
 
@@ -34,8 +36,8 @@ def check_names(study: Study) -> None:
             elif isinstance(name, bool) or not isinstance(name, (int, float)):
                 raise BadInput(f"{where} has {name}, which is neither a word nor a number")
     for factor in study.factors:
-        if factor in RESULT_COLUMNS:
-            raise BadInput(f"study.factors.{factor} is a column of results.csv already: call the factor otherwise")
+        if factor in TAKEN:
+            raise BadInput(f"study.factors.{factor} is what records call something else: give the factor another name")
     for preset in ("", *study.sizes):
         cells = [cell.name for cell in study.at(preset).cells()]
         if not cells:

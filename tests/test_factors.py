@@ -1,7 +1,11 @@
 """Studies of two factors: sizes by preset, levels that train nothing, interactions, settings side by side."""
 
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
+from corpora import fixture_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from records import a_run, a_study, some_runs, write_records
@@ -13,12 +17,15 @@ from ablate.analysis.effects import compare as hold
 from ablate.analysis.effects import interactions
 from ablate.analysis.statistics import paired_effect
 from ablate.analysis.verdicts import Verdict
-from ablate.config import BadInput
+from ablate.config import BadInput, Config
+from ablate.records import run_record
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.compare import CARRIES, OPEN, TURNS, compare
 from ablate.report.records import read_records
-from ablate.study import Study
+from ablate.store import RECORD_KEYS, RunFolder
+from ablate.study import Cell, Study
+from ablate.study_checks import check_study
 from ablate.study_file import study_from, study_to_plain
 
 LEVELS = {1: {"model.layers": 1}, 8: {"model.layers": 8, "train.updates": 0}}
@@ -72,6 +79,18 @@ def test_a_study_that_makes_no_sense_is_refused_in_a_line(mapping: dict) -> None
     with pytest.raises(BadInput) as refusal:
         study_from(mapping)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", sorted({*RECORD_KEYS, *(item.name for item in fields(Config))}))
+def test_no_factor_is_called_as_something_in_a_record(name: str) -> None:
+    with pytest.raises(BadInput, match=f"study.factors.{name} .* another name"):
+        check_study(study_from(a_mapping(factors={name: LEVELS}, claims=[], sizes={})))
+
+
+def test_records_hold_no_other_keys_than_their_factors(tmp_path: Path) -> None:
+    spec = fixture_plan().runs[0]
+    record = run_record(RunFolder(tmp_path), spec, Cell(spec.cell, spec.cell, {"depth": 1}, {}, None))
+    assert record.keys() == {*RECORD_KEYS, "depth"}
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 60)] * 4), min_size=2, max_size=6))

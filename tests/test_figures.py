@@ -278,6 +278,13 @@ def test_every_figure_renders_to_the_same_bytes(name: str, tmp_path: Path) -> No
             assert rendered(figures[0]) == rendered(figures[1])
 
 
+def test_a_legend_names_what_begins_with_an_underscore(tmp_path: Path) -> None:
+    study = a_study(("a", "_under"))
+    runs = [a_run(study, cell, seed, 30.0 + seed) for cell in ("a", "_under") for seed in range(3)]
+    (legend,) = figure_of(read(tmp_path, (study, runs)), "learning_curves").legends
+    assert "_under" in [text.get_text().strip() for text in legend.get_texts()]
+
+
 OWN_SETTINGS = [{"text.usetex": True}, {"savefig.dpi": 40, "font.size": 30}, {"axes.facecolor": "black"}]
 
 

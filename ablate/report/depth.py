@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from ablate.analysis.metrics import SMALLEST, finite, initial
 from ablate.report.levels import by_level
 from ablate.report.records import ReportData
-from ablate.report.style import INK, legend_above, logarithmic, panels
+from ablate.report.style import INK, legend_above, legible, logarithmic, panels
 from ablate.study import Cell, Study
 
 STACKS = ("encoder", "decoder")
@@ -55,7 +55,7 @@ def initial_gradients(data: ReportData) -> Figure | None:
     for panel in axes[-1]:
         panel.set_xlabel("layer (1 is next to the embedding)")
     for shade, level in zip(shades, levels):
-        axes[0, 0].plot([], [], color=shade, linewidth=1.8, marker="o", markersize=5, label=level)
+        axes[0, 0].plot([], [], color=shade, linewidth=1.8, marker="o", markersize=5, label=legible(str(level)))
     legend_above(figure, axes[0, 0])
     return figure
 

@@ -105,7 +105,12 @@ def beside(titles: Iterable[str], most: int) -> int:
 def name_variants(panel: Axes, data: ReportData, line: bool = True) -> None:
     """Every variant into the legend, whether it has anything to show or not."""
     for variant, look in looks(data).items():
-        panel.plot([], [], label=variant, **(look.line if line else look.line | {"linestyle": "none"}))
+        panel.plot([], [], label=legible(variant), **(look.line if line else look.line | {"linestyle": "none"}))
+
+
+def legible(name: str) -> str:
+    """The name as a label: matplotlib leaves those that begin with an underscore out of legends."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:

@@ -21,6 +21,7 @@ from ablate.config import BadInput, Device, Precision
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 GIBIBYTE = 2**30
+GIT = ("git", "-c", "safe.directory=*")  # a checkout may be another user's, as in containers; it is only read
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -134,7 +135,7 @@ def commit() -> dict[str, Any]:
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10)
+            done = subprocess.run([*GIT, *words], cwd=folder, capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
