@@ -168,6 +168,8 @@ REFUSED: dict[str, tuple[Write, list[str]]] = {
     "broken tmx": (file("a.tmx", "<tmx><body><tu>"), ["a.tmx", "tmx"]),
     "empty tmx": (file("a.tmx", "<tmx/>"), ["a.tmx", "empty"]),
     "broken json": (file("a.json", '[\n{"en": "a"},\n'), ["a.json", "json"]),
+    "directives alone": (file("a.csv", "sep=;\r\n"), ["a.csv", "one column"]),
+    "a separator that is none": (file("a.txt", '#separator:xyz\n#html:true\nsep="\na\tb\na\tb\na\n'), ["in line 6"]),
     "one side alone": (file("a.txt", lines(["One sentence.", "And another one."])), ["one column", "PATH.LANGUAGE"]),
     "sentences of Tatoeba": (as_tsv("ies"), ["1 may hold sentences", "Sentence pairs"]),
     "both sides one": (as_csv("st", "en", "fr"), ["both sides"]),

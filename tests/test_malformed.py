@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +328,9 @@ def test_a_corpus_is_prepared_or_gets_one_line(
     if said.code == 0:
         assert "mine is prepared" in said.out
     else:
-        refusal(said)
+        *taken, _ = said.err.splitlines()
+        assert all(str(folder) in line for line in taken)  # what its files were taken for
+        refusal(replace(said, err=said.err.splitlines(keepends=True)[-1]))
     assert marks(finished) == before
 
 

@@ -20,6 +20,7 @@ SAMPLE = 50  # rows that are looked at to tell text from numbers
 NO_TEXT = re.compile(
     r"[\d\s.,:+-]*|https?://\S*|[\w-]+(\.[\w-]+)+|CC[ -]BY.*", re.ASCII
 )  # numbers, addresses, licences
+HALF = re.compile("[\ud800-\udfff]")  # a surrogate, of which JSON can hold one without the other
 CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,4})?", re.ASCII)  # of languages
 
 
@@ -74,11 +75,11 @@ def _places(table: Table, data: DataConfig) -> tuple[int, int]:
     named = [wanted(data, side) for side in ROLES]
     for prefix in _prefixes(table, data):
         inner = [name.removeprefix(prefix) if name.startswith(prefix) else "" for name in table.names]
-        found = [position(inner, name) for name in named if prefix == "" or not name.isdecimal()]
-        if len(found) == len(named) and found[0] is not None and found[1] is not None:
-            if found[0] == found[1]:
-                raise BadInput(f"{table.where}: column {_name(table, found[0])} is taken for both sides")
-            return found[0], found[1]
+        source, target = (None if prefix and name.isdecimal() else position(inner, name) for name in named)
+        if source is not None and target is not None:
+            if source == target:
+                raise BadInput(f"{table.where}: column {_name(table, source)} is taken for both sides")
+            return source, target
     if data.column is not None:
         raise BadInput(
             f"data.column={data.column} of {table.where} does not hold {' and '.join(named)}; {_advice(table, data)}"
@@ -147,11 +148,9 @@ def _is_text(table: Table, place: int) -> bool:
 
 
 def _texts(values: list[Any], name: str, where: str) -> list[str]:
-    for row, value in enumerate(values):
+    for row, value in enumerate(values, start=1):
         if not (value is None or isinstance(value, str)):
-            raise BadInput(f"column {name} of {where} is no text: row {row + 1} holds a {type(value).__name__}")
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError:
-            raise BadInput(f"column {name} of {where} is no text: row {row + 1} holds half a character") from None
+            raise BadInput(f"column {name} of {where} is no text: row {row:,} holds a {type(value).__name__}")
+        if value and not value.isascii() and HALF.search(value):
+            raise BadInput(f"column {name} of {where} is no text: row {row:,} holds half a character")
     return [value or "" for value in values]

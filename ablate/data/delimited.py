@@ -28,28 +28,18 @@ SEPARATORS = {  # by format, the usual one first
     "txt": (TAB, PIPES, ";", "|", ",", " "),
 }
 NAMES = {"comma": ",", "semicolon": ";", "tab": TAB, "pipe": "|", "space": " "}
-HEADINGS = {  # words that headers are made of, beside names of languages
-    *(
-        "id",
-        "ids",
-        "idx",
-        "index",
-        "nr",
-        "text",
-        "texts",
-        "sentence",
-        "sentences",
-        "word",
-        "words",
-        "phrase",
-        "score",
-        "lang",
-    ),
-    *("language", "url", "domain", "split", "label", "reference", "ref", "unnamed", "alt", "column", "col"),
+_BESIDE = """
+id ids idx index nr text texts sentence sentences word words phrase score lang language url domain split label reference
+ref unnamed alt column col
+"""
+HEADINGS = {  # words that headers are made of
+    *_BESIDE.split(),
     *(word for words in ROLES.values() for word in words),
     *(name for name in CODES if len(name) > 3),
 }
-DIRECTIVE = re.compile(r"#(separator|html|columns|deck|notetype|tags|[\w ]+ column):[ \t]*([^\r\n]*)\r?\n")  # of Anki
+DIRECTIVE = re.compile(  # of Anki, and of Excel
+    r"#(separator|html|columns|deck|notetype|tags|[\w ]+ column):[ \t]*([^\r\n]*)\r?\n|(sep)=([^\r\n])\r?\n"
+)
 TAG = re.compile(r"[a-z]{2,3}([-_]\w{2,4})?", re.ASCII | re.IGNORECASE)  # "en", "eng", "en_XX", "en-US", "eng_Latn"
 NAME = re.compile(r"[\w-]+([ .:_/-]+[\w-]+)*")  # what a column may be called: no sentence ends in a letter
 
@@ -80,19 +70,21 @@ def read_delimited(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
 
 
 def _directives(text: str, separators: tuple[str, ...]) -> tuple[str, tuple[str, ...], bool]:
-    """The text below the lines by which Excel and Anki say how a file is to be read; the separators; if it is HTML."""
-    excel = re.match(r"sep=(.)\r?\n", text)
-    if excel:
-        return text[excel.end() :], (excel[1],), False
-    said, columns = {}, ""
-    while directive := DIRECTIVE.match(text):
-        said[directive[1]] = directive[2]
-        text = text[directive.end() :]
-    named = said.get("separator", "").lower()
-    separators = (NAMES.get(named, named),) if named else separators
-    if "columns" in said:
-        columns = said["columns"] + "\n"
-    return columns + text, separators, said.get("html") == "true"
+    """The text without the lines by which Excel and Anki say how to read it; the separators; whether it is HTML.
+
+    Blank lines take their place, so that lines keep their numbers.
+    """
+    said: dict[str, str] = {}
+    rest = text
+    while directive := DIRECTIVE.match(rest):
+        said[directive[1] or directive[3]] = directive[2] or directive[4]
+        rest = rest[directive.end() :]
+    named = said.get("sep") or said.get("separator", "").lower()
+    separator = NAMES.get(named, named)
+    blank = "\n" * (text.count("\n") - rest.count("\n") - ("columns" in said))
+    header = f"{said['columns']}\n" if "columns" in said else ""
+    separators = (separator,) if separator in NAMES.values() else separators
+    return blank + header + rest, separators, said.get("html") == "true"
 
 
 def _rows(path: Path, text: str, separators: tuple[str, ...], kind: str) -> tuple[str, list[list[str]]]:
@@ -106,7 +98,7 @@ def _rows(path: Path, text: str, separators: tuple[str, ...], kind: str) -> tupl
                 if separator != " ":  # which is in any sentence
                     failures.append((ragged, separator))
                 continue
-            if len(rows[0]) >= 2:
+            if rows and len(rows[0]) >= 2:
                 return separator, rows
     failure, separator = max(failures, key=lambda one: one[0].width)
     if failure.width < 2:

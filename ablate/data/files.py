@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 
 from ablate.config import BadInput, DataConfig
@@ -28,15 +27,14 @@ def read(data: DataConfig, say: Say) -> Splits:
             f"({', '.join(FORMATS)}), or what two files PATH.{data.source} and PATH.{data.target} have in common"
         )
     path = Path(data.path).expanduser()
-    once = partial(_say_once, say)
+    lines: list[str] = []  # a file that is refused in the end is refused in one line
     try:
-        if path.is_dir():
-            return _folder(path, data, once)
-        if path.is_file():
-            return {"all": _table(path, data, once)}
-        return {"all": _prefix(path, data, once)}
+        splits = _read(path, data, lines.append)
     except OSError as error:
         raise BadInput(f"data.path={data.path} cannot be read ({error.strerror or type(error).__name__})") from error
+    for line in lines:
+        _say_once(say, line)
+    return splits
 
 
 def credit(data: DataConfig) -> str:
@@ -48,6 +46,12 @@ def _say_once(say: Say, line: str) -> None:
     if line not in _said:
         _said.add(line)
         say(line)
+
+
+def _read(path: Path, data: DataConfig, say: Say) -> Splits:
+    if path.is_dir():
+        return _folder(path, data, say)
+    return {"all": _table(path, data, say) if path.is_file() else _prefix(path, data, say)}
 
 
 def _folder(folder: Path, data: DataConfig, say: Say) -> Splits:
