@@ -402,7 +402,7 @@ BAD_TABLES: dict[str, tuple[str, bytes, list[str]]] = {
     "missing language": ("t.jsonl", b'{"translation": {"de": "a", "it": "b"}}\n', ["translation (de, it)"]),
     "more columns": ("t.csv", b"en,fr\na,b\na,b,c\n", ["3 columns", "line 3"]),
     "open quote": ("t.csv", b'en,fr\na,"b\n', ["line 2"]),
-    "column twice": ("t.csv", b"en,en\na,b\n", ["column names"]),
+    "column twice": ("t.csv", b"en,en\na,b\n", ["more than one column en", "data.source_column=1"]),
     "not UTF-8": ("t.csv", b"en,fr\na,\xe9\n", ["0xe9", "offset 8", "line 2"]),
     "not JSON": ("t.jsonl", b'{"en": "a", "fr": "b"}\n{"en": \n', ["line 2"]),
     "no objects": ("t.jsonl", b"1\n2\n", ["t.jsonl"]),

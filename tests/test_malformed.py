@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,10 @@ def test_a_study_that_hydra_would_put_nowhere_is_refused(conf: Path, tmp_path: P
 
 LINES = [f"{a} {b} {c}" for a in ("one", "two", "three") for b in ("red", "blue", "green") for c in ("cats", "dogs")]
 SOUND = "\n".join(LINES).encode()
+TALK = b"<url>x</url>\n<talkid>1</talkid>\n" + SOUND
+SEGMENTS = "\n".join(f'<seg id="{number}">{line}</seg>' for number, line in enumerate(LINES)).encode()
+MEMORY = b'<tmx><body><tu><tuv xml:lang="en"><seg>a</seg></tuv><tuv xml:lang="fr"><seg>b</seg></tuv></tu></body></tmx>'
+ROWS = json.dumps([{"translation": {"en": line, "fr": [line]}} for line in LINES]).encode()
 
 texts = st.one_of(
     st.just(SOUND),
@@ -284,13 +289,29 @@ texts = st.one_of(
         lambda text: text + b"\n" + SOUND
     ),
     st.just(gzip.compress(SOUND)),
+    st.sampled_from([TALK, SEGMENTS, MEMORY, ROWS]).flatmap(
+        lambda content: st.one_of(st.just(content), damaged(content))
+    ),
 )
 SIDES = ["train.en", "train.fr", "train.en.gz", "train.fr.gz", "val.en", "val.fr", "test.en"]
-TABLES = ["train.csv", "train.tsv", "train.jsonl", "train.parquet", "train.jsonl.gz"]
+SIDES += ["train.EN", "train.eng", "train.fr.xml", "a.en-fr.en", "a.en-fr.fr", "train.tags.en-fr.en", "train.fr.bz2"]
+TABLES = [
+    "train.csv",
+    "train.tsv",
+    "train.jsonl",
+    "train.parquet",
+    "train.jsonl.gz",
+    "train.json",
+    "train.txt",
+    "a.tmx",
+]
 folders = st.dictionaries(st.sampled_from([*SIDES, *TABLES, "notes.txt"]), texts, max_size=4)
 
 
-@given(folders, st.sampled_from(["", "/train", "/not/there", "/train.csv", "/train.en"]))
+@given(
+    folders,
+    st.sampled_from(["", "/train", "/not/there", "/train.csv", "/train.en", "/train.txt", "/a.tmx", "/a.en-fr"]),
+)
 @example({"train.en": SOUND, "train.fr": SOUND}, "")
 @example({"train.jsonl": b"[1]\n"}, "")
 @example({"train.csv": b'en,fr\n"a,b\n'}, "")
@@ -307,7 +328,9 @@ def test_a_corpus_is_prepared_or_gets_one_line(
     if said.code == 0:
         assert "mine is prepared" in said.out
     else:
-        refusal(said)
+        *taken, _ = said.err.splitlines()
+        assert all(str(folder) in line for line in taken)  # what its files were taken for
+        refusal(replace(said, err=said.err.splitlines(keepends=True)[-1]))
     assert marks(finished) == before
 
 

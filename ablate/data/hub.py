@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig
 from ablate.data.cache import alone, cache_folder, downloads_folder
-from ablate.data.columns import pairs_of
+from ablate.data.columns import pairs_of, table_of
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits, content_hash
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def read(data: DataConfig, say: Say, remedy: str = REMEDY) -> Splits:
     for split, names in SPLITS.items():
         found = [name for name in names if name in sets]
         if found:
-            splits[split] = pairs_of(sets[found[0]], data, f"{where}, split {found[0]},")
+            splits[split] = pairs_of(table_of(sets[found[0]], f"{where}, split {found[0]},"), data, say)
     if "train" not in splits:
         if len(sets) != 1:
             raise BadInput(f"{where} has no split train; its splits are {', '.join(map(str, sets))}")
         ((name, only),) = sets.items()
-        splits = {"train": pairs_of(only, data, f"{where}, split {name},")}
+        splits = {"train": pairs_of(table_of(only, f"{where}, split {name},"), data, say)}
     if len(splits) == 1:
         splits = {"all": splits["train"]}
     _keep(splits, data, say)

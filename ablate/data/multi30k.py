@@ -9,7 +9,7 @@ from pathlib import Path
 from ablate.config import BadInput, DataConfig
 from ablate.data import hub
 from ablate.data.raw import Say, Splits
-from ablate.data.text import patterns, present, read_pairs, split_sides
+from ablate.data.sides import patterns, present, read_pairs, split_sides
 
 ON_THE_HUB = "bentrevett/multi30k"
 LANGUAGES_ON_THE_HUB = {"en", "de"}
@@ -19,7 +19,7 @@ REMEDY = "give data.path= a folder of its files ({split}.{language}[.gz]), or ta
 def read(data: DataConfig, say: Say) -> Splits:
     """Its three splits, from data.path or else from the hub."""
     if data.path is not None:
-        return _folder(Path(data.path).expanduser(), data)
+        return _folder(Path(data.path).expanduser(), data, say)
     return hub.read(_on_the_hub(data), say, REMEDY)
 
 
@@ -40,7 +40,7 @@ def test_set(data: DataConfig) -> str:
     return name
 
 
-def _folder(folder: Path, data: DataConfig) -> Splits:
+def _folder(folder: Path, data: DataConfig, say: Say) -> Splits:
     if not folder.is_dir():
         raise BadInput(f"data.path={data.path} is not a folder; multi30k is a folder of {{split}}.{{language}}[.gz]")
     splits = {}
@@ -48,7 +48,7 @@ def _folder(folder: Path, data: DataConfig) -> Splits:
         sides = split_sides(folder, names, data)
         if sides is None:
             raise BadInput(f"data.path={data.path} has none of {patterns(names, data)}; there are {present(folder)}")
-        splits[split] = read_pairs(*sides)
+        splits[split] = read_pairs(*sides, say)
     return splits
 
 

@@ -1,143 +1,150 @@
-"""Tables of sentence pairs: csv, tsv, jsonl and parquet, with or without gzip, through Hugging Face `datasets`.
-
-csv and tsv begin with a row of column names. csv quotes as spreadsheets do; in tsv a quotation mark is a letter.
-"""
+"""Tables of sentence pairs in one file, packed or not: of text with separators, json, parquet and tmx."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import tempfile
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from xml.etree import ElementTree
 
 from ablate.config import BadInput, DataConfig
-from ablate.data.cache import cache_folder
-from ablate.data.columns import pairs_of, shown
-from ablate.data.raw import Pairs
-from ablate.data.text import read_bytes, read_text
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from ablate.data.columns import Table, pairs_of
+from ablate.data.delimited import read_delimited
+from ablate.data.raw import Pairs, Say
+from ablate.data.text import lines_of, read_bytes, read_text, without_packing
 
 
-def read_table(path: Path, data: DataConfig) -> Pairs:
+def read_table(path: Path, data: DataConfig, say: Say) -> Pairs:
     """The pairs in the columns that `data` names, a row a pair. Whatever is wrong with the file is BadInput."""
     kind = format_of(path)
     assert kind is not None
-    prepare = FORMATS[kind]
-    content, options = prepare(path)
-    try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="table-") as folder:
-            # unpacked and under a name of ours, for its own name may be anything
-            plain = Path(folder) / "table"
-            plain.write_bytes(content)
-            return pairs_of(_load(plain, path, kind, options, Path(folder)), data, str(path))
-    except OSError as error:
-        raise BadInput(
-            f"could not unpack {path.name} in {cache_folder()} ({error.strerror or type(error).__name__}): "
-            "make room there, or set ABLATE_CACHE to another folder"
-        ) from error
+    return pairs_of(FORMATS[kind](path, kind, data, say), data, say)
 
 
 def format_of(path: Path) -> str | None:
     """Which of FORMATS a file is, by its name; None where it is none."""
-    ending = Path(path.name.removesuffix(".gz")).suffix.removeprefix(".")
+    ending = Path(without_packing(path.name)).suffix.removeprefix(".").lower()
     return ending if ending in FORMATS else None
 
 
-def _load(plain: Path, path: Path, kind: str, options: dict[str, Any], folder: Path) -> Dataset:
-    import logging
-
-    import datasets
-
-    datasets.disable_progress_bars()
-    logger = logging.getLogger("datasets")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it has to say comes in the exception
-    try:
-        return datasets.load_dataset(
-            BUILDERS.get(kind, kind),
-            data_files={"train": [str(plain)]},
-            split="train",
-            cache_dir=str(folder),
-            keep_in_memory=True,
-            **options,
-        )
-    except Exception as error:  # of pandas, pyarrow and datasets, down to plain Exception
-        if "corresponds to no data" in str(error):
-            raise BadInput(f"{path} is empty") from error
-        raise BadInput(f"{path} cannot be read as {kind}: {_reason(error, plain, kind)}") from error
-    finally:
-        logger.setLevel(before)
-
-
-def _reason(error: BaseException, plain: Path, kind: str) -> str:
-    if kind == "jsonl":
-        for number, line in enumerate(plain.read_text(encoding="utf-8").split("\n"), start=1):
-            try:
-                row = json.loads(line) if line.strip() else {}
-            except ValueError as broken:
-                return f"line {number:,} is not JSON ({broken})"
-            if not isinstance(row, dict):
-                return f"line {number:,} is no object of columns"
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:300].replace(str(plain), "the file")
-
-
-# What a file of each format holds, unpacked and checked, and how `datasets` is to read it.
-
-
-def _delimited(path: Path, **dialect: Any) -> tuple[bytes, dict[str, Any]]:
-    from datasets import Features, Value
-
+def _json(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
+    """Rows of {column: text}, or lists of texts: a line each, or all of them in one list."""
     text = read_text(path)
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True, **dialect)
     try:
-        names = next(rows)
-        if len(set(names)) < len(names) or not all(names):
-            raise BadInput(f"{path} must begin with a row of column names, each once; it begins with {shown(names)}")
-        for row in rows:
-            if row and len(row) != len(names):  # pandas would shift columns, or make some up
-                raise BadInput(
-                    f"{path} has {len(row)} columns in line {rows.line_num:,} and {len(names)} in its first row"
-                )
-    except csv.Error as error:
-        raise BadInput(f"{path} cannot be read at line {rows.line_num:,}: {error}") from None
-    # every column is text as it stands: "NA" is a word and "007" no number
-    text_columns = Features({name: Value("string") for name in names})
-    as_it_stands = {"keep_default_na": False, "na_filter": False, "sep": dialect["delimiter"]}
-    return text.encode(), {"features": text_columns, **as_it_stands, "quoting": dialect["quoting"]}
+        rows = None if kind in ("jsonl", "ndjson") else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        rows = None  # many a .json has a row a line
+        if re.match(r"\s*\[\s*[{\[]?\s*\n", text):  # and this one has not
+            raise BadInput(f"{path} cannot be read as json ({error})") from None
+    rows = list(_lines(path, text)) if rows is None else _rows(path, rows)
+    if all(isinstance(row, list) for row in rows):
+        width = max(map(len, rows), default=0)
+        names = [str(place + 1) for place in range(width)]
+        return Table(str(path), names, lambda place: [row[place] if place < len(row) else None for row in rows], False)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise BadInput(f"{path} cannot be read as {kind}: row {number:,} is no object of columns")
+    flat = [dict(_flat(row)) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    if not names:
+        raise BadInput(f"{path} is empty")
+    return Table(str(path), names, lambda place: [row.get(names[place]) for row in flat])
 
 
-def _csv(path: Path) -> tuple[bytes, dict[str, Any]]:
-    return _delimited(path, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+def _lines(path: Path, text: str) -> Iterator[Any]:
+    for number, line in enumerate(lines_of(text), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BadInput(f"{path} cannot be read as json: line {number:,} is not JSON ({error})") from None
+            if not isinstance(row, dict | list):
+                raise BadInput(f"{path} cannot be read as json: line {number:,} is no object of columns")
+            yield row
 
 
-def _tsv(path: Path) -> tuple[bytes, dict[str, Any]]:
-    return _delimited(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+def _rows(path: Path, whole: Any) -> list[Any]:
+    """The rows of a json document: a list of them, alone or inside an object; or an object of whole columns."""
+    if isinstance(whole, list):
+        return whole
+    if isinstance(whole, dict):
+        lists = [value for value in whole.values() if isinstance(value, list) and value]
+        if len(lists) == 1 and isinstance(lists[0][0], dict | list):
+            return lists[0]
+        # pandas writes a column as {row: value}
+        columns = {name: list(value.values()) if isinstance(value, dict) else value for name, value in whole.items()}
+        lengths = {len(column) if isinstance(column, list) else None for column in columns.values()}
+        if len(columns) > 1 and len(lengths) == 1 and None not in lengths:
+            return [dict(zip(columns, row)) for row in zip(*columns.values())]
+        return [whole]
+    raise BadInput(f"{path} cannot be read as json: it holds no list of rows")
 
 
-def _jsonl(path: Path) -> tuple[bytes, dict[str, Any]]:
-    return read_text(path).encode(), {}
+def _flat(row: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
+        if isinstance(value, dict) and above.count(".") < 5:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
-def _parquet(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _parquet(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
+    from pyarrow import parquet, types
+
     content = read_bytes(path)
     if not content:
         raise BadInput(f"{path} is empty")
-    return content, {}
+    try:
+        table = parquet.read_table(io.BytesIO(content))
+        while any(types.is_struct(field.type) for field in table.schema):
+            table = table.flatten()
+    except Exception as error:  # pyarrow raises its own errors, OSError and others
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BadInput(f"{path} cannot be read as parquet: {reason[:300]}") from error
+
+    def column(place: int) -> list[Any]:
+        try:
+            return list(table.column(place).to_pylist())
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"{path} cannot be read as parquet: column {table.column_names[place]} is not UTF-8"
+            ) from None
+
+    return Table(str(path), list(table.column_names), column)
 
 
-FORMATS: dict[str, Callable[[Path], tuple[bytes, dict[str, Any]]]] = {
-    "csv": _csv,
-    "tsv": _tsv,
-    "jsonl": _jsonl,
+def _tmx(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
+    """Translation memories, https://www.gala-global.org/tmx-14b: a unit has a variant for each language."""
+    rows: list[dict[str, str]] = []
+    try:
+        for _, unit in ElementTree.iterparse(io.BytesIO(read_bytes(path))):
+            if unit.tag.rpartition("}")[2] == "tu":
+                rows.append({})
+                for variant in unit.iterfind("{*}tuv"):
+                    language = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
+                    rows[-1].setdefault(
+                        language, "".join("".join(seg.itertext()) for seg in variant.iterfind("{*}seg"))
+                    )
+                unit.clear()
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise BadInput(f"{path} cannot be read as tmx: {error}") from None
+    names = list(dict.fromkeys(language for row in rows for language in row))
+    if not names:
+        raise BadInput(f"{path} is empty")
+    return Table(str(path), names, lambda place: [row.get(names[place]) for row in rows])
+
+
+FORMATS: dict[str, Callable[[Path, str, DataConfig, Say], Table]] = {
+    "csv": read_delimited,
+    "tsv": read_delimited,
+    "jsonl": _json,
     "parquet": _parquet,
+    "json": _json,
+    "ndjson": _json,
+    "tmx": _tmx,
+    "tab": read_delimited,
+    "txt": read_delimited,
 }
-BUILDERS = {"tsv": "csv", "jsonl": "json"}  # the reader of `datasets`, where it is not called like the format

@@ -1,112 +1,107 @@
-"""Parallel text as plain files: a file a language, a sentence a line, lines of the same number translations.
+"""Text files as they were meant: unpacked, decoded, cut into lines. Whatever is wrong with one is BadInput.
 
-Files are UTF-8, with or without gzip. Whatever is wrong with one is BadInput, which says where.
+Text is UTF-8, or any Unicode encoding that a byte-order mark announces, packed with gzip, bzip2 or xz or not at all.
 """
 
 from __future__ import annotations
 
+import bz2
+import codecs
 import gzip
+import lzma
 import zlib
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
 
-from ablate.config import BadInput, DataConfig
-from ablate.data.raw import Pairs
+from ablate.config import BadInput
 
-
-def read_pairs(source: Path, target: Path) -> Pairs:
-    """Line by line. A line that is blank on one side is a pair all the same."""
-    sides = read_lines(source), read_lines(target)
-    if len(sides[0]) != len(sides[1]):
-        (fewer, shorter), (more, longer) = sorted(zip(map(len, sides), (source, target)), key=lambda side: side[0])
-        raise BadInput(
-            f"{shorter} has {fewer:,} lines and {longer.name} has {more:,}: line {fewer + 1} of {longer.name} has no "
-            "partner; the two files must match line by line"
-        )
-    return list(zip(*sides))
+UNPACK: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {  # ending -> the first bytes, what unpacks it
+    ".gz": (b"\x1f\x8b", gzip.decompress),
+    ".bz2": (b"BZh", bz2.decompress),
+    ".xz": (b"\xfd7zXZ\x00", lzma.decompress),
+}
+OTHERS = {  # first bytes of files that are no text, and what to do with them
+    b"PK\x03\x04": "is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "is an Excel workbook; save the sheet as CSV UTF-8",
+    b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it with zstd -d",
+    b"7z\xbc\xaf": "is packed with 7-Zip; unpack it with 7z x",
+}
+MARKS = (  # byte-order marks; UTF-32's begins with UTF-16's, so it comes first
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def read_lines(path: Path) -> list[str]:
-    """A text file's lines. Only a line feed ends a line, with or without a carriage return before it."""
-    lines = read_text(path).split("\n")
+    """The lines of a text file."""
+    return lines_of(read_text(path))
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines end with a line feed, with or without a carriage return before it.
+
+    In a text without line feeds they end with a carriage return, as on old Macs. No other character ends a line.
+    """
+    lines = (text if "\n" in text else text.replace("\r", "\n")).split("\n")
     if not lines[-1]:
         lines.pop()
     return [line.removesuffix("\r") for line in lines]
 
 
 def read_text(path: Path) -> str:
-    """A text file as it was meant: unpacked, decoded, without byte-order mark."""
+    """The whole text of a file, without byte-order mark."""
     content = read_bytes(path)
+    for start, remedy in OTHERS.items():
+        if content.startswith(start):
+            raise BadInput(f"{path} {remedy}")
+    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode("utf-8").removeprefix("\ufeff")
+        text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        raise BadInput(_undecodable(path, content, encoding.upper(), error.start)) from None
+    if text.count("\x00") * 3 > len(text):
         raise BadInput(
-            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start:,}, in line {line:,}"
-            f"{' (of the unpacked text)' if path.suffix == '.gz' else ''}; save it as UTF-8"
-        ) from None
+            f"{path} looks like UTF-16 without byte-order mark; save it as UTF-8, for instance with "
+            "iconv -f UTF-16LE -t UTF-8 OLD > NEW"
+        )
     if not text.strip():
         raise BadInput(f"{path} is empty")
     return text
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked where its name ends in .gz."""
+    """A file's content, unpacked if it is packed, whatever the file is called."""
     try:
         content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise BadInput(f"{path} is not whole as gzip ({error}); pack it again, or drop the .gz of its name") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
+        for ending, (start, unpack) in UNPACK.items():
+            if content.startswith(start) or path.suffix == ending:
+                return unpack(content)
+        return content
+    except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        raise BadInput(_unpackable(path, error)) from None
+    except OSError as error:  # errors of bz2 have no errno
+        reason = _unpackable(path, error) if error.errno is None else f"{path} cannot be read ({error.strerror})"
+        raise BadInput(reason) from None
 
 
-def split_sides(folder: Path, names: Iterable[str], data: DataConfig) -> tuple[Path, Path] | None:
-    """The files of a split, for which any of `names` will do; None where it is missing in every language.
-
-    Of a file that is there packed and unpacked, the unpacked one is taken. A side without the other is BadInput.
-    """
-    for name in names:
-        if any(sides := [side(folder / name, language) for language in (data.source, data.target)]):
-            return both(folder / name, sides, data)
-    return None
+def without_packing(name: str) -> str:
+    """A file's name without the ending that says how it is packed."""
+    return name.removesuffix(Path(name).suffix) if Path(name).suffix in UNPACK else name
 
 
-def side(prefix: Path, language: str) -> Path | None:
-    """`prefix`.`language`, packed or not; None where there is neither."""
-    for ending in ("", ".gz"):
-        if (path := prefix.with_name(f"{prefix.name}.{language}{ending}")).is_file():
-            return path
-    return None
+def _unpackable(path: Path, error: Exception) -> str:
+    kind = {".bz2": "bzip2", ".xz": "xz"}.get(path.suffix, "gzip")
+    return f"{path} is not whole as {kind} ({error}); pack it again, or drop the ending {path.suffix} of its name"
 
 
-def both(prefix: Path, sides: list[Path | None], data: DataConfig) -> tuple[Path, Path]:
-    """The two sides of `prefix`, or BadInput that says which is missing and what languages there are."""
-    source, target = sides
-    if source is None or target is None:
-        missing = data.source if source is None else data.target
-        raise BadInput(
-            f"{prefix.name}.{missing}[.gz] is missing from {prefix.parent}; {prefix.name} is there in "
-            f"{', '.join(languages(prefix)) or 'no language'}"
-        )
-    return source, target
-
-
-def languages(prefix: Path) -> list[str]:
-    """The languages that `prefix` is there in."""
-    names = (path.name.removesuffix(".gz") for path in prefix.parent.iterdir() if path.is_file())
-    ends = {name.removeprefix(f"{prefix.name}.") for name in names if name.startswith(f"{prefix.name}.")}
-    return sorted(end for end in ends if end and "." not in end)
-
-
-def present(folder: Path) -> str:
-    """What lies in a folder, for messages: a few names."""
-    names = sorted(path.name for path in folder.iterdir())
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) + more) or "nothing"
-
-
-def patterns(names: Iterable[str], data: DataConfig) -> str:
-    """The names of files that were looked for, for messages."""
-    return ", ".join(f"{name}.{language}[.gz]" for name, language in product(names, (data.source, data.target)))
+def _undecodable(path: Path, content: bytes, encoding: str, place: int) -> str:
+    line = content.count(b"\n", 0, place) + 1
+    packed = " (of the unpacked text)" if path.suffix in UNPACK else ""
+    return (
+        f"{path} is not {encoding}: byte 0x{content[place]:02x} at offset {place:,}, in line {line:,}{packed}; save it "
+        "as UTF-8, for instance with iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW where it is Western European text from "
+        "Windows"
+    )
