@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from ablate.config import BadInput, Config
 
@@ -37,16 +37,32 @@ class LoadedRun:
     tokenizer: Tokenizer
     config: Config
 
-    def translate(self, sentences: Sequence[str]) -> list[str]:
-        """The sentences in the target language, by the beam search of the configuration."""
+    @overload
+    def translate(self, sentences: str) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def translate(self, sentences: Iterable[str]) -> list[str]: ...
+
+    def translate(self, sentences: str | Iterable[str]) -> str | list[str]:
+        """One sentence, or each of several, in the target language, by the beam search of the configuration.
+
+        What is empty stays empty, and special tokens written out, such as `</s>`, are text like any other. Raises
+        TypeError for anything but text.
+        """
         import numpy as np
 
         from ablate.evaluation.decoding import translate
         from ablate.vocabulary import END
 
-        sources = [np.array([*self.tokenizer.encode(text, add_special_tokens=False).ids, END]) for text in sentences]
+        if isinstance(sentences, str):
+            return self.translate([sentences])[0]
+        encoded = [self.tokenizer.encode(text, add_special_tokens=False).ids for text in sentences]
+        sources = [np.array([*ids, END]) for ids in encoded if ids]
         evaluation = self.config.evaluation
-        return self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
+        found = iter(
+            self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
+        )
+        return [next(found) if ids else "" for ids in encoded]
 
 
 def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:

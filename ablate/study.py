@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import Config
+from ablate.languages import DEFAULT, tokenizer_for
 
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
 MATCHED = "matched"  # what follows a variant's name in that of its twin of the baseline's size
@@ -187,7 +188,22 @@ def run_id(config: Config, seed: int, corpus: str) -> str:
 
 def evaluation_id(config: Config) -> str:
     """Hash of what determines the scores of a trained model."""
-    return digest(asdict(config.evaluation))
+    return digest(scoring(config))
+
+
+def scoring(config: Config) -> dict[str, Any]:
+    """What determines the scores of a trained model, with the tokeniser that is used in place of the one asked for.
+
+    13a is left out: the first scores were made with it, before there was a choice, and their ids stay valid.
+    """
+    tokenizer = bleu_tokenizer(config)
+    chosen = asdict(config.evaluation) | {"bleu_tokenizer": tokenizer}
+    return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
+
+
+def bleu_tokenizer(config: Config) -> str:
+    """sacreBLEU's name of the tokeniser that BLEU is computed with: the one asked for, or the target language's."""
+    return config.evaluation.bleu_tokenizer or tokenizer_for(config.data.target)
 
 
 def digest(value: Any) -> str:

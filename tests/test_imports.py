@@ -32,7 +32,7 @@ FLOORS = [
     ["ablate.data.columns", "ablate.data.text"],
     ["ablate.data.cache", "ablate.data.raw", "ablate.study_file", "ablate.plain", "ablate.vocabulary"],
     ["ablate.study", "ablate.arguments", "ablate.atomic", "ablate.conf_files"],
-    ["ablate.config"],
+    ["ablate.config", "ablate.languages"],
     ["ablate", "ablate.data"],
 ]
 TRAINERS = ("training", "evaluation", "diagnostics", "model", "store", "study", "config", "seeding", "plain")
