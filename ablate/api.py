@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from ablate.config import BadInput, Config
 
@@ -37,10 +37,18 @@ class LoadedRun:
     tokenizer: Tokenizer
     config: Config
 
-    def translate(self, sentences: Sequence[str]) -> list[str]:
-        """The sentences in the target language, by the beam search of the configuration.
+    @overload
+    def translate(self, sentences: str) -> str: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def translate(self, sentences: Iterable[str]) -> list[str]: ...
+
+    def translate(self, sentences: str | Iterable[str]) -> str | list[str]:
+        """One sentence, or each of several, in the target language, by the beam search of the configuration.
 
         A sentence of more than `config.data.max_tokens` subwords is cut to as many, as sources of the test set are.
+        What is empty stays empty, and special tokens written out, such as `</s>`, are text like any other. Raises
+        TypeError for anything but text.
         """
         from itertools import pairwise
 
@@ -48,10 +56,16 @@ class LoadedRun:
         from ablate.data.tokenise import encode
         from ablate.evaluation.decoding import translate
 
+        if isinstance(sentences, str):
+            return self.translate([sentences])[0]
         tokens, offsets = cut(*encode(list(sentences), self.tokenizer, start=False), self.config.data.max_tokens)
-        sources = [tokens[start:end] for start, end in pairwise(offsets)]
+        encoded = [tokens[start:end] for start, end in pairwise(offsets)]  # each ends in </s>
+        sources = [ids for ids in encoded if len(ids) > 1]
         evaluation = self.config.evaluation
-        return self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
+        found = iter(
+            self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
+        )
+        return [next(found) if len(ids) > 1 else "" for ids in encoded]
 
 
 def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:

@@ -91,6 +91,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.analysis.metrics import check_metrics
     from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
+    from ablate.evaluation.scores import check_tokenizer
     from ablate.forecast import forecast as make_forecast
     from ablate.forecast import workers
     from ablate.progress import Progress
@@ -101,6 +102,8 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     check_metrics(plan.study)
     device = choose_device(plan.config.device)
     check_precision(plan.config.precision, device)
+    if plan.config.evaluation.bleu_tokenizer is not None:
+        check_tokenizer(plan.config.evaluation.bleu_tokenizer)
     tracking.check(plan.config.wandb)
     store = Store(Path(plan.config.root).resolve())
     check_corpus(store, plan)

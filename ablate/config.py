@@ -293,6 +293,11 @@ class EvaluationConfig:
     length_penalty: float = knob(
         1.0, "exponent of the length by which beam search divides a log-probability", "[0, 10]"
     )
+    bleu_tokenizer: Optional[str] = knob(
+        None,
+        "sacreBLEU's tokeniser (13a, zh, char, intl, flores200, ...); null is the one for the target language",
+        introduced=None,
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self, "evaluation")

@@ -143,7 +143,9 @@ def ending(folder: RunFolder, spec: RunSpec) -> str | None:
     if scores is None:
         return f"{label(spec)} finished: {loss}"
     seconds = result["seconds"] + scores["seconds"]
-    return f"{label(spec)} finished: BLEU {scores['test_bleu']:.1f}, {loss}, {duration(seconds)}"
+    bleu, chrf = scores["test_bleu"], scores["test_chrf"]
+    score = f"BLEU {bleu:.1f}" if bleu is not None else f"chrF {chrf:.1f}"
+    return f"{label(spec)} finished: {score}, {loss}, {duration(seconds)}"
 
 
 def label(spec: RunSpec) -> str:

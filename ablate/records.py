@@ -18,9 +18,10 @@ from ablate.atomic import sweep, write_atomic
 from ablate.composition import Plan
 from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
+from ablate.evaluation.scores import unmeasured
 from ablate.plain import config_to_plain
 from ablate.store import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
-from ablate.study import Cell, RunSpec, evaluation_id
+from ablate.study import Cell, RunSpec, bleu_tokenizer, evaluation_id
 from ablate.study_file import study_to_plain
 
 # What says where and how, and not what.
@@ -37,6 +38,8 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
     scores = [store.run(spec.id).scores(evaluation_id(spec.config)) for spec in plan.runs]
     scored = [(spec, score) for spec, score in zip(plan.runs, scores) if score is not None]
     signatures = scored[0][1]["signatures"] if scored else {"bleu": None, "chrf": None}
+    why = unmeasured(corpus.references, bleu_tokenizer(plan.config)) if scored else {}
+    runs = [{**run, **dict.fromkeys(why)} for run in runs]  # scores of earlier versions have 0 there
     manifest = {
         "study": study_to_plain(plan.declared),
         "setting": plan.setting,
@@ -52,6 +55,7 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
         "plan": [[spec.cell, spec.seed, spec.id] for spec in plan.runs],
         "bleu_signature": signatures["bleu"],
         "chrf_signature": signatures["chrf"],
+        **({"unmeasured": why} if why else {}),
     }
     sentences = zip(corpus.sources, corpus.references, strict=True)
     write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")

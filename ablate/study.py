@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from ablate.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.config import Config, identity
 
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
@@ -184,7 +185,22 @@ def run_id(config: Config, seed: int, corpus: str) -> str:
 
 def evaluation_id(config: Config) -> str:
     """Hash of what determines the scores of a trained model."""
-    return digest(identity(config.evaluation))
+    return digest(scoring(config))
+
+
+def scoring(config: Config) -> dict[str, Any]:
+    """What determines the scores of a trained model, with the tokeniser that is used in place of the one asked for.
+
+    13a is left out: the first scores were made with it, before there was a choice, and their ids stay valid.
+    """
+    tokenizer = bleu_tokenizer(config)
+    chosen = identity(config.evaluation) | {"bleu_tokenizer": tokenizer}
+    return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
+
+
+def bleu_tokenizer(config: Config) -> str:
+    """sacreBLEU's name of the tokeniser that BLEU is computed with: the one asked for, or the target language's."""
+    return config.evaluation.bleu_tokenizer or tokenizer_for(config.data.target)
 
 
 def digest(value: Any) -> str:

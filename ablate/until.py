@@ -23,9 +23,11 @@ def next_batch(plan: Plan, store: Store, corpus: Corpus, say: Callable[[str], No
     seeds, most = plan.config.seeds, plan.config.max_seeds
     if not all(store.run(spec.id).done(spec.config) for spec in plan.runs):
         return None
-    undecided = open_questions(read_records(collect(store, plan, corpus)))
+    data = read_records(collect(store, plan, corpus))
+    undecided = open_questions(data)
     if not undecided:
-        say(f"decided with {seeds} seeds")
+        never = unmeasured_claims(data)
+        say(f"decided with {seeds} seeds" + (f"; not measured here: {', '.join(never)}" if never else ""))
         return None
     if seeds >= most:
         say(f"max_seeds={most} are trained; undecided: {', '.join(undecided)}")
@@ -35,10 +37,15 @@ def next_batch(plan: Plan, store: Store, corpus: Corpus, say: Callable[[str], No
     return plan.with_seeds(more)
 
 
+def unmeasured_claims(data: ReportData) -> list[str]:
+    """Claims that no number of seeds decides, because their metric measures nothing here."""
+    return [found.claim.id for found in data.verdicts if not found.measured]
+
+
 def open_questions(data: ReportData) -> list[str]:
     """Claims that more seeds may decide; of a study that tests no claim, the variants whose reading is open."""
     tested = [found for found in data.verdicts if found.verdict is not None]
-    if tested:
+    if tested or unmeasured_claims(data):
         return [
             found.claim.id
             for found in tested

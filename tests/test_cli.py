@@ -200,6 +200,7 @@ BAD = {
     "data.loader=nothing": "tatoeba",
     "data.path=here": "takes no path",
     "data.target=de": "en and fr",
+    "evaluation.bleu_tokenizer=word": "none, zh, 13a",
     "model.d_model=": "d_model",
     "=3": "=3",
     "nonsense": "nonsense",

@@ -36,7 +36,7 @@ FLOORS = [
     ["ablate.data.languages"],
     ["ablate.data.cache", "ablate.data.raw", "ablate.study_file", "ablate.plain", "ablate.vocabulary"],
     ["ablate.study", "ablate.arguments", "ablate.atomic", "ablate.conf_files"],
-    ["ablate.config", "ablate.parts"],
+    ["ablate.config", "ablate.parts", "ablate.bleu_tokenizers"],
     ["ablate", "ablate.data"],
 ]
 TRAINERS = ("training", "evaluation", "diagnostics", "model", "store", "study", "config", "seeding", "plain")

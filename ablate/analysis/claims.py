@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
 
 from ablate.analysis.effects import Comparison, compare, lost_seeds, of_cell, values
 from ablate.analysis.estimators import FIXED, Estimator, Outcomes, counts
+from ablate.analysis.measured import unmeasured
 from ablate.analysis.metrics import Known, Record, check_metrics, metric
 from ablate.analysis.statistics import Effect, Interval, seeds_needed
 from ablate.analysis.verdicts import (
@@ -32,7 +33,7 @@ class Judgement:
     """One contrast judged. The effect is variant - baseline, as the contrast is written, or the value; nan: unknown."""
 
     contrast: Contrast
-    verdict: Verdict | None  # None: not tested here
+    verdict: Verdict | None  # None: not tested or not measured here
     effect: float
     low: float
     high: float
@@ -40,6 +41,7 @@ class Judgement:
     p: float  # Holm-adjusted, or Fisher's
     more_seeds: int | None
     note: str  # what limits the verdict; may be empty
+    measured: bool = True  # False: the metric measures nothing in this setting, which no other command would change
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,18 @@ class ClaimVerdict:
     claim: Claim
     verdict: Verdict | None
     parts: tuple[Judgement, ...]
-    command: str | None  # what would test it; only where the verdict is None
+    command: str | None  # what would test it; only where it was not tested
+
+    @property
+    def measured(self) -> bool:
+        """False where there is no verdict because a metric measures nothing here, and for no other reason."""
+        lacking = [part for part in self.parts if part.verdict is None]
+        return self.verdict is not None or not lacking or any(part.measured for part in lacking)
+
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """Metric -> why it measures nothing here, of the contrasts that speak of such a one."""
+        return {part.contrast.metric: part.note for part in self.parts if not part.measured}
 
     @property
     def only(self) -> Judgement | None:
@@ -56,29 +69,45 @@ class ClaimVerdict:
 
 
 def judge_all(
-    study: Study, records: Sequence[Record], command: str, estimator: Estimator = FIXED
+    study: Study,
+    records: Sequence[Record],
+    command: str,
+    estimator: Estimator = FIXED,
+    why: Mapping[str, str] | None = None,
 ) -> list[ClaimVerdict]:
     """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist.
 
-    Where the number of seeds depends on what they showed, `estimator` must be `ANYTIME`.
+    Where the number of seeds depends on what they showed, `estimator` must be `ANYTIME`. `why` says which metrics
+    measure nothing in the setting (`ablate.analysis.measured`); None finds it out from `records`.
     """
     check_metrics(study)
-    return [judge(claim, study, records, command, estimator) for claim in study.claims]
+    why = unmeasured(records) if why is None else why
+    return [judge(claim, study, records, command, estimator, why) for claim in study.claims]
 
 
 def judge(
-    claim: Claim, study: Study, records: Sequence[Record], command: str, estimator: Estimator = FIXED
+    claim: Claim,
+    study: Study,
+    records: Sequence[Record],
+    command: str,
+    estimator: Estimator = FIXED,
+    why: Mapping[str, str] | None = None,
 ) -> ClaimVerdict:
+    why = unmeasured(records) if why is None else why
     cells = {cell.name for cell in study.cells()}
     parts = tuple(
         untested(part, f"this setting has no {' and no '.join(absent)}")
         if (absent := [name for name in part.cells if name not in cells])
+        else replace(untested(part, why[part.metric]), measured=False)
+        if part.metric in why
         else KINDS[part.kind](part, study, records, estimator)
         for part in claim.parts
     )
     verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
-    wanted = carried_over(claim.command, command) if claim.command else command
-    return ClaimVerdict(claim, verdict, parts, wanted if verdict is None else None)
+    found = ClaimVerdict(claim, verdict, parts, None)
+    if verdict is not None or not found.measured:
+        return found
+    return replace(found, command=carried_over(claim.command, command) if claim.command else command)
 
 
 def carried_over(wanted: str, ran: str) -> str:

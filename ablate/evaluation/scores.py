@@ -2,46 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from ablate.bleu_tokenizers import DEFAULT
+from ablate.config import BadInput
 
-def corpus_scores(beam: Sequence[str], greedy: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Scores from 0 to 100 by their column in results.csv. Sentences may differ in their number of references."""
-    return Scorer(references)(beam, greedy)
+BLEUS = ("test_bleu", "test_bleu_greedy", "test_bleu_lower")
+PATIENCE = 10.0  # seconds that a server may take to answer when sacreBLEU fetches a tokeniser's model
+
+
+def corpus_scores(
+    beam: Sequence[str], greedy: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str = DEFAULT
+) -> dict[str, float | None]:
+    """Scores from 0 to 100 by their column in results.csv; None where the test set allows no score (`Scorer`).
+
+    All three have an entry a sentence; sentences may differ in their number of references. `tokenizer` is sacreBLEU's
+    name of the one for BLEU. Raises TypeError for text where a list of sentences belongs, ValueError for lists of
+    unequal lengths.
+    """
+    return Scorer(references, tokenizer)(beam, greedy)
 
 
 class Scorer:
     """`corpus_scores` against one test set, whose references are read once: that takes as long as a few runs do."""
 
-    def __init__(self, references: Sequence[Sequence[str]]) -> None:
+    def __init__(self, references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> None:
         from sacrebleu.metrics import BLEU, CHRF
 
         streams = reference_streams(references)
-        self.bleu, self.lower = BLEU(references=streams), BLEU(references=streams, lowercase=True)
+        self.sentences = len(references)
+        self.bleu = BLEU(references=streams, tokenize=tokenizer)
+        self.lower = BLEU(references=streams, tokenize=tokenizer, lowercase=True)
         self.chrf = CHRF(references=streams)
+        self.unmeasured = unmeasured(references, tokenizer)
 
-    def __call__(self, beam: Sequence[str], greedy: Sequence[str]) -> dict[str, float]:
-        return {
+    def __call__(self, beam: Sequence[str], greedy: Sequence[str]) -> dict[str, float | None]:
+        for translations in (beam, greedy):
+            refuse_text(translations)
+            if len(translations) != self.sentences:
+                raise ValueError(f"{len(translations)} translations of {self.sentences} sentences")
+        scores = {
             "test_bleu": self.bleu.corpus_score(beam, None).score,
             "test_bleu_greedy": self.bleu.corpus_score(greedy, None).score,
             "test_bleu_lower": self.lower.corpus_score(beam, None).score,
             "test_chrf": self.chrf.corpus_score(beam, None).score,
         }
+        return {**scores, **dict.fromkeys(self.unmeasured)}
+
+    def signatures(self) -> dict[str, str]:
+        """How BLEU and chrF are computed, in sacreBLEU's own words."""
+        return {name: str(metric.get_signature()) for name, metric in (("bleu", self.bleu), ("chrf", self.chrf))}
 
 
-def signatures(references: Sequence[Sequence[str]]) -> dict[str, str]:
-    """How BLEU and chrF were computed, in sacreBLEU's own words."""
-    from sacrebleu.metrics import BLEU, CHRF
+def unmeasured(references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> dict[str, str]:
+    """Column -> why the test set allows no such score; empty where it allows all.
 
-    found, streams = {}, reference_streams(references)
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        metric.corpus_score([of[0] for of in references], streams)
-        found[name] = str(metric.get_signature())
-    return found
+    BLEU multiplies the precisions of 1- to 4-grams: where no reference has four tokens, it is 0 for every translation.
+    """
+    from sacrebleu.metrics import BLEU
+
+    bleu = BLEU(tokenize=tokenizer)
+    order = bleu.max_ngram_order
+    if any(len(bleu.tokenizer(text.rstrip()).split()) >= order for of in references for text in of):
+        return {}
+    why = f"no reference of the test set has the {order} tokens that BLEU needs (tokeniser {tokenizer})"
+    return dict.fromkeys(BLEUS, why)
+
+
+def signatures(references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> dict[str, str]:
+    """`Scorer.signatures` of a test set."""
+    return Scorer(references, tokenizer).signatures()
 
 
 def reference_streams(references: Sequence[Sequence[str]]) -> Any:
-    """sacreBLEU's layout: the n-th list holds each sentence's n-th reference, None where it has fewer."""
+    """sacreBLEU's layout: the n-th list holds each sentence's n-th reference, None where it has fewer.
+
+    Raises TypeError where a sentence's references are not a list but one text.
+    """
+    for value in (references, *references):
+        refuse_text(value)
     most = max(len(of) for of in references)
     return [[of[n] if n < len(of) else None for of in references] for n in range(most)]
+
+
+def refuse_text(sentences: Sequence[Any]) -> None:
+    """Raise TypeError for a single text, which would be scored letter by letter."""
+    if isinstance(sentences, str):
+        raise TypeError(f"a list of sentences is needed, not one text: {sentences[:40]!r}")
+
+
+def check_tokenizer(name: str) -> None:
+    """Raise BadInput where sacreBLEU has no tokeniser of this name, or it lacks a package or a model.
+
+    A model is fetched now if it can be, so that no run is trained that could not be scored.
+    """
+    from sacrebleu.metrics import BLEU
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+    from sacrebleu.utils import SACREBLEU_DIR
+
+    key = f"evaluation.bleu_tokenizer={name}"
+    if name not in BLEU.TOKENIZERS:
+        raise BadInput(f"{key} is unknown; it may be {', '.join(BLEU.TOKENIZERS)}, or null")
+    try:
+        with quiet():
+            BLEU(tokenize=name)
+    except (Exception, SystemExit) as error:  # of packages that are missing, of networks; sacreBLEU exits at SSL errors
+        where = f"; sacreBLEU fetches its model once, into {SACREBLEU_DIR}/models" if name in SPM_MODELS else ""
+        why = "the server's certificate is refused" if isinstance(error, SystemExit) else error
+        raise BadInput(f"{key} cannot be used here: {why}{where}") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the lines that sacreBLEU logs, and without waiting for a server that never answers."""
+    log, timeout = logging.getLogger("sacrebleu"), socket.getdefaulttimeout()
+    log.disabled = True
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        log.disabled = False
+        socket.setdefaulttimeout(timeout)

@@ -122,7 +122,7 @@ def curves(data: ReportData) -> list[Any]:
 
 def scores(data: ReportData) -> list[Any]:
     """A bar a variant, the mean of its seeds."""
-    names = dict.fromkeys((data.study.metric, *SCORES))
+    names = [each for each in dict.fromkeys((data.study.metric, *SCORES)) if each not in data.unmeasured]
     return [
         wr.BarPlot(
             title=metric(name).label,

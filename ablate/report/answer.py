@@ -11,6 +11,7 @@ from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import mean_interval
 from ablate.analysis.verdicts import Reading
 from ablate.report import tuned
+from ablate.report.instead import instead
 from ablate.report.records import ReportData
 from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
 
@@ -27,6 +28,14 @@ DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 
 
 def answer(data: ReportData) -> str:
+    """The findings, and what they go by where the study's metric measures nothing. Markdown."""
+    said = escape(instead(data))
+    if said and not data.stand_ins:
+        return said
+    return f"{findings(data)} {said}".rstrip()
+
+
+def findings(data: ReportData) -> str:
     """The findings by the study's metric in a sentence; where there is but one difference, with it. Markdown."""
     if data.tuning is not None and data.tuning.rows:
         return tuned.answer(data.tuning)

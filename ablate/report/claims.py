@@ -10,7 +10,7 @@ from ablate.analysis.claims import ClaimVerdict, Judgement
 from ablate.analysis.metrics import metric
 from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, table
 
-UNTESTED = "not tested here"
+UNTESTED, UNMEASURED = "not tested here", "not measured here"
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,16 @@ def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
 def verdict(found: ClaimVerdict) -> str:
     """In a word, and of a claim of several contrasts what each of them came to."""
     if found.verdict is None:
-        return UNTESTED
-    counts = Counter(part.verdict.name if part.verdict else UNTESTED for part in found.parts)
+        return lacking(found)
+    counts = Counter(part.verdict.name if part.verdict else lacking(part) for part in found.parts)
     if len(counts) == 1:
         return found.verdict.name
     return f"{found.verdict.name} (of {len(found.parts)}: {listed([f'{n} {word}' for word, n in counts.items()])})"
+
+
+def lacking(found: ClaimVerdict | Judgement) -> str:
+    """Why there is no verdict."""
+    return UNTESTED if found.measured else UNMEASURED
 
 
 def contrasts(parts: Sequence[Judgement]) -> str:
@@ -90,7 +95,7 @@ def shown(part: Judgement) -> str:
 def finding(part: Judgement) -> str:
     """The contrast's own verdict, what limits it, and what more it would take."""
     needed = f"about {plural(part.more_seeds, 'more seed')}" if part.more_seeds else ""
-    word = part.verdict.name if part.verdict else "not tested"
+    word = part.verdict.name if part.verdict else lacking(part).removesuffix(" here")
     return "; ".join(text for text in (word, escape(part.note), escape(part.contrast.note), needed) if text)
 
 
@@ -99,6 +104,8 @@ def ledger_row(found: ClaimVerdict) -> list[str]:
     if found.verdict is None and found.command:
         needs = f"needs {escape(found.claim.needs)}; then " if found.claim.needs else ""
         evidence = f"{needs}{name(found.command)}"
+    elif not found.measured:
+        evidence = "; ".join(f"{metric(each).label}: {escape(why)}" for each, why in found.unmeasured.items())
     else:
         deciding = [part for part in found.parts if part.verdict is found.verdict] or list(found.parts)
         more = len(found.parts) - 1
@@ -107,6 +114,6 @@ def ledger_row(found: ClaimVerdict) -> list[str]:
     return [
         escape(found.claim.id),
         escape(found.claim.sentence),
-        f"**{verdict(found)}**" if found.verdict else UNTESTED,
+        f"**{verdict(found)}**" if found.verdict else verdict(found),
         evidence,
     ]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.effects import Comparison
+from ablate.analysis.measured import STAND_INS
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.atomic import write_atomic
@@ -19,14 +20,18 @@ from ablate.report.comparing import draw_effect
 from ablate.report.records import ReportData, read_records
 from ablate.report.render import TEMPLATES, pictures
 from ablate.report.style import INK, limits, panels, styled
-from ablate.report.wording import ABSENT, escape, estimate, plural, table, with_unit
+from ablate.report.wording import ABSENT, escape, estimate, plural, spoken, table, with_unit
 from ablate.report.wording import name as coded
 
 CARRIES, TURNS, OPEN = "carries over", "does not carry over", "cannot be told"
 
 
-def compare(root: Path, study: str, settings: Sequence[str]) -> Path:
-    """Write `reports/<study>/<setting>+<setting>/` from the records of both and return it. Raises BadInput."""
+def compare(root: Path, study: str, settings: str | Sequence[str]) -> Path:
+    """Write `reports/<study>/<setting>+<setting>/` from the records of both and return it. Raises BadInput.
+
+    `settings` are two or more, in a list or, as on the command line, in one text with commas between.
+    """
+    settings = settings.split(",") if isinstance(settings, str) else settings
     read = read_settings(root, study, settings)
     figures = draw(read)
     text = markdown(read, figures)
@@ -38,11 +43,26 @@ def compare(root: Path, study: str, settings: Sequence[str]) -> Path:
 
 
 def read_settings(root: Path, study: str, settings: Sequence[str]) -> list[ReportData]:
-    """The records of settings that may be put side by side. Raises BadInput."""
+    """The records of settings that may be put side by side, by a metric that measures something in each.
+
+    Raises BadInput.
+    """
     read = [read_records(root / "experiments" / study / setting) for setting in settings]
-    if len({data.study.metric for data in read}) > 1:
+    declared, *others = {data.declared.metric for data in read}
+    common = [name for name in (declared, *STAND_INS) if not any(name in data.unmeasured for data in read)]
+    if others or not common:
         raise BadInput(f"{study}: {' and '.join(settings)} are compared by different metrics")
-    return read
+    return [data.by(common[0]) for data in read]
+
+
+def instead(read: Sequence[ReportData]) -> str:
+    """Why the settings are not compared by the metric of the study, in a sentence; empty where they are."""
+    used, declared = read[0].declared.metric, read[0].manifest["study"].get("metric", "test_bleu")
+    if used == declared:
+        return ""
+    why = {data.setting: data.unmeasured[declared] for data in read if declared in data.unmeasured}
+    where = spoken([f"in {setting}, because {reason}" for setting, reason in why.items()])
+    return f"{metric(declared).label} is not measured {where}: {metric(used).label} stands in for it."
 
 
 def draw(read: Sequence[ReportData]) -> dict[str, Figure]:
@@ -62,6 +82,7 @@ def markdown(read: Sequence[ReportData], figures: Iterable[str]) -> str:
         commands=[data.manifest["command"] for data in read],
         claims=claims(read),
         variants=variants(read),
+        instead=instead(read),
         figures=figures,
     )
 

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from ablate.config import LEARNED_BELOW, BadInput
-from ablate.evaluation.scores import Scorer
+from ablate.evaluation.scores import Scorer, unmeasured
 from ablate.plain import config_from_plain
 from ablate.report.records import ReportData, updated
 from ablate.study import Pairs, run_id
@@ -72,6 +72,13 @@ def strays(data: ReportData) -> Iterator[str]:
     yield from (f"{variant}/{seed} is there twice" for variant, seed in sorted({a for a in arms if arms.count(a) > 1}))
 
 
+def unmeasured_scores(data: ReportData) -> Recomputed:
+    """Which scores the manifest says the test set does not allow."""
+    references = [sentence["references"] for sentence in data.test]
+    found = unmeasured(references, data.bleu_tokenizer) if data.hypotheses else {}
+    return Recomputed("unmeasured", data.manifest.get("unmeasured", {}), found)
+
+
 def identity(of: Evidence) -> Iterator[Recomputed]:
     """The run is one of the plan; its configuration is its cell's, and gives its id."""
     run, data = of.run, of.data
@@ -102,7 +109,7 @@ def scores(of: Evidence) -> Iterator[Recomputed]:
         yield from (Recomputed(column, run[column], None) for column in (*SCORES, "test_loss"))
         return
     references = tuple(tuple(sentence["references"]) for sentence in of.data.test)
-    found = rescored(references, tuple(entry["beam"]), tuple(entry["greedy"]))
+    found = rescored(references, of.data.bleu_tokenizer, tuple(entry["beam"]), tuple(entry["greedy"]))
     yield from (Recomputed(column, run[column], found[column]) for column in SCORES)
     losses, tokens = entry["loss"], sum(entry["tokens"])
     loss = None if None in losses else sum(losses) / tokens
@@ -145,15 +152,15 @@ def parameters(of: Evidence) -> Iterator[Recomputed]:
 
 
 @cache
-def scorer(references: tuple[tuple[str, ...], ...]) -> Scorer:
-    return Scorer(references)
+def scorer(references: tuple[tuple[str, ...], ...], tokenizer: str) -> Scorer:
+    return Scorer(references, tokenizer)
 
 
 @cache  # settings share runs
 def rescored(
-    references: tuple[tuple[str, ...], ...], beam: tuple[str, ...], greedy: tuple[str, ...]
-) -> dict[str, float]:
-    return scorer(references)(beam, greedy)
+    references: tuple[tuple[str, ...], ...], tokenizer: str, beam: tuple[str, ...], greedy: tuple[str, ...]
+) -> dict[str, float | None]:
+    return scorer(references, tokenizer)(beam, greedy)
 
 
 CHECKS: tuple[Callable[[Evidence], Iterator[Recomputed]], ...] = (identity, scores, training, learned, parameters)

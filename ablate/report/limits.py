@@ -14,7 +14,10 @@ from ablate.study import Pairs
 
 
 def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
-    untested = [escape(each.claim.id) for each in verdicts if each.verdict is None]
+    unmeasured = [escape(each.claim.id) for each in verdicts if not each.measured]
+    if unmeasured:
+        yield f"Not measured here: {spoken(unmeasured)}. What stands in for a metric decides no claim about it."
+    untested = [escape(each.claim.id) for each in verdicts if each.verdict is None and each.measured]
     if untested:
         yield f"Not tested here: {spoken(untested)}. No neighbouring contrast stands in for what was not run."
     varied = data.study.varied()

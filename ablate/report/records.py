@@ -6,7 +6,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import pandas as pd
 from ablate.analysis.claims import ClaimVerdict, judge_all
 from ablate.analysis.effects import Comparison, comparisons, halved, interactions
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
+from ablate.analysis.measured import masked, stand_ins, unmeasured
 from ablate.analysis.tuning import Tuning, tuning
+from ablate.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.config import BadInput
 from ablate.report import shapes
 from ablate.store import RESULT_COLUMNS
@@ -34,13 +36,46 @@ class ReportData:
     """Everything a report can speak of."""
 
     folder: Path
-    study: Study
+    declared: Study  # as its file has it, for this preset
     manifest: dict[str, Any]
-    runs: tuple[dict[str, Any], ...]  # in order of cells, then seeds
+    recorded: tuple[dict[str, Any], ...]  # the runs as the records have them, in order of cells, then seeds
     curves: dict[str, dict[str, Any]]  # run id -> curves
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
     hypotheses: dict[str, dict[str, Any]]  # run id -> translations and losses
     cost: dict[str, Any] | None = None  # what the probe measured; None where there was none
+
+    @cached_property
+    def unmeasured(self) -> dict[str, str]:
+        """Metric -> why it measures nothing here."""
+        return unmeasured(self.recorded, self.manifest.get("unmeasured"))
+
+    @cached_property
+    def stand_ins(self) -> tuple[str, ...]:
+        """What the study is judged by instead of its metric; empty where that measures something."""
+        return stand_ins(self.declared.metric, self.recorded, self.unmeasured)
+
+    @property
+    def bleu_tokenizer(self) -> str:
+        """sacreBLEU's tokeniser for these scores. Records without the key are older than it, and were made with 13a."""
+        config = self.manifest["config"]
+        evaluation = config.get("evaluation", {})
+        if "bleu_tokenizer" not in evaluation:
+            return DEFAULT
+        return str(evaluation["bleu_tokenizer"] or tokenizer_for(config["data"]["target"]))
+
+    @cached_property
+    def study(self) -> Study:
+        """The study with the first of the stand-ins for its metric, where there are any."""
+        return replace(self.declared, metric=self.stand_ins[0]) if self.stand_ins else self.declared
+
+    @cached_property
+    def runs(self) -> tuple[dict[str, Any], ...]:
+        """The runs without the scores that measure nothing here."""
+        return masked(self.recorded, self.unmeasured)
+
+    def by(self, metric: str) -> ReportData:
+        """The same records looked at by another metric."""
+        return replace(self, declared=replace(self.declared, metric=metric))
 
     @cached_property
     def tuning(self) -> Tuning | None:
@@ -78,7 +113,7 @@ class ReportData:
     def verdicts(self) -> list[ClaimVerdict]:
         """Of every claim; under tune=lr at each variant's own best rate."""
         study, runs = (self.tuning.study, self.tuning.records) if self.tuning else (self.study, self.runs)
-        return judge_all(study, runs, self.manifest["command"], self.estimator)
+        return judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
 
     @property
     def setting(self) -> str:
@@ -102,7 +137,7 @@ class ReportData:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """results.csv as a table: a row a run, missing where a number does not exist."""
-        rows = [[run.get(column) for column in self.columns] for run in self.runs]
+        rows = [[run.get(column) for column in self.columns] for run in self.recorded]
         return pd.DataFrame(rows, columns=self.columns).astype(RESULT_COLUMNS)
 
     def runs_of(self, cell: str) -> list[dict[str, Any]]:

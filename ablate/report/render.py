@@ -101,7 +101,7 @@ def results_csv(data: ReportData) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(data.columns)
-    writer.writerows([run[column] for column in data.columns] for run in data.runs)
+    writer.writerows([run[column] for column in data.columns] for run in data.recorded)
     return buffer.getvalue()
 
 
@@ -123,6 +123,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         claims=blocks(verdicts),
         limits=limits(data, verdicts),
         variants=tables.variants(data),
+        beside=tables.beside(data),
         changes=tables.changes(data),
         others=tables.others(data),
         matched=twins.matched(data),

@@ -22,7 +22,7 @@ def sensitivity(data: ReportData) -> Figure | None:
     """
     if data.tuning is None:
         return None
-    rows, columns = rest(data.cells, RATE), ["validation_loss", data.study.metric]
+    rows, columns = rest(data.cells, RATE), list(dict.fromkeys(["validation_loss", data.study.metric]))
     figure, axes = panels(len(rows), len(columns), 0.9 + 2.6 * len(rows), sharex=True, sharey="col")
     rates = list(data.study.factors[RATE])
     for panels_of, column in zip(axes.T, columns):

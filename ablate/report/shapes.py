@@ -123,6 +123,8 @@ MANIFEST = {
         "model": {"layers": int, "d_model": int, "heads": int},
         "train": {"updates": int, "batch_tokens": int},
         "optim": {"lr": NUMBER, "warmup": NUMBER},
+        "data": {"target": str},
+        "evaluation": {"bleu_tokenizer": (str, NONE)},
     },
     "plan": [[(str, int)]],
     "twins": ({str: {str: PLAIN}}, NONE),
@@ -130,6 +132,7 @@ MANIFEST = {
     "max_seeds": COUNT,
     "bleu_signature": (str, NONE),
     "chrf_signature": (str, NONE),
+    "unmeasured": {str: str},
 }
 LAYERS = {
     "run_id": str,

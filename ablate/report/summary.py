@@ -15,17 +15,41 @@ from ablate.study import Cell
 
 
 def summary(data: ReportData) -> dict[str, Any]:
-    study = data.study
-    held = {found.variant: found for found in data.comparisons}
+    """By the study's own metric. Where that measures nothing its numbers are null, and those of `stand_ins` are not."""
+    study, why = data.declared, data.unmeasured
+    numbers = compared(data) if study.metric not in why else without_numbers(data)
+    by_stand_in = [{"metric": name, **compared(data.by(name))} for name in data.stand_ins]
     return {
         "study": study.name,
         "setting": data.setting,
         "metric": study.metric,
         "baseline": study.baseline,
+        "variants": numbers.pop("variants"),
+        "interactions": numbers.pop("interactions"),
+        "claims": [claim(found) for found in data.verdicts],
+        **numbers,
+        **({"unmeasured": why} if study.metric in why else {}),
+        **({"stand_ins": by_stand_in} if by_stand_in else {}),
+    }
+
+
+def compared(data: ReportData) -> dict[str, Any]:
+    """Every cell and every comparison, by the study's metric."""
+    held = {found.variant: found for found in data.comparisons}
+    return {
         "variants": [variant(data, cell, held.get(cell.name)) for cell in data.cells],
         "interactions": [interaction(found) for found in data.interactions],
-        "claims": [claim(found) for found in data.verdicts],
         **({"tuned": [tuned(row) for row in data.tuning.rows]} if data.tuning else {}),
+    }
+
+
+def without_numbers(data: ReportData) -> dict[str, Any]:
+    """The same by a metric that measures nothing."""
+    nothing = dict.fromkeys(("mean", "low", "high"))
+    return {
+        "variants": [variant(data, cell, None) | nothing for cell in data.cells],
+        "interactions": [],
+        **({"tuned": [tuned(row) | nothing | {"finding": None} for row in data.tuning.rows]} if data.tuning else {}),
     }
 
 
@@ -91,6 +115,7 @@ def claim(found: ClaimVerdict) -> dict[str, Any]:
         "high": rounded(part.high) if part and tested else None,
         "seeds": min((each.seeds for each in found.parts), default=0) or None,
         "command": found.command,
+        **({} if found.measured else {"unmeasured": found.unmeasured}),
     }
 
 

@@ -53,6 +53,11 @@ def variants(data: ReportData) -> str:
     return table(header, rows, right=[1, 2, 4, 5, 6, 7])
 
 
+def beside(data: ReportData) -> list[tuple[str, str]]:
+    """The table of variants by what stands in besides the first, each under its label."""
+    return [(metric(each).label, variants(data.by(each))) for each in data.stand_ins[1:]]
+
+
 def changes(data: ReportData) -> str:
     """A row an interaction: the difference at a level against that at the first; empty without a factor."""
     measure, cells = metric(data.study.metric), {cell.name: cell for cell in data.cells}
@@ -76,7 +81,7 @@ def changes(data: ReportData) -> str:
 
 def others(data: ReportData) -> str:
     """Paired differences in what else was scored, a row a comparison; empty where nothing is compared."""
-    names = [name for name in OTHERS if name != data.study.metric]
+    names = [name for name in OTHERS if name != data.study.metric and name not in data.unmeasured]
     rows = []
     for cell in data.trained_cells:
         if cell.baseline is not None:

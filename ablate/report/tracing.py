@@ -5,6 +5,7 @@ from __future__ import annotations
 from ablate.analysis.metrics import metric
 from ablate.analysis.robust import MINIMUM_SEEDS
 from ablate.analysis.verdicts import ALPHA
+from ablate.bleu_tokenizers import DEFAULT
 from ablate.config import LEARNED_BELOW
 from ablate.report.records import ReportData
 from ablate.report.wording import escape, table
@@ -17,7 +18,8 @@ def recipes(data: ReportData) -> str:
     parts = [part for claim in data.study.claims for part in claim.parts]
     named = list(dict.fromkeys([data.study.metric, *(part.metric for part in parts)]))
     rows = [(metric(each).label, *SOURCES[each]) for each in named if each in SOURCES]
-    rows += [row for each, row in SCORED.items() if any(run.get(each) is not None for run in data.runs)]
+    scored = [each for each in SCORED if any(run.get(each) is not None for run in data.recorded)]
+    rows += [tokenised(data, SCORED[each]) for each in scored]
     rows += [SEQUENTIAL] if data.looked_again else []
     rows += STATISTICS
     rows += [CHANGE] if data.interactions else []
@@ -28,6 +30,17 @@ def recipes(data: ReportData) -> str:
     if any(part.metric == "learned" for part in parts):
         rows.append(SHARE)
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
+
+
+def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, str]:
+    """The row of BLEU with its tokeniser, where that is not the usual one, and with why there is no BLEU; others as
+    they are."""
+    if row is not SCORED["test_chrf"]:
+        return row
+    label, source, how = row
+    how += f"; BLEU's tokeniser is `{data.bleu_tokenizer}`" if data.bleu_tokenizer != DEFAULT else ""
+    how += f"; BLEU is not measured here: {escape(data.unmeasured[BLEU])}" if BLEU in data.unmeasured else ""
+    return label, source, how
 
 
 def snippet(data: ReportData) -> str:
@@ -52,6 +65,7 @@ def snippet(data: ReportData) -> str:
     )
 
 
+BLEU = "test_bleu"
 LOOK = "layers.jsonl.gz, the entry of `diagnostics` with `update` 0"
 RATES = (
     "runs.jsonl, `best_validation_loss`, by `variant` and `lr`; no more than the "
@@ -85,7 +99,7 @@ SOURCES = {  # metric -> where a run's value is, and how it is made of that; res
     ),
 }
 SCORED = {  # column -> what it is made of
-    "test_bleu": (
+    "test_chrf": (
         "BLEU and chrF of a run",
         "hypotheses.jsonl.gz, `beam` (`greedy`) of its `run_id`; test.jsonl.gz, `references`",
         "sacreBLEU with the signature under Provenance; `test_bleu_lower` adds `lc`",

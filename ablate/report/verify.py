@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from ablate.config import BadInput
+from ablate.evaluation.scores import check_tokenizer
 from ablate.report import compare
 from ablate.report.differing import Difference, differences, versus
-from ablate.report.evidence import SCORES, recompute, strays
+from ablate.report.evidence import SCORES, recompute, strays, unmeasured_scores
 from ablate.report.index import markdown as index
 from ablate.report.records import ReportData, read_records, settings
 from ablate.report.render import draw, pictures, texts, versions
@@ -31,13 +34,20 @@ class Verification:
     differences: list[Difference] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     undrawn: dict[str, str] = field(default_factory=dict)  # report -> the versions that drew its figures, not these
-    runs: dict[str, tuple[str, dict]] = field(default_factory=dict)  # run id -> where it was first seen, and as what
+    runs: dict[str, tuple[str, dict]] = field(default_factory=dict)  # scored run -> where it was first, and as what
 
     def records(self, data: ReportData) -> None:
         """What a setting's records say of their runs, against the evidence in them."""
+        try:
+            check_tokenizer(data.bleu_tokenizer)
+        except BadInput as error:
+            return self.fault(data.folder, f"scores cannot be recomputed: {error}")
         file = f"{path_from(self.root, data.folder)}/runs.jsonl"
+        said = unmeasured_scores(data)
+        if not said.agrees:
+            self.fault(data.folder / "manifest.json", versus(said.name, said.recorded, said.found))
         self.differences += [Difference(file, stray) for stray in strays(data)]
-        for run in data.runs:
+        for run in data.recorded:
             where = f"run {run['variant']}/{run['seed']}"
             for each in recompute(data, run):
                 self.checked["recorded value"] += 1
@@ -45,13 +55,13 @@ class Verification:
                     self.differences.append(
                         Difference(file, versus(f"{where}, {each.name}", each.recorded, each.found))
                     )
-            first, known = self.runs.setdefault(run["run_id"], (file, run))
+            first, known = self.runs.setdefault(scored_as(data, run), (file, run))
             self.differences += [
                 Difference(file, f"{where}, {name}: {run[name]} is written, {known[name]} of the same run in {first}")
                 for name in SHARED
                 if run[name] != known[name]
             ]
-        self.checked["run"] += len(data.runs)
+        self.checked["run"] += len(data.recorded)
 
     def report(self, folder: Path, text: Mapping[str, str], title: str, figures: Mapping[str, Figure]) -> None:
         """A report's folder against what belongs there; pictures only where the same versions drew them."""
@@ -87,9 +97,10 @@ class Verification:
         self.differences.append(Difference(path_from(self.root, path), said))
 
 
-def verify(root: Path, studies: Sequence[str] = ()) -> Verification:
+def verify(root: Path, studies: str | Sequence[str] = ()) -> Verification:
     """Recompute the reports of these studies, or of all and the index of them."""
     found, known = Verification(root), settings(root)
+    studies = [studies] if isinstance(studies, str) else studies
     for study in studies or known:
         read: dict[str, ReportData] = {}
         for setting in known.get(study, []):
@@ -112,6 +123,12 @@ def verify(root: Path, studies: Sequence[str] = ()) -> Verification:
     if not studies:
         found.text(root / "reports" / "README.md", index(root))
     return found
+
+
+def scored_as(data: ReportData, run: Mapping[str, Any]) -> str:
+    """A run and how it was scored: settings that share it may translate or score in other ways."""
+    evaluation = {**run["config"].get("evaluation", {}), "bleu_tokenizer": data.bleu_tokenizer}
+    return json.dumps([run["run_id"], evaluation], sort_keys=True)
 
 
 def folders(root: Path, studies: Sequence[str]) -> Iterator[Path]:

@@ -72,7 +72,7 @@ class Showing:
         )
         run.log_artifact(self.artifact(Path(run.dir)))
         run.summary.update(
-            {f"verdict/{claim['id']}": claim["verdict"] or "not tested here" for claim in summary["claims"]}
+            {f"verdict/{claim['id']}": claim["verdict"] or without_verdict(claim) for claim in summary["claims"]}
         )
         url = run.url if self.place.online else None
         run.finish()
@@ -120,9 +120,16 @@ def value(column: str, text: str) -> Any:
         return text
 
 
+def without_verdict(claim: dict[str, Any]) -> str:
+    return "not measured here" if "unmeasured" in claim else "not tested here"
+
+
 def tables_of(summary: dict[str, Any], sentences: dict[str, str]) -> dict[str, Table]:
     """Each list of summary.json as a table (variants, claims), a column a key, nested ones with a dot."""
     lists = {name: entries for name, entries in summary.items() if isinstance(entries, list) and entries}
+    for each in lists.pop("stand_ins", []):
+        inner = {name: entries for name, entries in each.items() if isinstance(entries, list) and entries}
+        lists |= {f"{name}_by_{each['metric']}": entries for name, entries in inner.items()}
     if "claims" in lists:
         lists["claims"] = [{"id": each["id"], "says": sentences.get(each["id"]), **each} for each in lists["claims"]]
     tables = {}

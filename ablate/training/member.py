@@ -6,7 +6,6 @@ import json
 import math
 import time
 import traceback
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from ablate.diagnostics.parts import parameter_counts
 from ablate.diagnostics.units import dead_units_over
 from ablate.evaluation.decoding import translate
 from ablate.evaluation.loss import mean_loss, pair_losses
-from ablate.evaluation.scores import corpus_scores, signatures
+from ablate.evaluation.scores import Scorer
 from ablate.model import build
 from ablate.model.architecture import Architecture
 from ablate.model.cost import flops_per_token
@@ -28,7 +27,7 @@ from ablate.model.dropout import Dropout
 from ablate.plain import config_from_plain
 from ablate.seeding import Streams
 from ablate.store import RunFolder
-from ablate.study import evaluation_id
+from ablate.study import bleu_tokenizer, evaluation_id, scoring
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
@@ -192,11 +191,13 @@ def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torc
         for beam in (config.evaluation.beam, 1)
     )
     losses, tokens = pair_losses(model, EvaluationBatches(corpus.test, model.vocabulary_size, device))
+    scorer = Scorer(corpus.references, bleu_tokenizer(config))
     scores = {
-        **corpus_scores(best, greedy, corpus.references),
+        **scorer(best, greedy),
+        **({"unmeasured": scorer.unmeasured} if scorer.unmeasured else {}),
         "test_loss": sum(losses) / sum(tokens),
-        "signatures": signatures(corpus.references),
-        "evaluation": asdict(config.evaluation),
+        "signatures": scorer.signatures(),
+        "evaluation": scoring(config),
         "seconds": time.perf_counter() - began,
         "beam": best,
         "greedy": greedy,
