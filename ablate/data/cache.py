@@ -52,7 +52,8 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
 
 
 def write_sums(folder: Path) -> None:
-    (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())))
+    sums = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
+    (folder / SUMS).write_text(sums, encoding="utf-8")
 
 
 def check_sums(folder: Path, only: str | None = None) -> None:
@@ -61,7 +62,7 @@ def check_sums(folder: Path, only: str | None = None) -> None:
     A folder from before there were sums is believed.
     """
     if (folder / SUMS).exists():
-        known = (folder / SUMS).read_text().splitlines()
+        known = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         for path in [folder / only] if only else sorted(folder.iterdir()):
             if path.name != SUMS and f"{sha256(path)}  {path.name}" not in known:
                 raise ValueError(f"{path.name} is not as it was written")
