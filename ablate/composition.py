@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -73,6 +74,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     base = config_from(composed)
     default = config_from(compose([*sizes, *selections]))
     setting = setting_name(base, default)
+    check_encoding(f"{study.name}/{setting}")
     check_halves(study, base)
     study, added = enlarged(study, base, composed)
     cells, corpus = study.cells(), fingerprint(base.data)
@@ -160,6 +162,14 @@ def setting_name(config: Config, default: Config) -> str:
     if len(suffix) > LONGEST_SUFFIX or not re.fullmatch(r"[\w.,=+-]*", suffix, re.ASCII):  # it names a folder
         suffix = digest(changed)
     return "-".join(part for part in (config.data.label, config.preset, suffix) if part)
+
+
+def check_encoding(folder: str) -> None:
+    """Raise BadInput for a folder that the system's encoding of file names cannot name."""
+    try:
+        os.fsencode(folder)
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{folder} names a folder, and file names are {error.encoding} here: set PYTHONUTF8=1") from None
 
 
 def determinants(config: Config) -> dict[str, Any]:

@@ -7,7 +7,6 @@ changes. A field's bounds are an interval in the usual notation, "[0, 1)"; an En
 from __future__ import annotations
 
 import math
-import os
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -35,10 +34,6 @@ def check_name(key: str, name: str) -> None:
             f"{key}={name[:LONGEST_NAME]} names a folder, so it must be made of letters, digits, '_', '-' and '.', "
             f"{LONGEST_NAME} bytes at the most"
         )
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError as error:
-        raise BadInput(f"{key}={name}: the names of files here are {error.encoding}; set PYTHONUTF8=1") from None
 
 
 def plain_line(text: str) -> str:

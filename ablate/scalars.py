@@ -66,10 +66,9 @@ def misread(node: yaml.ScalarNode, expected: Scalar) -> str | None:
     text, bare, reader = node.value, not node.style, HydraLoader("")
     tag = reader.resolve(yaml.ScalarNode, text, (bare, not bare)).removeprefix(TAG)
     if tag == "str":
-        none = text == "None" and bare and expected.null
-        return (
-            "YAML reads None as a word: write null for no value, or 'None', in quotes, for the word" if none else None
-        )
+        if not (text == "None" and bare and expected.null):
+            return None
+        return "YAML reads None as a word: write null for no value, or 'None', in quotes, for the word"
     if tag not in ("bool", "null", "int", "float"):
         return f"{text} has a meaning of its own in YAML: write '{text}', in quotes"
     value = reader.construct_object(yaml.ScalarNode(TAG + tag, text))

@@ -116,7 +116,7 @@ def _overrides(mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
 
 
 def as_level(level: Any) -> Any:
-    """A level as it was before it became a key in JSON, or text in CSV: `0.5` is a number, and `007` and `nan` are not."""
+    """A level as it was before JSON or CSV made text of it: `0.5` is a number, and `007` and `nan` are words."""
     for number in (int, float):
         with contextlib.suppress(ValueError, TypeError):
             found = number(level)

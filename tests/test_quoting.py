@@ -25,6 +25,7 @@ from ablate.arguments import OPEN, override_keys, parse
 from ablate.config import BadInput, Config
 from ablate.data.prepare import fingerprint
 from ablate.plain import config_from, config_from_plain, config_to_plain, schema
+from ablate.progress import Progress
 from ablate.quoting import QUOTED, TEXT_KEYS, literal, quoted, text_keys, typed
 from ablate.store import Store
 from ablate.study import run_id
@@ -166,18 +167,28 @@ def test_the_way_on_is_the_command_that_was_given(monkeypatch: pytest.MonkeyPatc
     assert shlex.split(line.partition("to go on: ")[2]) == ["python", "-m", "ablate", *given_]
 
 
+@pytest.mark.parametrize("run", ["7027e0362055", "123456789012", "0e1234567890", "abcdef012345"])
+@pytest.mark.parametrize("root", ["2024_11_25", "文 (1) it's a=b, ${x} \\${y} #\\"])
+def test_a_worker_is_told_the_run_and_the_root_that_are_meant(run: str, root: str, tmp_path: Path) -> None:
+    plan, store, jobs = fixture_plan(), Store(tmp_path / root), []
+    plan = replace(plan, runs=[replace(plan.runs[0], id=run)])
+    cli.launch_all(plan, store, [run], jobs.extend, Progress(store, plan))
+    config = config_from(composed(list(jobs[0])))
+    assert (config.run, config.root) == (run, str(tmp_path / root))
+
+
+@pytest.mark.long
 def test_a_run_whose_id_is_a_number_is_trained(tmp_path: Path) -> None:
     """Through launcher and worker, in a root of every kind of character; and the recorded command does it again."""
     small = ["data=fixture", "preset=smoke", "seeds=1", "train.updates=2", "train.validations=1", "diagnostics.times=0"]
     config = fixture_plan(*small).config
     mark = fingerprint(config.data)
-    ids = {
-        lr: run_id(replace(config, optim=replace(config.optim, lr=lr)), 0, mark) for lr in map(float, range(1, 5000))
-    }
-    lr, run = next((lr, run) for lr, run in ids.items() if re.fullmatch(r"\d+e\d+", run))
+    rates = map(float, range(1, 5000))
+    ids = ((rate, run_id(replace(config, optim=replace(config.optim, lr=rate)), 0, mark)) for rate in rates)
+    rate, run = next((rate, run) for rate, run in ids if re.fullmatch(r"\d+e\d+", run))
     root = tmp_path / "2024_11_25" / "文 (1) it's a=b, ${x} \\${y} #"
     here = [f"root={root}", "wandb.mode=disabled", "cost_probe=false"]
-    done = ablate(*small, f"optim.lr={lr}", "data.name=12e3", *here)
+    done = ablate(*small, f"optim.lr={rate}", "data.name=12e3", *here)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [path.name for path in (root / "runs").iterdir()] == [run]
     assert [path.name for path in tmp_path.iterdir()] == ["2024_11_25"]
