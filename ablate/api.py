@@ -58,7 +58,10 @@ class LoadedRun:
 
         if isinstance(sentences, str):
             return self.translate([sentences])[0]
-        tokens, offsets = cut(*encode(list(sentences), self.tokenizer, start=False), self.config.data.max_tokens)
+        texts = list(sentences)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("translate takes a sentence, or several, each a str")
+        tokens, offsets = cut(*encode(texts, self.tokenizer, start=False), self.config.data.max_tokens)
         encoded = [tokens[start:end] for start, end in pairwise(offsets)]  # each ends in </s>
         sources = [ids for ids in encoded if len(ids) > 1]
         evaluation = self.config.evaluation

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablate.config import BadInput, Until, plain_line
+from ablate.terminal import accept_any_text
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
     from omegaconf import DictConfig
@@ -29,18 +30,19 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folde
 
 def main() -> int:
     """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 or 143 when interrupted."""
+    accept_any_text()
     given = sys.argv[1:]
     if {"--help", "-h"} & set(given):
         from ablate import help
 
         print(help.text(CONF))
         return 0
-    import hydra
     from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ablate.arguments import choices, command_line, override_keys
+    from ablate import shell
+    from ablate.arguments import choices, override_keys
     from ablate.conf_files import check_files
     from ablate.plain import schema
 
@@ -48,10 +50,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, terminated)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
-        overrides, folders = command_line(given)
-        override_keys(overrides)
-        check_files(choices(overrides), [*folders, CONF])
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(work)()
+        options = shell.command_line(given)
+        override_keys(options.overrides)
+        added = [] if options.config_dir is None else [Path(options.config_dir)]
+        check_files(choices(options.overrides), [*added, CONF])
+        shell.run(options, work, CONF)
     except BadInput as error:
         return complain(str(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -139,7 +142,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
 def so_far(plan: Plan, store: Store) -> str:
     """What is done of a study that was cut short, and how to go on."""
     done = sum(store.run(spec.id).done(spec.config) for spec in plan.runs)
-    command = shlex.join(["python", "-m", "ablate", *plan.overrides])
+    command = shlex.join(["python", "-m", "ablate", *sys.argv[1:]])  # with Hydra's options, which are in no plan
     return f"{done} of {len(plan.runs)} runs are done and kept; to go on: {command}"
 
 
@@ -186,13 +189,16 @@ def launch_all(
     had not begun go again together, then those that were under way one by one, so that a run which brings about its
     worker's death does so alone, and is the one that failed.
     """
+    from ablate.quoting import quoted
+
     configs, device = {spec.id: spec.config for spec in plan.runs}, plan.config.device.name
+    root = quoted(str(store.root))
     suspects: list[str] = []
     while todo or suspects:
         alone = not todo
         batch = [suspects.pop(0)] if alone else todo
         try:
-            launch([[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in batch])
+            launch([[f"run={quoted(run)}", f"root={root}", f"device={device}"] for run in batch])
             broke_off = False
         except Exception as error:
             progress.say(f"a worker died: {in_a_line(error)[:200]}")
@@ -245,11 +251,6 @@ def work(config: DictConfig) -> None:
     from ablate.training.member import run_member
 
     run_member(Store(Path(config.root)).run(config.run), config.device)
-
-
-def quoted(path: Path) -> str:
-    """A path that Hydra's grammar takes literally."""
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def complain(line: str, code: int = 2) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,11 +12,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ablate.arguments import GROUPS, override_keys
+from ablate.arguments import override_keys
 from ablate.config import BadInput, Config, Match, Tune, Until, check_name
 from ablate.data.prepare import fingerprint
 from ablate.matching import twins
-from ablate.plain import config_from
+from ablate.plain import config_from, escaped
+from ablate.quoting import GROUPS, literal, quoted, typed
 from ablate.study import RATE, RATE_KEY, Cell, Pairs, RunSpec, Study, digest, run_id
 from ablate.study_checks import check_study
 from ablate.study_file import study_from
@@ -55,7 +56,7 @@ class Plan:
 
 def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     """Compose and check every cell. Raises BadInput."""
-    arguments = list(arguments)
+    arguments = [literal(argument) for argument in arguments]
     keys = override_keys(arguments)
     first = config_from(compose(arguments))
     declared = study_from(first.study)
@@ -66,13 +67,14 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     for key in keys:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
-    sizes = [override(key, value) for key, value in study.size(first.preset).items()]
+    sizes = [f"{key}={quoted(value)}" for key, value in study.size(first.preset).items()]
     selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
 
     composed = compose([*sizes, *arguments])
     base = config_from(composed)
     default = config_from(compose([*sizes, *selections]))
     setting = setting_name(base, default)
+    check_encoding(f"{study.name}/{setting}")
     check_halves(study, base)
     study, added = enlarged(study, base, composed)
     cells, corpus = study.cells(), fingerprint(base.data)
@@ -81,7 +83,8 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
     check_distinct(configs, corpus)
     runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
-    return Plan(study, declared, setting, base, cells, configs, runs, arguments, corpus, added)
+    overrides = [typed(argument) for argument in arguments]
+    return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpus, added)
 
 
 def runs_of(
@@ -130,7 +133,7 @@ def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
     """What composing with these overrides last would give. Raises OmegaConf's errors for what the schema refuses."""
     node = copy.deepcopy(composed)
     for key, value in overrides.items():
-        OmegaConf.update(node, key, value)
+        OmegaConf.update(node, key, escaped(value))
     return node
 
 
@@ -161,6 +164,14 @@ def setting_name(config: Config, default: Config) -> str:
     return "-".join(part for part in (config.data.label, config.preset, suffix) if part)
 
 
+def check_encoding(folder: str) -> None:
+    """Raise BadInput for a folder that the system's encoding of file names cannot name."""
+    try:
+        os.fsencode(folder)
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{folder} names a folder, and file names are {error.encoding} here: set PYTHONUTF8=1") from None
+
+
 def determinants(config: Config) -> dict[str, Any]:
     """Dotted key -> value of everything but the seed and the precision that determines a result."""
     flat = {
@@ -173,16 +184,10 @@ def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in these.items() if value != those[key]}
 
 
-def override(key: str, value: Any) -> str:
-    """A Hydra override that sets this value."""
-    quoted = isinstance(value, str) and not re.fullmatch(r"[\w.+-]+", value, re.ASCII)
-    return f"{key}={json.dumps(value, ensure_ascii=False) if quoted else text(value)}"
-
-
 def text(value: Any) -> str:
-    """A value as one writes it on the command line."""
-    if value is None:
-        return "null"
+    """A value as a setting's name has it."""
+    if value in (None, "null"):
+        return "null" if value is None else '"null"'
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, float):

@@ -18,6 +18,7 @@ except ImportError:  # a PyYAML without libyaml, which is slower
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
 from ablate.config import BadInput, Config
+from ablate.scalars import HydraLoader, check_scalars
 
 DEEPEST = 16  # mappings and lists within each other
 LONGEST = 2**20  # bytes
@@ -42,8 +43,9 @@ def check_file(path: Path, group: str) -> None:
         if len(text) > LONGEST:
             raise BadInput(f"{path} is too large: it may have {LONGEST:,} characters")
         check_events(path, text)
-        check_repeated(path, yaml.compose(text, Loader))
-        keys = yaml.load(text, Loader)
+        node = yaml.compose(text, Loader)
+        check_repeated(path, node)
+        keys = yaml.load(text, HydraLoader)
     except BadInput:
         raise
     except yaml.YAMLError as error:
@@ -52,12 +54,13 @@ def check_file(path: Path, group: str) -> None:
         raise BadInput(f"{path} is not UTF-8") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
-    except (TypeError, ValueError) as error:  # a list as a key, a date that does not exist
+    except (TypeError, ValueError) as error:  # such as a number of too many digits
         raise BadInput(f"{path} is no YAML of plain values: {error}") from None
     if not isinstance(keys, dict):
         raise BadInput(f"{path} should be KEY: VALUE, a line each")
     if group in WHOLE:
         check_keys(path, text, keys, group)
+    check_scalars(path, node, group)
 
 
 def check_events(path: Path, text: str) -> None:

@@ -72,7 +72,13 @@ def probed(configs: dict[str, Config], corpus: str, device: torch.device) -> dic
     }
     command = [sys.executable, "-m", "ablate.training.probe"]
     done = subprocess.run(
-        command, input=json.dumps(asked), capture_output=True, text=True, timeout=PATIENCE, check=True
+        command,
+        input=json.dumps(asked),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=PATIENCE,
+        check=True,
     )
     found = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(found, dict)

@@ -69,7 +69,8 @@ def studies(conf: Path) -> dict[str, str]:
     import yaml
 
     return {
-        path.stem: yaml.safe_load(path.read_text())["study"]["question"] for path in sorted(conf.glob("sweep/*.yaml"))
+        path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["study"]["question"]
+        for path in sorted(conf.glob("sweep/*.yaml"))
     }
 
 
@@ -77,7 +78,7 @@ def descriptions(folder: Path) -> dict[str, str]:
     """The first sentence of each file's opening comment."""
     found = {}
     for path in sorted(folder.glob("*.yaml")):
-        comment = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+        comment = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
         prose = " ".join(line for line in comment if not line.startswith("@package"))
         found[path.stem] = prose.partition(". ")[0].rstrip(".")
     return found

@@ -18,6 +18,7 @@ from ablate.config import BadInput
 from ablate.plain import config_from_plain
 from ablate.store import RunFolder, Store
 from ablate.study import run_id
+from ablate.terminal import accept_any_text
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
@@ -25,6 +26,7 @@ MEASURED = ("seconds", "peak_memory", "tokens_per_second", "provenance", "curves
 
 
 def main(arguments: list[str]) -> int:
+    accept_any_text()
     roots = [word.removeprefix("root=") for word in arguments if word.startswith("root=")]
     folders = [word for word in arguments if not word.startswith(("root=", "-"))]
     try:

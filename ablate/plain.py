@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict
+from enum import Enum
 from typing import Any
 
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
@@ -10,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ablate.config import BadInput, Config
 
 HERE = ("root", "hydra")  # what says where, which no record keeps
+INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")  # a ${ that OmegaConf takes for more than text
 
 
 def schema() -> DictConfig:
@@ -28,13 +32,18 @@ def config_from(node: DictConfig) -> Config:
             "A file of conf/sweep/ or conf/preset/ begins with '# @package _global_'"
         )
     _refuse_interpolations(node)
-    return config_from_plain({str(key): node[key] for key in _SCHEMA})
+    values = {str(key): node[key] for key in _SCHEMA}
+    return _frozen({key: escaped(value) if isinstance(value, str) else value for key, value in values.items()})
 
 
 def config_from_plain(plain: dict[str, Any]) -> Config:
     """What `config_to_plain` gave, checked and frozen. Raises BadInput."""
+    return _frozen(escaped(plain))
+
+
+def _frozen(values: dict[str, Any]) -> Config:
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(_SCHEMA, plain))
+        config = OmegaConf.to_object(OmegaConf.merge(_SCHEMA, values))
     except OmegaConfBaseException as error:
         raise BadInput(str(error).splitlines()[0]) from None
     assert isinstance(config, Config)
@@ -43,9 +52,26 @@ def config_from_plain(plain: dict[str, Any]) -> Config:
 
 def config_to_plain(config: Config) -> dict[str, Any]:
     """Plain types only; an Enum's member by its name."""
-    plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    plain = _named(asdict(config))
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return plain
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _named(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(item) for item in value]
+    return value.name if isinstance(value, Enum) else value
+
+
+def escaped(value: Any) -> Any:
+    """The value, however deep, with its text written such that OmegaConf takes each `${` for text."""
+    if isinstance(value, dict):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(item) for item in value]
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
 def _refuse_interpolations(node: Container, above: str = "") -> None:
@@ -56,8 +82,9 @@ def _refuse_interpolations(node: Container, above: str = "") -> None:
         if name in HERE:
             continue
         child = node._get_node(key)
-        if child is not None and child._is_interpolation():  # type: ignore[union-attr]
-            raise BadInput(f"{name}={child._value()} stands for another value: write it out")  # type: ignore[union-attr]
+        value = child._value() if child is not None and child._is_interpolation() else ""  # type: ignore[union-attr]
+        if INTERPOLATION.search(str(value)):
+            raise BadInput(f"{name}={value} stands for another value: write it out; the text ${{ is written \\${{")
         if isinstance(child, Container):
             _refuse_interpolations(child, name)
 

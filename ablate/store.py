@@ -111,7 +111,7 @@ class RunFolder:
     def read(self, name: str) -> dict[str, Any] | None:
         """A JSON file of the folder; None where there is none, or a damaged one."""
         try:
-            return unsealed(self.file(name).read_text())
+            return unsealed(self.file(name).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
             return None
 
@@ -119,13 +119,13 @@ class RunFolder:
         write_atomic(self.file(name), sealed(strict(value)))
 
     def append(self, name: str, lines: Iterable[str]) -> None:
-        with self.file(name).open("a") as file:
+        with self.file(name).open("a", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in lines))
 
     def lines(self, name: str) -> list[str]:
         """The complete lines of a file that may still be written to."""
         try:
-            text = self.file(name).read_text()
+            text = self.file(name).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return []
         return text[: text.rfind("\n") + 1].splitlines()
@@ -211,7 +211,7 @@ class RunFolder:
     def worker(self) -> int | None:
         """The process at it, where that is a child of this one."""
         try:
-            process, parent, host = self.file("running").read_text().split()
+            process, parent, host = self.file("running").read_text(encoding="utf-8").split()
         except (OSError, ValueError):
             return None
         return int(process) if (int(parent), host) == (os.getpid(), socket.gethostname()) else None

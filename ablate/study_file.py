@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
 def _factors(mapping: Mapping[Any, Any] | None) -> dict[str, dict[Any, dict[str, Any]]]:
     """Name -> level -> overrides; a level that is a number is one again where JSON made a string of it."""
     return {
-        str(name): {_level(level): _overrides(overrides, f"{name}={level}") for level, overrides in levels.items()}
+        str(name): {as_level(level): _overrides(overrides, f"{name}={level}") for level, overrides in levels.items()}
         for name, levels in (mapping or {}).items()
     }
 
@@ -114,13 +115,13 @@ def _overrides(mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     return dict(mapping or {})
 
 
-def _level(level: Any) -> Any:
+def as_level(level: Any) -> Any:
+    """A level as it was before JSON or CSV made text of it: `0.5` is a number, and `007` and `nan` are words."""
     for number in (int, float):
-        try:
-            found = number(level) if isinstance(level, str) else level
-        except ValueError:
-            continue
-        return found if not isinstance(found, float) or math.isfinite(found) else level  # "nan" is a word
+        with contextlib.suppress(ValueError, TypeError):
+            found = number(level)
+            if str(found) == level and math.isfinite(found):
+                return found
     return level
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -23,7 +22,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from ablate import cli
+from ablate import cli, shell
+from ablate.arguments import parse
 from ablate.config import Config, Device
 from ablate.plain import schema
 from ablate.store import Store
@@ -138,15 +138,15 @@ def quick(conf: Path) -> Iterator[None]:
         from ablate.training.member import run_member
 
         for job in jobs:
-            run_member(Store(root).run(job[0].removeprefix("run=")), Device.cpu)
+            run_member(Store(root).run(str(parse(job[:1])[0].value())), Device.cpu)
 
-    def shell(**_: Any) -> Callable[[Any], Callable[[], None]]:
-        return lambda task: lambda: sys.exit(cli.study(composed, sys.argv[1:], launch))
+    def run(given: Any, task: Callable[[Any], None], conf: Path) -> None:
+        sys.exit(cli.study(composed, given.overrides, launch))
 
     ConfigStore.instance().store("schema", schema())
     GlobalHydra.instance().clear()
     with pytest.MonkeyPatch.context() as patched, initialize_config_dir(str(conf), version_base="1.3"):
-        patched.setattr(hydra, "main", shell)
+        patched.setattr(shell, "run", run)
         patched.setattr(cli, "CONF", conf)
         yield
 

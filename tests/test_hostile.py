@@ -57,7 +57,7 @@ def test_nothing_is_unpickled_or_evaluated(path: Path) -> None:
             assert given == {keyword: value}, f"{path}, line {call.lineno}: {name} without {keyword}={value}"
         if name in YAML:
             assert name == "yaml.load", f"{path}, line {call.lineno}"
-            assert ast.unparse(call.args[1]) == "Loader", f"{path}, line {call.lineno}"
+            assert ast.unparse(call.args[1]) in ("Loader", "HydraLoader"), f"{path}, line {call.lineno}"
         assert not any(
             each.arg == "trust_remote_code" or (each.arg == "shell" and ast.unparse(each.value) != "False")
             for each in call.keywords
@@ -72,9 +72,10 @@ def test_the_calls_that_must_be_safe_are_there() -> None:
 def test_the_loader_of_yaml_is_a_safe_one() -> None:
     import yaml
 
-    from ablate.conf_files import Loader
+    from ablate.conf_files import HydraLoader, Loader
 
     assert Loader in (yaml.SafeLoader, yaml.CSafeLoader)
+    assert issubclass(HydraLoader, yaml.SafeLoader)
 
 
 NAMES = [

@@ -22,7 +22,8 @@ FLOORS = [
     ["ablate.help", "ablate.progress", "ablate.stopping", "ablate.tracking", "ablate.report"],
     ["ablate.records", "ablate.costs", "ablate.forecast", "ablate.analysis"],
     ["ablate.composition", "ablate.training"],
-    ["ablate.matching", "ablate.study_checks"],
+    ["ablate.matching", "ablate.study_checks", "ablate.arguments", "ablate.shell"],
+    ["ablate.quoting"],
     ["ablate.data.prepare", "ablate.evaluation", "ablate.diagnostics"],
     ["ablate.data.batches", "ablate.model", "ablate.data.split", "ablate.data.numbers"],
     ["ablate.data.clean", "ablate.data.corpus", "ablate.data.tokenise", "ablate.store", "ablate.seeding"],
@@ -35,8 +36,9 @@ FLOORS = [
     ["ablate.data.advice"],
     ["ablate.data.languages"],
     ["ablate.data.cache", "ablate.data.raw", "ablate.study_file", "ablate.plain", "ablate.vocabulary"],
-    ["ablate.study", "ablate.arguments", "ablate.atomic", "ablate.conf_files"],
-    ["ablate.config", "ablate.parts", "ablate.bleu_tokenizers"],
+    ["ablate.study", "ablate.atomic", "ablate.conf_files"],
+    ["ablate.scalars"],
+    ["ablate.config", "ablate.terminal", "ablate.parts", "ablate.bleu_tokenizers"],
     ["ablate", "ablate.data"],
 ]
 TRAINERS = ("training", "evaluation", "diagnostics", "model", "store", "study", "config", "seeding", "plain")

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
-from ablate.composition import override, plan, text
+from ablate.composition import plan, text
 from ablate.config import CHOICES, READS, BadInput, Config, knob
 from ablate.data import corpora
 from ablate.data.prepare import mark_of
@@ -361,11 +361,6 @@ def test_a_slash_in_the_name_of_a_corpus_makes_no_folder() -> None:
 @given(value=st.floats(1e-9, 1e9) | st.integers(0, 10**9))
 def test_a_number_survives_being_an_override(value: float) -> None:
     assert float(text(value)) == value
-
-
-@pytest.mark.parametrize("value", ["a b", "x, y", 'quo"ted', "été", "plain", "a=b"])
-def test_a_text_survives_being_an_override(value: str) -> None:
-    assert composed([override("wandb.project", value)]).wandb.project == value
 
 
 def test_averaging_checkpoints_needs_enough_of_them() -> None:

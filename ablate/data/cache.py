@@ -52,7 +52,8 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
 
 
 def write_sums(folder: Path) -> None:
-    (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())))
+    sums = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
+    (folder / SUMS).write_text(sums, encoding="utf-8")
 
 
 def check_sums(folder: Path, only: str | None = None) -> None:
@@ -61,7 +62,7 @@ def check_sums(folder: Path, only: str | None = None) -> None:
     Files that others put there (.DS_Store, .nfs*) do not count. A folder from before there were sums is believed.
     """
     if (folder / SUMS).exists():
-        lines = (folder / SUMS).read_text().splitlines()
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         if not lines:
             raise ValueError(f"{SUMS} is not as it was written")
         for line in lines:

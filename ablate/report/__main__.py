@@ -9,11 +9,13 @@ from pathlib import Path
 
 from ablate.config import BadInput, plain_line
 from ablate.report import build, ledger
+from ablate.terminal import accept_any_text
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print each report's folder. Returns 0, or 2 for bad input, which gets one line on standard error; 1 where
     reports do not hold against their records."""
+    accept_any_text()
     if {"-h", "--help"} & set(arguments):
         print(
             f"{__doc__} Nothing is trained.\n"

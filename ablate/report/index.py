@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.atomic import sweep, write_atomic
-from ablate.config import BadInput
+from ablate.config import BadInput, plain_line
 from ablate.report.answer import answer
 from ablate.report.claims import ledger_row
 from ablate.report.figures import FIGURES
@@ -76,7 +76,7 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
                 where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
                 rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in data.verdicts]
             except BadInput as error:
-                faults.append(escape(str(error).replace(f"{root}{os.sep}", "")))
+                faults.append(escape(plain_line(str(error).replace(f"{root}{os.sep}", ""))))
     return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], sharing(used), faults
 
 

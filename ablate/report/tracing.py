@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
+import pandas as pd
+
 from ablate.analysis.metrics import metric
 from ablate.analysis.robust import MINIMUM_SEEDS
 from ablate.analysis.verdicts import ALPHA
@@ -50,12 +55,14 @@ def snippet(data: ReportData) -> str:
     if not found or not plain or data.study.metric not in RESULT_COLUMNS:
         return ""
     first, results = found[0], f"reports/{data.study.name}/{data.setting}/results.csv"
+    names = [run["variant"] for run in data.runs]
+    kept = "" if read_back(names) == names else ", dtype={'variant': str}"
     return "\n".join(
         [
             "import pandas as pd",
             "from scipy import stats",
             "",
-            f"runs = pd.read_csv({results!r}, keep_default_na=False, na_values=[''])",
+            f"runs = pd.read_csv({results!r}, keep_default_na=False, na_values=['']{kept})",
             "finished = runs[runs.status == 'finished']",
             f"score = finished.pivot(index='seed', columns='variant', values={data.study.metric!r})",
             f"difference = (score[{first.variant!r}] - score[{first.baseline!r}]).dropna()",
@@ -63,6 +70,12 @@ def snippet(data: ReportData) -> str:
             "print(difference.mean(), *test.confidence_interval(), test.pvalue)",
         ]
     )
+
+
+def read_back(names: list[str]) -> list[Any]:
+    """What pandas makes of a column of these names: of `1` and `1e5` numbers."""
+    column = io.StringIO("".join(f'"{name}"\n' for name in ["variant", *names]))
+    return pd.read_csv(column, keep_default_na=False, na_values=[""])["variant"].tolist()
 
 
 BLEU = "test_bleu"

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+from ablate.terminal import accept_any_text
 from ablate.tracking import DRAIN
 from ablate.tracking.follower import Follower
 from ablate.tracking.place import Unreachable
@@ -21,11 +22,12 @@ from ablate.tracking.report import Showing
 
 def main(path: str, problem: str = "") -> None:
     """Show what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
+    accept_any_text()
     os.nice(10)  # workers come first
     ended = threading.Event()
     threading.Thread(target=watch_the_lifeline, args=(ended,), daemon=True).start()
     try:
-        description = json.loads(Path(path).read_text())
+        description = json.loads(Path(path).read_text(encoding="utf-8"))
         if "report" in description:
             Showing(description, problem).show()
         else:

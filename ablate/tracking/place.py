@@ -55,7 +55,7 @@ class Place:
     def has_shown(self, id: str, content: str) -> bool:
         """Whether this content has been shown to its end under this id; what is online need not be offline as well."""
         return any(
-            marker.exists() and marker.read_text() == f"{SHOWS} {content}"
+            marker.exists() and marker.read_text(encoding="utf-8") == f"{SHOWS} {content}"
             for marker in {self.marker(id), replace(self, online=True).marker(id)}
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.store import RESULT_COLUMNS
+from ablate.study_file import as_level
 from ablate.tracking import REPORT, SAYS, wandb_id
 from ablate.tracking.follower import place_of
 from ablate.tracking.place import Unreachable
@@ -114,10 +115,7 @@ def results(path: Path) -> Table:
 def value(column: str, text: str) -> Any:
     if not text or RESULT_COLUMNS.get(column) == "str":
         return text or None
-    try:
-        return float(text)
-    except ValueError:  # a factor's level may be a word
-        return text
+    return float(text) if column in RESULT_COLUMNS else as_level(text)
 
 
 def without_verdict(claim: dict[str, Any]) -> str:

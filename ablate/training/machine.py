@@ -71,7 +71,7 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak is then that of the whole process
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_memory(device: torch.device) -> int:
@@ -79,7 +79,7 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return 1024 * int(status.split("VmHWM:")[1].split()[0])
     except (OSError, IndexError):
         unit = 1 if platform.system() == "Darwin" else 1024
@@ -103,7 +103,9 @@ def work_of_others() -> Callable[[], float | None]:
 def work_of_all() -> float | None:
     """Seconds that the cores of this machine have been busy since it started, or were kept by others (`steal`)."""
     try:
-        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+        user, nice, system, _, _, irq, softirq, steal = map(
+            int, Path("/proc/stat").read_text(encoding="utf-8").split()[1:9]
+        )
     except (OSError, ValueError):
         return None
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
@@ -135,7 +137,9 @@ def commit() -> dict[str, Any]:
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run([*GIT, *words], cwd=folder, capture_output=True, text=True, timeout=10)
+            done = subprocess.run(
+                [*GIT, *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=10
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
@@ -153,7 +157,7 @@ def commit() -> dict[str, Any]:
 def processor() -> str:
     """The CPU's model."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:

@@ -36,9 +36,11 @@ class StudySweeper(Sweeper):
         """Run a job for each list of overrides, as many at a time as the launcher is told."""
         assert self.hydra_context is not None
         assert self.task_function is not None
+        from ablate.plain import escaped
+
         config = OmegaConf.create(self.config)
         with open_dict(config):
-            config.hydra.sweep.dir = f"{root}/runs"
+            config.hydra.sweep.dir = escaped(f"{root}/runs")
             if "n_jobs" in config.hydra.launcher:  # joblib's; a cluster's launcher has limits of its own
                 config.hydra.launcher.n_jobs = workers
         launcher = Plugins.instance().instantiate_launcher(
