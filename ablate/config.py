@@ -14,18 +14,22 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Optional
 
+import regex
+
 
 class BadInput(ValueError):
     """Something the user can mend. Its message is one line that names the choices; the process exits with code 2."""
 
 
-NAME = re.compile(r"\w[\w.-]*")  # of what becomes a folder's name or part of one
+WORD = r"\p{L}\p{M}\p{N}_"  # inside a character class: what words of any script are made of, marks included
+NAME = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.-]*")  # of what becomes a folder's name or part of one
 LONGEST_NAME = 80  # bytes, of which three and more make a name that file systems take
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # what no line of text is made of
 LONGEST_LINE = 2000  # characters of a message
 LONGEST_SAMPLE = 1000  # characters of a sentence that is shown as an example
 LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run whose best validation loss is below that has learned
 AVERAGED = 10  # checkpoints of average_last_10
+BYTES = 256  # tokens of data.byte_fallback
 LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average is of the end of training, and of nothing before
 
 
@@ -226,13 +230,21 @@ class DataConfig:
     validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, 1e9]")
     test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, 1e9]")
     vocabulary_size: int = knob(2500, "subwords of the joint byte-pair encoding, at the most", "[64, 1e6]")
+    byte_fallback: bool = knob(
+        False, "spell unknown characters in 256 tokens, a byte each, of vocabulary_size", introduced=False
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self, "data")
         if self.max_words is not None and self.max_words < self.min_words:
             raise BadInput(f"data.max_words={self.max_words} is below data.min_words={self.min_words}")
+        if self.byte_fallback and self.vocabulary_size < BYTES + 64:
+            raise BadInput(
+                f"data.vocabulary_size={self.vocabulary_size} is too small for data.byte_fallback=true, which takes "
+                f"{BYTES} of it: it must be at least {BYTES + 64}"
+            )
         for key, code in (("source", self.source), ("target", self.target)):
-            if not re.fullmatch(r"[\w-]+", code):
+            if not regex.fullmatch(rf"[{WORD}-]+", code):
                 raise BadInput(f"data.{key}={code} is no language code: those are made of letters, digits, '_' and '-'")
         if self.source == self.target:
             raise BadInput(f"data.source and data.target are both {self.source}: a corpus has two languages")

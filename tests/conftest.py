@@ -26,4 +26,12 @@ def no_wandb_left_over():
         sys.modules["wandb"].teardown()
 
 
+@pytest.fixture
+def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Corpora are prepared in this process, where what a test has replaced counts."""
+    from corpora import in_this_process
+
+    monkeypatch.setattr("ablate.data.prepare.run_in_child", in_this_process)
+
+
 settings.register_profile("thorough")  # what tests/malformed.py makes of it: ten times as many examples

@@ -198,9 +198,13 @@ def live(folder: Path, command: list[str], environment: dict[str, str], befall: 
     sys.argv = ["ablate", *command]
     bring_tatoeba()
 
+    from corpora import in_this_process
+
     from ablate.cli import main
+    from ablate.data import prepare
     from ablate.training import resume
 
+    prepare.run_in_child = in_this_process  # a child's files would not be seen here
     resume.SHARE = float("inf")  # a run of a second would save but once
     us, here = os.getpid(), threading.local()
 

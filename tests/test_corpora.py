@@ -47,7 +47,7 @@ OWN = DataConfig(loader="files", name="own", validation_pairs=None, test_sentenc
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_child: None) -> Path:
     monkeypatch.setenv("ABLATE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

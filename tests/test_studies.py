@@ -38,7 +38,7 @@ each_study = pytest.mark.parametrize("name", STUDIES)
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_child: None) -> dict[str, list[str]]:
     """What a corpus needs to be told besides its name; the hub's are as if they had been fetched before."""
     real = corpora.content
     monkeypatch.setattr(

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,9 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
 
     What another left there that died while it was at it is cleared away.
     """
-    locks = cache_folder() / "locks"
-    for folder in (locks, path.parent):
+    place, lock = _part(path), _lock(path)
+    for folder in (place.parent, Path(lock.lock_file).parent):
         folder.mkdir(parents=True, exist_ok=True)
-    place = path.with_name(f"{path.name}.part")
-    lock = FileLock(locks / f"{path.name}.lock")
     try:
         lock.acquire(timeout=1)
     except Timeout:
@@ -49,6 +47,21 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
     finally:
         shutil.rmtree(place, ignore_errors=True)
         lock.release()
+
+
+def sweep(path: Path) -> None:
+    """Delete what a process that was killed left of making `path`, unless another is at it."""
+    lock = _lock(path)
+    with suppress(Timeout, OSError), lock.acquire(timeout=0):
+        shutil.rmtree(_part(path), ignore_errors=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _lock(path: Path) -> FileLock:
+    return FileLock(cache_folder() / "locks" / f"{path.name}.lock")
 
 
 def write_sums(folder: Path) -> None:
@@ -72,7 +85,8 @@ def check_sums(folder: Path, only: str | None = None) -> None:
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def corpus_folder(fingerprint: str) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from ablate.config import BadInput, DataConfig
@@ -23,6 +25,7 @@ class PublishedCorpus:
     credit: Callable[[DataConfig], str]
     languages: tuple[str, str] | None = None
     takes: tuple[str, ...] = ()  # keys of OPTIONS that mean something to it
+    recipe: int = 1  # raised when preparing the same configuration comes to give other numbers
 
 
 def published(data: DataConfig) -> PublishedCorpus:
@@ -61,6 +64,28 @@ def content_of(splits: Splits, data: DataConfig) -> str:
     return published(data).known(data) or content_hash(splits)
 
 
+def is_large(data: DataConfig) -> bool:
+    """Whether reading it takes a second and more, or an unknown time: where it is fetched."""
+    if data.path is None:
+        return True
+    path = Path(data.path).expanduser()
+    try:
+        paths = path.iterdir() if path.is_dir() else path.parent.glob(f"{escape(path.name)}*")
+        return sum(_unpacked_size(each) for each in paths if each.is_file()) > LARGE
+    except OSError:
+        return False  # reading it will say why
+
+
+def _unpacked_size(path: Path) -> int:
+    """Bytes in a file, unpacked where it is gzip."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if path.suffix == ".gz" and size > 4:
+            file.seek(-4, os.SEEK_END)
+            size = max(size, int.from_bytes(file.read(), "little"))  # RFC 1952: gzip ends in the size, modulo 2^32
+    return size
+
+
 def tab_separated(text: str) -> Pairs:
     """The first two columns of each line."""
     rows = (line.split("\t") for line in text.split("\n"))
@@ -71,6 +96,7 @@ def _read_tatoeba(data: DataConfig, say: Say) -> Splits:
     return {"all": tab_separated(tatoeba.fetch(say))}
 
 
+LARGE = 20_000_000  # bytes of text
 FIXTURE = Path(__file__).with_name("fixture.tsv")
 
 
@@ -78,6 +104,7 @@ def _read_fixture(data: DataConfig, say: Say) -> Splits:
     return {"all": tab_separated(FIXTURE.read_text(encoding="utf-8"))}
 
 
+MARKS = 2  # the recipe since combining marks are parts of words, of the corpora in which there may be any
 OPTIONS = ("path", "configuration", "revision", "column", "source_column", "target_column", "test_set")
 
 CORPORA = {
@@ -86,13 +113,18 @@ CORPORA = {
     ),
     "multi30k": PublishedCorpus(multi30k.read, multi30k.known, multi30k.credit, takes=("path", "test_set")),
     "files": PublishedCorpus(
-        files.read, lambda data: None, files.credit, takes=("path", "column", "source_column", "target_column")
+        files.read,
+        lambda data: None,
+        files.credit,
+        takes=("path", "column", "source_column", "target_column"),
+        recipe=MARKS,
     ),
     "hub": PublishedCorpus(
         hub.read,
         hub.known,
         lambda data: f"{data.name}, as the Hugging Face hub has it (https://huggingface.co/datasets/{data.name}).",
         takes=("configuration", "revision", "column", "source_column", "target_column"),
+        recipe=MARKS,
     ),
     "fixture": PublishedCorpus(
         _read_fixture,

@@ -1,6 +1,6 @@
 """Training, validation and test sets. Official ones are kept as they are; the others are made, with no sentence in two.
 
-Pairs hang together when their source sides are alike, or their target sides are (`clean.words`); what hangs together,
+Pairs hang together when their source sides are alike, or their target sides are (`clean.alike`); what hangs together,
 however indirectly, is a *component* and goes to one set. Pure functions; the order of the input changes nothing.
 """
 
@@ -11,7 +11,7 @@ from collections import defaultdict
 from itertools import combinations
 
 from ablate.config import BadInput, DataConfig
-from ablate.data.clean import words
+from ablate.data.clean import alike
 from ablate.data.raw import OFFICIAL, Pairs, Splits
 
 LARGEST_MADE = 1000  # pairs, or source sentences, of a set that is made where `data` sets no limit
@@ -61,37 +61,39 @@ def split(pairs: Pairs, data: DataConfig, made: tuple[str, ...] = OFFICIAL) -> S
 
 
 def overlaps(splits: Splits) -> dict[str, dict[str, int]]:
-    """How many pairs, sources and targets of one set stand in another too, or what is alike (`clean.words`) does.
+    """How many pairs, sources and targets of one set stand in another too, or what is alike (`clean.alike`) does.
 
     {"validation in train": {"pairs", "sources", "targets"}, "test in train": ..., "test in validation": ...}
     """
-    alike = {name: [(words(source), words(target)) for source, target in pairs] for name, pairs in splits.items()}
+    folded = {name: [(alike(source), alike(target)) for source, target in pairs] for name, pairs in splits.items()}
     counts = {}
     for there, here in combinations(("train", *OFFICIAL), 2):
-        pairs, sources, targets = set(alike[there]), *({pair[side] for pair in alike[there]} for side in (0, 1))
+        pairs, sources, targets = set(folded[there]), *({pair[side] for pair in folded[there]} for side in (0, 1))
         counts[f"{here} in {there}"] = {
-            "pairs": sum(pair in pairs for pair in alike[here] if all(pair)),
-            "sources": sum(source in sources for source, _ in alike[here] if source),
-            "targets": sum(target in targets for _, target in alike[here] if target),
+            "pairs": sum(pair in pairs for pair in folded[here] if all(pair)),
+            "sources": sum(source in sources for source, _ in folded[here] if source),
+            "targets": sum(target in targets for _, target in folded[here] if target),
         }
     return counts
 
 
 def components(pairs: Pairs) -> list[Pairs]:
     """The components, in a random order that only their content decides; the pairs of one are sorted."""
-    parent: dict[tuple[str, ...], tuple[str, ...]] = {}
+    parent: dict[str, str] = {}
 
-    def root(node: tuple[str, ...]) -> tuple[str, ...]:
+    def root(node: str) -> str:
         while parent.setdefault(node, node) != node:
             parent[node] = parent[parent[node]]  # halves the path (Tarjan and van Leeuwen 1984)
             node = parent[node]
         return node
 
-    for source, target in pairs:
-        parent[root(("source", *words(source)))] = root(("target", *words(target)))
-    members: dict[tuple[str, ...], Pairs] = defaultdict(list)
-    for pair in sorted(pairs):
-        members[root(("source", *words(pair[0])))].append(pair)
+    pairs = sorted(pairs)
+    sources = [f"source {alike(source)}" for source, _ in pairs]
+    for node, (_, target) in zip(sources, pairs):
+        parent[root(node)] = root(f"target {alike(target)}")
+    members: dict[str, Pairs] = defaultdict(list)
+    for node, pair in zip(sources, pairs):
+        members[root(node)].append(pair)
     return sorted(members.values(), key=lambda component: _digest(component[0]))
 
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablate.config import BYTES
 from ablate.data.raw import Pairs
 from ablate.vocabulary import END, SPECIAL, START, UNKNOWN
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+LONGEST_TOKEN = 256  # characters: time grows with the square of what may become one token, such as a line of base64
+AT_ONCE = 10_000  # texts that are encoded together, since their encodings take far more memory than their ids
 
-def train_tokenizer(pairs: Pairs, vocabulary_size: int) -> Tokenizer:
+
+def train_tokenizer(pairs: Pairs, vocabulary_size: int, byte_fallback: bool = False) -> Tokenizer:
     """Learnt from both sides of `pairs`. It normalises as `clean.normalise` does, and decodes to what it normalised.
 
-    A space is part of the word that follows it, written U+2581. Merges cross apostrophes and hyphens, so that "don't"
-    and "j'ai" can be one subword; they never cross from a word to other punctuation. What was not seen is <unk>.
+    A space is part of the word that follows it, written U+2581. Merges cross apostrophes, hyphens and joiners, so that
+    "don't" and "j'ai" can be one subword; they never cross from a word to other punctuation, nor make a token of more
+    than LONGEST_TOKEN characters. What was not seen is <unk>; with `byte_fallback` it is the bytes of its UTF-8, for
+    which the vocabulary ends in 256 tokens.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -30,21 +39,36 @@ def train_tokenizer(pairs: Pairs, vocabulary_size: int) -> Tokenizer:
             normalizers.Strip(),
         ]
     )
+    word = f"\\w[\\w\u200c\u200d'\u2019-]{{0,{LONGEST_TOKEN - 2}}}"  # marks are among Oniguruma's \w
+    other = f"[^\\w\u2581]{{1,{LONGEST_TOKEN - 1}}}"
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Metaspace(prepend_scheme="always"),
-            pre_tokenizers.Split(Regex("\u2581?\\w+(?:['\u2019-]\\w*)*|\u2581?[^\\w\u2581]+"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(f"\u2581?{word}|\u2581?{other}"), behavior="isolated"),
         ]
     )
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    learnt = vocabulary_size - (BYTES if byte_fallback else 0)
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size,
+        vocab_size=learnt,
         special_tokens=SPECIAL,
-        limit_alphabet=vocabulary_size - len(SPECIAL),
+        limit_alphabet=learnt - len(SPECIAL),
         show_progress=False,
     )
     tokenizer.train_from_iterator((text for pair in pairs for text in pair), trainer)
-    return tokenizer
+    return _with_bytes(tokenizer) if byte_fallback else tokenizer
+
+
+def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
+    """The same with a token for each byte behind the others. A trainer could only make them special, thus no text."""
+    from tokenizers import Tokenizer, decoders
+
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), tokenizer.decoder])
+    plain = json.loads(tokenizer.to_str())
+    vocabulary = plain["model"]["vocab"]
+    vocabulary |= {f"<0x{byte:02X}>": len(vocabulary) + byte for byte in range(BYTES)}
+    plain["model"]["byte_fallback"] = True
+    return Tokenizer.from_str(json.dumps(plain))
 
 
 def encode(texts: list[str], tokenizer: Tokenizer, start: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +78,16 @@ def encode(texts: list[str], tokenizer: Tokenizer, start: bool) -> tuple[np.ndar
     """
     before = [START] if start else []
     tokenizer.encode_special_tokens = True  # "</s>" in a text is text
-    rows = [[*before, *encoding.ids, END] for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
-    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return np.array([token for row in rows for token in row], dtype=np.int32), offsets
+    tokens, lengths = [np.empty(0, dtype=np.int32)], [0]
+    for ids in _encoded(texts, tokenizer):
+        rows = [[*before, *row, END] for row in ids]
+        tokens.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
+        lengths += map(len, rows)
+    return np.concatenate(tokens), np.cumsum(lengths, dtype=np.int64)
+
+
+def _encoded(texts: list[str], tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
+    """Token ids of the texts, AT_ONCE at a time."""
+    for place in range(0, len(texts), AT_ONCE):
+        some = tokenizer.encode_batch_fast(texts[place : place + AT_ONCE], add_special_tokens=False)
+        yield [encoding.ids for encoding in some]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from ablate.analysis.claims import ClaimVerdict
 from ablate.analysis.metrics import metric
 from ablate.config import DataConfig
-from ablate.data.prepare import what_was_too_long
+from ablate.data.lengths import what_was_too_long
+from ablate.data.unknown import described, much
 from ablate.report.records import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
 from ablate.study import Pairs
@@ -37,6 +38,7 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
         "choice of sentences or corpus: every result is conditional on this test set."
     )
     yield from too_long(data)
+    yield from unknown_text(data)
     yield from one_size(data)
     if different_sizes(data):
         yield (
@@ -71,6 +73,17 @@ def too_small_to_see(data: ReportData) -> Iterator[str]:
             f"With {seeds} a variant the intervals reach {' to '.join(ends)} {measure.unit} to either side: "
             "a true difference of that size is missed about half the time, a much smaller one nearly always."
         )
+
+
+def unknown_text(data: ReportData) -> Iterator[str]:
+    """How much of the text is outside the vocabulary, where that was counted and there is any."""
+    shares = data.manifest["corpus"].get("unknown") or {}
+    if parts := described(shares):
+        remedy = (
+            " No model here can read or write that text. A larger `data.vocabulary_size` or `data.byte_fallback=true` "
+            "makes it known."
+        )
+        yield f"Tokens outside the vocabulary (`<unk>`): {escape(parts)}.{remedy if much(shares) else ''}"
 
 
 def one_size(data: ReportData) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import regex
 
 from ablate.analysis.claims import ClaimVerdict, judge_all
 from ablate.analysis.effects import Comparison, comparisons, halved, interactions
@@ -19,7 +19,7 @@ from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.measured import masked, stand_ins, unmeasured
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.bleu_tokenizers import DEFAULT, tokenizer_for
-from ablate.config import BadInput
+from ablate.config import WORD, BadInput
 from ablate.report import shapes
 from ablate.store import RESULT_COLUMNS
 from ablate.study import HALVES, MATCHED, Cell, Pairs, Study
@@ -28,7 +28,7 @@ from ablate.study_file import study_from
 
 MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
 COST = ("cells", "rounds", "updates_a_round", "others", "provenance")
-SAFE = re.compile(r"\w[\w.,=+-]*")  # a study's name, or a setting's
+SAFE = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.,=+-]*")  # a study's name, or a setting's
 
 
 @dataclass(frozen=True)

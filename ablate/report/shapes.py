@@ -117,6 +117,7 @@ MANIFEST = {
         **dict.fromkeys(("name", "source", "target", "fingerprint", "credit"), str),
         **dict.fromkeys(("train_pairs", "validation_pairs", "test_sentences", "vocabulary_size"), int),
         "unigram_cross_entropy": NUMBER,
+        "unknown": ({str: {str: NUMBER}}, NONE),
     },
     "seeds": int,
     "config": {

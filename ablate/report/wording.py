@@ -6,10 +6,13 @@ import math
 import re
 from collections.abc import Sequence
 
+import regex
+
 from ablate.analysis.metrics import Metric
+from ablate.config import WORD
 
 SPECIAL = re.compile(r"([\\`*\[\]{}<>|&~#$!@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # within a word _ means itself
-PLAIN = re.compile(r"[\w.,=+/ -]*[\w.=+-]")  # what code spans and table cells take as it stands
+PLAIN = regex.compile(rf"[{WORD}.,=+/ -]*[{WORD}.=+-]")  # what code spans and table cells take as it stands
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"
 

@@ -1,0 +1,116 @@
+"""Make the files of a prepared corpus from its raw text: clean, split, tokenise, encode, count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablate.config import BadInput, DataConfig
+from ablate.data import corpora, numbers
+from ablate.data.clean import clean, normalise
+from ablate.data.lengths import what_was_too_long
+from ablate.data.raw import OFFICIAL, Pairs, Say, Splits
+from ablate.data.split import divide, overlaps
+from ablate.data.tokenise import LONGEST_TOKEN, train_tokenizer
+from ablate.data.unknown import Shares, described, much, unknown_shares
+
+
+def write(folder: Path, raw: Splits, data: DataConfig, identity: dict[str, str], say: Say) -> None:
+    """Write arrays.npz, tokenizer.json, test.jsonl and corpus.json, which begins with `identity`. Empties `raw`.
+
+    Raises BadInput where too little is left of the text.
+    """
+    splits, counted = _clean_splits(raw, data, say)
+    sentences = numbers.sentences(splits["test"], "test" in counted["official"])
+    splits["test"] = [(source, target) for source, targets in sentences for target in targets]
+    splits["train"], too_long_to_learn = _of_possible_length(splits["train"], data.max_tokens)
+    tokenizer = train_tokenizer(splits["train"], data.vocabulary_size, data.byte_fallback)
+    arrays = {"test_sentence": np.repeat(np.arange(len(sentences)), [len(targets) for _, targets in sentences])}
+    encoded, too_long = numbers.numbers(splits, tokenizer, data.max_tokens)
+    arrays |= encoded
+    train_pairs = len(splits["train"]) - too_long["train_dropped"]
+    too_long["train_dropped"] += too_long_to_learn
+    say_too_long(too_long, data.max_tokens, say)
+    if not train_pairs:
+        raise BadInput(f"data.max_tokens={data.max_tokens}: every training pair is longer; raise it")
+    unknown = unknown_shares(arrays)
+    say_unknown(unknown, data.vocabulary_size, say)
+
+    train = numbers.predicted(arrays, "train")
+    metadata = {
+        "name": data.label,
+        **identity,
+        "source": data.source,
+        "target": data.target,
+        "credit": corpora.published(data).credit(data),
+        **counted,
+        "too_long": too_long,
+        "unknown": unknown,
+        "train_pairs": train_pairs,
+        "validation_pairs": len(splits["validation"]),
+        "test_sentences": len(sentences),
+        "test_references": len(splits["test"]),
+        "train_tokens": len(train),
+        "vocabulary_size": tokenizer.get_vocab_size(),
+        **numbers.token_counts(arrays),
+        "unigram_cross_entropy": numbers.unigram_cross_entropy(
+            train, numbers.predicted(arrays, "validation"), tokenizer.get_vocab_size()
+        ),
+    }
+    np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
+    lines = ({"source": source, "references": targets} for source, targets in sentences)
+    test = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (folder / "test.jsonl").write_text(test, encoding="utf-8")
+    (folder / "corpus.json").write_text(json.dumps(metadata, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _clean_splits(raw: Splits, data: DataConfig, say: Say) -> tuple[Splits, dict[str, Any]]:
+    """The three sets as text, and what was counted on the way."""
+    everything = sum(map(len, raw.values()))
+    say(f"preparing {data.label}: cleaning {everything:,} pairs, splitting, tokenising")
+    official = {
+        name: [(normalise(source), normalise(target)) for source, target in raw.pop(name)]
+        for name in OFFICIAL
+        if name in raw
+    }
+    pairs, dropped = clean(raw.popitem()[1], data)
+    splits = divide(pairs, official, data)
+    counted: dict[str, Any] = {"raw_pairs": everything, "dropped": dropped, "official": list(official)}
+    if official:  # sets that are made here have no overlaps
+        counted["overlaps"] = overlaps(splits)
+        say_overlaps(counted["overlaps"], say)
+    return splits, counted
+
+
+def _of_possible_length(pairs: Pairs, max_tokens: int) -> tuple[Pairs, int]:
+    """Those that may be of `max_tokens` on either side, whatever the tokeniser, and how many are certainly longer.
+
+    No token has more than LONGEST_TOKEN characters. A line that is far too long would hold up the training of the
+    tokeniser, and would be dropped afterwards all the same.
+    """
+    longest = max_tokens * LONGEST_TOKEN
+    kept = [pair for pair in pairs if max(map(len, pair)) <= longest]
+    return kept, len(pairs) - len(kept)
+
+
+def say_overlaps(overlaps: dict[str, dict[str, int]], say: Say) -> None:
+    parts = [
+        f"{sets}: {', '.join(f'{count:,} {what}' for what, count in counts.items())}"
+        for sets, counts in overlaps.items()
+    ]
+    say(f"sentences in two sets, kept where they are: {'; '.join(parts)}")
+
+
+def say_too_long(too_long: dict[str, int], max_tokens: int, say: Say) -> None:
+    if parts := what_was_too_long(too_long, max_tokens):
+        say(f"longer than data.max_tokens={max_tokens}: {', '.join(parts)}")
+
+
+def say_unknown(shares: Shares, vocabulary_size: int, say: Say) -> None:
+    if parts := described(shares):
+        remedy = "warning: take a larger data.vocabulary_size or data.byte_fallback=true; " if much(shares) else ""
+        say(f"{remedy}tokens that data.vocabulary_size={vocabulary_size} leaves unknown (<unk>): {parts}")

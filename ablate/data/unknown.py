@@ -1,0 +1,43 @@
+"""Characters outside the vocabulary, which become <unk>: how many there are, and what can be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ablate.vocabulary import END, START, UNKNOWN
+
+Shares = Mapping[str, Mapping[str, float]]  # split -> side -> share of <unk> among its tokens
+
+MUCH = 0.01  # a share from which a remedy is named
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def unknown_shares(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """The share of each split and side, from the token ids {split}_{side}; <s> and </s> are no tokens of the text."""
+    return {split: {side: _share(arrays[f"{split}_{side}"]) for side in ("source", "target")} for split in SPLITS}
+
+
+def described(shares: Shares) -> str:
+    """The shares that are not zero: "training target 16 %, test target 15 %"; nothing where all are."""
+    parts = [
+        f"{SPLITS.get(split, split)} {side} {_percent(share)}"
+        for split, sides in shares.items()
+        for side, share in sides.items()
+        if share > 0
+    ]
+    return ", ".join(parts)
+
+
+def much(shares: Shares) -> bool:
+    return any(share >= MUCH for sides in shares.values() for share in sides.values())
+
+
+def _share(tokens: np.ndarray) -> float:
+    text = tokens[(tokens != START) & (tokens != END)]
+    return round(float((text == UNKNOWN).mean()), 6) if len(text) else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
