@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.composition import plan, text
-from ablate.config import CHOICES, READS, BadInput, Config, knob
+from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, knob
 from ablate.data import corpora
 from ablate.data.prepare import mark_of
 from ablate.model import ARCHITECTURES
@@ -224,7 +224,7 @@ def test_a_key_added_with_a_default_moves_no_id(section: str) -> None:
     def ids(config: Config) -> tuple[str, ...]:
         return run_id(config, 0, "abc"), evaluation_id(config), mark_of(config.data, "a hash")
 
-    old = Config()
+    old = Config(data=DataConfig(loader="tatoeba"))
     of_old = type(getattr(old, section))
     added = [("added", str, knob("default", "a new choice", introduced="default"))]
     of_new = make_dataclass("New", added, bases=(of_old,), frozen=True)
