@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from ablate.config import CONTROL, NAME, BadInput, check_key
+from ablate.places import expanded
 
 GROUPS = ("data", "preset", "sweep")  # files of conf/ that are chosen by name
 OPEN = ("hydra.launcher.", "hydra.job.", "hydra.sweep.", "study.")  # what lies under these is for others to judge
@@ -44,7 +45,7 @@ def command_line(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
         raise BadInput(
             "one of --run, --multirun, --cfg, --info and --shell-completion at a time; --resolve needs --cfg"
         )
-    return given.overrides, [Path(given.config_dir)] if given.config_dir is not None else []
+    return given.overrides, [expanded(given.config_dir, "--config-dir")] if given.config_dir is not None else []
 
 
 def override_keys(arguments: Sequence[str]) -> list[str]:

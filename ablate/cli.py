@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablate import signals
 from ablate.config import BadInput, Until, plain_line
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
@@ -27,8 +27,9 @@ HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folder / "config.yaml").exists())
 
 
+@signals.command
 def main() -> int:
-    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 or 143 when interrupted."""
+    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, those of signals when interrupted."""
     given = sys.argv[1:]
     if {"--help", "-h"} & set(given):
         from ablate import help
@@ -45,7 +46,6 @@ def main() -> int:
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
-    signal.signal(signal.SIGTERM, terminated)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
         overrides, folders = command_line(given)
@@ -60,23 +60,11 @@ def main() -> int:
         return complain(str(error), 1)
     except OSError as error:
         return complain(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
-    except Terminated:
-        return 143
-    except KeyboardInterrupt:
-        return 130
     return 0
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which is to unwind what Ctrl-C unwinds: workers end, W&B closes, the terminal is left clean."""
 
 
 class Stuck(Exception):
     """The disk is full, or a folder is gone: nothing more can be written, and nothing that was done is lost."""
-
-
-def terminated(number: int, frame: object) -> None:
-    raise Terminated
 
 
 def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch) -> int:
@@ -89,10 +77,13 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
     from ablate import costs, tracking
     from ablate.analysis.metrics import check_metrics
+    from ablate.data.cache import cache_folder
     from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
     from ablate.forecast import forecast as make_forecast
     from ablate.forecast import workers
+    from ablate.locks import caveat
+    from ablate.places import expanded
     from ablate.progress import Progress
     from ablate.records import check_corpus
     from ablate.store import Store
@@ -102,7 +93,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     device = choose_device(plan.config.device)
     check_precision(plan.config.precision, device)
     tracking.check(plan.config.wandb)
-    store = Store(Path(plan.config.root).resolve())
+    store = Store(expanded(plan.config.root, "root").resolve())
     check_corpus(store, plan)
     forecast, progress = make_forecast(plan, store, device), Progress(store, plan)
     if plan.config.prepare_only:
@@ -111,8 +102,11 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     if plan.config.dry_run:
         return 0
 
+    progress.say(tracking.notice(plan.config.wandb))
     store.check_writable()
+    progress.say(caveat(store.root / "runs"))
     metadata = prepare(plan.config.data, progress.say)
+    progress.say(caveat(cache_folder()))
     check_size(metadata, plan.config.train.batch_tokens)
     from ablate.until import next_batch
 
@@ -189,7 +183,7 @@ def launch_all(
         alone = not todo
         batch = [suspects.pop(0)] if alone else todo
         try:
-            launch([[f"run={run}", f"root={quoted(store.root)}", f"device={device}"] for run in batch])
+            launch([[f'run="{run}"', f"root={quoted(store.root)}", f"device={device}"] for run in batch])
             broke_off = False
         except Exception as error:
             progress.say(f"a worker died: {in_a_line(error)[:200]}")
@@ -236,8 +230,8 @@ def work(config: DictConfig) -> None:
     """What a worker does: one run, by its id."""
     import multiprocessing
 
-    if multiprocessing.parent_process() is not None:  # Ctrl-C reaches every process: between runs it is the command's
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if multiprocessing.parent_process() is not None:
+        signals.leave_to_the_command()
     from ablate.store import Store
     from ablate.training.member import run_member
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from statistics import median
 
+import joblib
 import torch
 
 from ablate.composition import Plan
@@ -65,7 +65,7 @@ def workers(config: Config, device: torch.device, runs: int) -> int:
     """Runs side by side: one a core, or as many as fit the GPU, and never more than there are."""
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = joblib.cpu_count()  # that this process may use, by its affinity and its container's quota
     if device.type == "cuda":
         cores = min(cores, max(1, torch.cuda.mem_get_info(device)[0] // GPU_SHARE))
     return max(1, min(cores, runs))

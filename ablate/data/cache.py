@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
+
+from ablate.locks import lock
+from ablate.places import cache_folder as cache_folder
 
 SUMS = "SHA256SUMS"  # of the other files in a folder, as sha256sum reads it
-
-
-def cache_folder() -> Path:
-    """The environment's ABLATE_CACHE, or a folder of ours among the user's caches."""
-    named = os.environ.get("ABLATE_CACHE")
-    return Path(named).expanduser().absolute() if named else Path.home() / ".cache" / "ablate"
 
 
 def downloads_folder() -> Path:
@@ -36,19 +32,19 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
     for folder in (locks, path.parent):
         folder.mkdir(parents=True, exist_ok=True)
     place = path.with_name(f"{path.name}.part")
-    lock = FileLock(locks / f"{path.name}.lock")
+    held = lock(locks / f"{path.name}.lock")
     try:
-        lock.acquire(timeout=1)
+        held.acquire(timeout=1)
     except Timeout:
         say(f"another process is at {path.name}: waiting for it")
-        lock.acquire()
+        held.acquire()
     try:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         yield place  # which may be renamed to `path` itself
     finally:
         shutil.rmtree(place, ignore_errors=True)
-        lock.release()
+        held.release()
 
 
 def write_sums(folder: Path) -> None:

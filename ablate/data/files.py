@@ -8,6 +8,7 @@ from ablate.config import BadInput, DataConfig
 from ablate.data.raw import Pairs, Say, Splits
 from ablate.data.tables import FORMATS, format_of, read_table
 from ablate.data.text import both, present, read_pairs, side, split_sides
+from ablate.places import expanded
 
 
 def read(data: DataConfig, say: Say) -> Splits:
@@ -21,7 +22,7 @@ def read(data: DataConfig, say: Say) -> Splits:
             "data=files needs data.path=: a folder of {split}.{language}[.gz], a table of pairs "
             f"({', '.join(FORMATS)}), or what two files PATH.{data.source} and PATH.{data.target} have in common"
         )
-    path = Path(data.path).expanduser()
+    path = expanded(data.path, "data.path")
     try:
         if path.is_dir():
             return _folder(path, data)

@@ -23,7 +23,7 @@ from ablate.plain import config_to_plain
 from ablate.store import Store
 from ablate.study import digest
 from ablate.tracking.access import check as check
-from ablate.tracking.access import resolve
+from ablate.tracking.access import entity, environment, project, resolve, unused
 
 if TYPE_CHECKING:
     from ablate.composition import Plan
@@ -33,6 +33,11 @@ CUT_DRAIN = 3.0  # seconds that an interrupted command waits for it, after which
 REPORT_DRAIN = 2.0  # seconds that it waits for the report, which after that is shown behind its back
 REPORT = "report"  # name and job type of the run that carries a study's report
 SAYS = "W&B: "  # begins the lines of the log that are for the user; the last one is shown
+
+
+def notice(wandb: WandbConfig) -> str | None:
+    """What a user of W&B should know before anything is shown."""
+    return None if resolve(wandb.mode) is WandbMode.disabled else unused()
 
 
 def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
@@ -77,7 +82,7 @@ def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker
             stdin=subprocess.PIPE,  # the lifeline: a line, or its end, says that no more will come
             stdout=output,
             stderr=output,
-            env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
+            env=environment() | {"WANDB_ERROR_REPORTING": "false"},
             start_new_session=True,  # so that Ctrl-C reaches the study and leaves the view to finish
         )
         return Tracker(process, log, output.tell())
@@ -178,7 +183,7 @@ def describe_report(plan: Plan, store: Store, report: Path, mode: WandbMode) -> 
 
 
 def describe_place(store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[str, Any]:
-    return {"root": str(store.root), "mode": mode.name, "project": wandb.project, "entity": wandb.entity}
+    return {"root": str(store.root), "mode": mode.name, "project": project(wandb), "entity": entity(wandb)}
 
 
 def wandb_id(study: str, setting: str, run_id: str) -> str:

@@ -49,6 +49,8 @@ class Place:
             x_disable_machine_info=True,
             x_save_requirements=False,
         )
+        tags = (tag.strip()[:64] for tag in os.environ.get("WANDB_TAGS", "").split(","))
+        identity["tags"] = [*identity.get("tags", ()), *filter(None, tags)]
         identity |= {"id": id, "project": self.project, "entity": self.entity}
         return wandb.init(dir=self.folder, settings=settings, reinit="create_new", **identity)
 
