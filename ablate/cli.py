@@ -43,11 +43,13 @@ def main() -> int:
 
     from ablate.arguments import choices, command_line, override_keys
     from ablate.conf_files import check_files
+    from ablate.places import check_current_folder
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
+        check_current_folder()
         overrides, folders = command_line(given)
         override_keys(overrides)
         check_files(choices(overrides), [*folders, CONF])
@@ -177,6 +179,8 @@ def launch_all(
     had not begun go again together, then those that were under way one by one, so that a run which brings about its
     worker's death does so alone, and is the one that failed.
     """
+    from ablate.places import check_current_folder
+
     configs, device = {spec.id: spec.config for spec in plan.runs}, plan.config.device.name
     suspects: list[str] = []
     while todo or suspects:
@@ -186,6 +190,7 @@ def launch_all(
             launch([[f'run="{run}"', f"root={quoted(store.root)}", f"device={device}"] for run in batch])
             broke_off = False
         except Exception as error:
+            check_current_folder()  # without which no worker starts
             progress.say(f"a worker died: {in_a_line(error)[:200]}")
             broke_off = True
         cut = [run for run in batch if store.run(run).died()]

@@ -23,11 +23,27 @@ def cache_folder() -> Path:
     named = os.environ.get("ABLATE_CACHE")
     if named:
         return expanded(named, "ABLATE_CACHE").absolute()
+    home = home_folder()
+    if home is not None:
+        return home / ".cache" / "ablate"
+    caches = os.environ.get("XDG_CACHE_HOME")
+    return Path(caches).absolute() / "ablate" if caches else private_temporary_folder()
+
+
+def home_folder() -> Path | None:
+    """None where there is no HOME, and the system does not know the user either, as in many containers."""
     try:
-        return Path.home() / ".cache" / "ablate"
-    except RuntimeError:  # no HOME, and a user that the system does not know, as in many containers
-        caches = os.environ.get("XDG_CACHE_HOME")
-        return Path(caches).absolute() / "ablate" if caches else private_temporary_folder()
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def check_current_folder() -> None:
+    """Raise BadInput where the folder that the command was given in has been deleted."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise BadInput(f"the current folder cannot be used ({error.strerror}): change to another with cd") from None
 
 
 def private_temporary_folder() -> Path:

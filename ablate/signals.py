@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -99,6 +100,11 @@ def hangups_held_off() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def kill_group(leader: int) -> None:
+    """Kill a process that leads a group, and what it started; on Windows, which has no groups, the process alone."""
+    getattr(os, "killpg", os.kill)(leader, KILL)
 
 
 def leave_to_the_command() -> None:

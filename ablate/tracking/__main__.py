@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+from ablate.signals import kill_group
 from ablate.tracking import DRAIN
 from ablate.tracking.follower import Follower
 from ablate.tracking.place import Unreachable
@@ -21,7 +21,8 @@ from ablate.tracking.report import Showing
 
 def main(path: str, problem: str = "") -> None:
     """Show what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
-    os.nice(10)  # workers come first
+    if hasattr(os, "nice"):
+        os.nice(10)  # workers come first
     ended = threading.Event()
     threading.Thread(target=watch_the_lifeline, args=(ended,), daemon=True).start()
     try:
@@ -40,7 +41,7 @@ def watch_the_lifeline(ended: threading.Event) -> None:
     sys.stdin.readline()
     ended.set()
     time.sleep(2 * DRAIN)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    kill_group(os.getpgrp() if hasattr(os, "getpgrp") else os.getpid())
 
 
 if __name__ == "__main__":

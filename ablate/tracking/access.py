@@ -9,9 +9,11 @@ import importlib.util
 import netrc
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ablate.config import BadInput, WandbConfig, WandbMode
+from ablate.places import home_folder
 
 PROJECT = "ablate"  # where nobody names another
 MODES = {  # of WANDB_MODE, which wandb itself takes in small letters only
@@ -24,7 +26,13 @@ MODES = {  # of WANDB_MODE, which wandb itself takes in small letters only
     "": WandbMode.auto,
 }
 TRUE = ("true", "1", "yes", "on")
-RESOLVED = ("WANDB_MODE", "WANDB_DISABLED", "WANDB_PROJECT", "WANDB_ENTITY")  # read here, and passed on as arguments
+RESOLVED = (
+    "WANDB_MODE",
+    "WANDB_DISABLED",
+    "WANDB_PROJECT",
+    "WANDB_ENTITY",
+    "WANDB_TAGS",
+)  # read here, and passed on as arguments
 OWN = {  # what ablate sets for each run, and why nobody else may
     "WANDB_RUN_ID": "ids",
     "WANDB_RESUME": "ids",
@@ -89,6 +97,11 @@ def entity(wandb: WandbConfig) -> str | None:
     return wandb.entity or os.environ.get("WANDB_ENTITY") or None
 
 
+def tags() -> list[str]:
+    """The environment's, as long as W&B takes them."""
+    return [tag.strip()[:64] for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
+
+
 def unused(environment: Mapping[str, str] = os.environ) -> str | None:
     """A line on the variables that are set and not used; None where there are none."""
     found = [name for name in OWN if environment.get(name)]
@@ -98,9 +111,13 @@ def unused(environment: Mapping[str, str] = os.environ) -> str | None:
     return f"W&B: {', '.join(found)} of the environment: not used, since a study gives its runs {why} of their own"
 
 
-def environment() -> dict[str, str]:
-    """This process's, without what is resolved here or is ablate's own to set: credentials, proxies and the like."""
-    return {name: value for name, value in os.environ.items() if name not in (*OWN, *RESOLVED)}
+def environment(folder: Path) -> dict[str, str]:
+    """This process's, without what is resolved here or is ablate's own to set: credentials, proxies and the like.
+
+    wandb cannot do without a home: `folder` stands in for one that is missing.
+    """
+    found = {name: value for name, value in os.environ.items() if name not in (*OWN, *RESOLVED)}
+    return found if home_folder() is not None else found | {"HOME": str(folder)}
 
 
 def installed() -> bool:
