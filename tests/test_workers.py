@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_a_containers_quota_counts(
         return str(path).replace("/sys/fs/cgroup", str(tmp_path))
 
     exists = os.path.exists
-    monkeypatch.setattr(context, "open", lambda path: Path(led(path)).open(), raising=False)
+    monkeypatch.setattr(context, "open", lambda path: io.StringIO(Path(led(path)).read_text()), raising=False)
     monkeypatch.setattr(os.path, "exists", lambda path: exists(led(path)))
     assert min(workers(Config(), CPU, 100), 64) == cores
 
