@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # not Unix: nothing is swept there
-    fcntl = None  # type: ignore[assignment]
+from ablate.locks import MARKER, lock
 
 PART = ".part"  # ends the name of a file in the making
 
@@ -18,51 +16,32 @@ PART = ".part"  # ends the name of a file in the making
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Put a file in place whole or not at all, and on the disk before it bears its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = in_the_making(path)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with in_the_making(path) as temporary:
+        with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)  # while it is locked, lest it be swept
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.chmod(0o644)
+        temporary.replace(path)
     sync_folder(path.parent)
 
 
-def in_the_making(path: Path) -> tuple[int, str]:
-    """A new file beside `path` and its descriptor, locked for as long as that is open."""
-    while True:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
-        lock(descriptor, wait=True)
-        if os.path.exists(temporary):  # else it was swept before it was locked
-            return descriptor, temporary
-        os.close(descriptor)
+@contextlib.contextmanager
+def in_the_making(path: Path) -> Iterator[Path]:
+    """Where to write what is to become `path`. `sweep` leaves it alone until the block ends."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    with lock(temporary):
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that died left in the making in a folder. What a living one is at is locked."""
-    for path in folder.glob(f".*{PART}"):
-        with contextlib.suppress(OSError):  # another was faster, or may do what we may not
-            descriptor = os.open(path, os.O_RDWR)
-            try:
-                if lock(descriptor, wait=False):
-                    path.unlink()
-            finally:
-                os.close(descriptor)
-
-
-def lock(descriptor: int, wait: bool) -> bool:
-    """Lock an open file until it is closed or its process dies; False where that cannot be."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # it is taken, or this file system has no locks
-        return False
-    return True
+    """Delete temporary files that crashed writers left in a folder. Living writers hold a lock."""
+    for path in {path.with_name(path.name.removesuffix(MARKER)) for path in folder.glob(f".*{PART}*")}:
+        with contextlib.suppress(OSError), lock(path, timeout=0):  # another was faster, or may do what we may not
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

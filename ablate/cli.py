@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablate import signals
 from ablate.config import BadInput, Until, plain_line
-from ablate.terminal import accept_any_text
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
     from omegaconf import DictConfig
@@ -28,9 +27,9 @@ HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folder / "config.yaml").exists())
 
 
+@signals.command
 def main() -> int:
-    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, 130 or 143 when interrupted."""
-    accept_any_text()
+    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, those of signals when interrupted."""
     given = sys.argv[1:]
     if {"--help", "-h"} & set(given):
         from ablate import help
@@ -44,15 +43,16 @@ def main() -> int:
     from ablate import shell
     from ablate.arguments import choices, override_keys
     from ablate.conf_files import check_files
+    from ablate.places import check_current_folder, expanded
     from ablate.plain import schema
 
     ConfigStore.instance().store("schema", schema())
-    signal.signal(signal.SIGTERM, terminated)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
     try:
+        check_current_folder()
         options = shell.command_line(given)
         override_keys(options.overrides)
-        added = [] if options.config_dir is None else [Path(options.config_dir)]
+        added = [] if options.config_dir is None else [expanded(options.config_dir, "--config-dir")]
         check_files(choices(options.overrides), [*added, CONF])
         shell.run(options, work, CONF)
     except BadInput as error:
@@ -63,23 +63,11 @@ def main() -> int:
         return complain(str(error), 1)
     except OSError as error:
         return complain(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
-    except Terminated:
-        return 143
-    except KeyboardInterrupt:
-        return 130
     return 0
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which is to unwind what Ctrl-C unwinds: workers end, W&B closes, the terminal is left clean."""
 
 
 class Stuck(Exception):
     """The disk is full, or a folder is gone: nothing more can be written, and nothing that was done is lost."""
-
-
-def terminated(number: int, frame: object) -> None:
-    raise Terminated
 
 
 def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch) -> int:
@@ -92,11 +80,14 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
     from ablate import costs, tracking
     from ablate.analysis.metrics import check_metrics
+    from ablate.data.cache import cache_folder
     from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
     from ablate.evaluation.scores import check_tokenizer
     from ablate.forecast import forecast as make_forecast
     from ablate.forecast import workers
+    from ablate.locks import caveat
+    from ablate.places import expanded
     from ablate.progress import Progress
     from ablate.records import check_corpus
     from ablate.store import Store
@@ -108,7 +99,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     if plan.config.evaluation.bleu_tokenizer is not None:
         check_tokenizer(plan.config.evaluation.bleu_tokenizer)
     tracking.check(plan.config.wandb)
-    store = Store(Path(plan.config.root).resolve())
+    store = Store(expanded(plan.config.root, "root").resolve())
     check_corpus(store, plan)
     forecast, progress = make_forecast(plan, store, device), Progress(store, plan)
     if plan.config.prepare_only:
@@ -117,8 +108,11 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     if plan.config.dry_run:
         return 0
 
+    progress.say(tracking.notice(plan.config.wandb))
     store.check_writable()
+    progress.say(caveat(store.root / "runs"))
     metadata = prepare(plan.config.data, progress.say)
+    progress.say(caveat(cache_folder()))
     check_size(metadata, plan.config.train.batch_tokens)
     from ablate.until import next_batch
 
@@ -189,6 +183,7 @@ def launch_all(
     had not begun go again together, then those that were under way one by one, so that a run which brings about its
     worker's death does so alone, and is the one that failed.
     """
+    from ablate.places import check_current_folder
     from ablate.quoting import quoted
 
     configs, device = {spec.id: spec.config for spec in plan.runs}, plan.config.device.name
@@ -201,6 +196,7 @@ def launch_all(
             launch([[f"run={quoted(run)}", f"root={root}", f"device={device}"] for run in batch])
             broke_off = False
         except Exception as error:
+            check_current_folder()  # without which no worker starts
             progress.say(f"a worker died: {in_a_line(error)[:200]}")
             broke_off = True
         cut = [run for run in batch if store.run(run).died()]
@@ -245,8 +241,8 @@ def work(config: DictConfig) -> None:
     """What a worker does: one run, by its id."""
     import multiprocessing
 
-    if multiprocessing.parent_process() is not None:  # Ctrl-C reaches every process: between runs it is the command's
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if multiprocessing.parent_process() is not None:
+        signals.leave_to_the_command()
     from ablate.store import Store
     from ablate.training.member import run_member
 

@@ -8,6 +8,7 @@ components is a string, checked against the names in `CHOICES`; other vocabulari
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -252,7 +253,7 @@ class DataConfig:
     @property
     def label(self) -> str:
         """What settings, records and reports call the corpus."""
-        own = Path(self.path).expanduser().absolute().name if self.path else self.loader
+        own = Path(os.path.expanduser(self.path)).absolute().name if self.path else self.loader
         return self.name.replace("/", "_") or own
 
 
@@ -329,9 +330,9 @@ class DiagnosticsConfig:
 
 @dataclass(frozen=True)
 class WandbConfig:
-    mode: WandbMode = knob(WandbMode.auto, "auto goes online when there is a key, offline otherwise")
-    project: str = knob("ablate", "project in W&B")
-    entity: Optional[str] = knob(None, "user or team in W&B")
+    mode: WandbMode = knob(WandbMode.auto, "auto is WANDB_MODE, or else online with a key, offline without")
+    project: Optional[str] = knob(None, "project in W&B; null is WANDB_PROJECT, or else ablate")
+    entity: Optional[str] = knob(None, "user or team in W&B; null is WANDB_ENTITY, or else the key's own")
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from statistics import median
 
+import joblib
 import torch
 
 from ablate.composition import Plan
@@ -14,11 +14,12 @@ from ablate.config import Config
 from ablate.data.cache import cached_metadata
 from ablate.model.cost import parameter_count
 from ablate.store import Store
-from ablate.training.machine import GIBIBYTE
+from ablate.training.machine import GIBIBYTE, memory_limit
 
 CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
 LAYER = 2.5e-3  # seconds that a layer takes a core in each update however small it is: likewise
 GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
+WORKER = GIBIBYTE // 2  # memory that a worker takes however small its model is: torch and its like
 ALIKE = 6  # runs that a forecast goes by
 OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
 
@@ -62,10 +63,13 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
 
 
 def workers(config: Config, device: torch.device, runs: int) -> int:
-    """Runs side by side: one a core, or as many as fit the GPU, and never more than there are."""
+    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are."""
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = joblib.cpu_count()  # that this process may use, by its affinity and its container's quota
+    memory = memory_limit()
+    if memory is not None:
+        cores = min(cores, max(1, memory // WORKER))
     if device.type == "cuda":
         cores = min(cores, max(1, torch.cuda.mem_get_info(device)[0] // GPU_SHARE))
     return max(1, min(cores, runs))

@@ -15,24 +15,27 @@ from typing import Any
 
 from ablate.atomic import write_atomic
 from ablate.config import BadInput
+from ablate.places import expanded
 from ablate.plain import config_from_plain
+from ablate.signals import command
 from ablate.store import RunFolder, Store
 from ablate.study import run_id
-from ablate.terminal import accept_any_text
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
 MEASURED = ("seconds", "peak_memory", "tokens_per_second", "provenance", "curves")  # may differ from try to try
 
 
+@command
 def main(arguments: list[str]) -> int:
-    accept_any_text()
     roots = [word.removeprefix("root=") for word in arguments if word.startswith("root=")]
     folders = [word for word in arguments if not word.startswith(("root=", "-"))]
     try:
         if len(folders) != 1 or len(folders) + len(roots) != len(arguments):
             raise BadInput("give one folder, another store or its runs/: python -m ablate.merge FOLDER [root=DIR]")
-        conflicts = merge(Path(folders[0]), Store(Path(roots[-1] if roots else ".").resolve()))
+        conflicts = merge(
+            expanded(folders[0], "FOLDER"), Store(expanded(roots[-1] if roots else ".", "root").resolve())
+        )
     except BadInput as error:
         print(f"ablate: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, for the command: its workers leave checkpoints, then it ends; at a second one all end at once."""
+"""Ctrl-C and its kin, for the command: its workers leave checkpoints, then it ends; at a second one all end at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
+from ablate import signals
+from ablate.output import write_line
 from ablate.store import Store
 
 PATIENCE = 20.0  # seconds that workers have for their checkpoints
@@ -27,9 +29,10 @@ def stopping(store: Store, runs: list[str]) -> Iterator[None]:
     def first(number: int, frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, second)
-        os.write(2, b"ablate: stopping, workers leave a checkpoint; once more ends at once\n")
+        signals.ignore_hangups()
+        write_line(2, b"ablate: stopping, workers leave a checkpoint; once more ends at once\n")
         waiting = children()
-        send(signal.SIGINT, waiting)  # which, unlike SIGTERM, ends a worker's run and not the worker, and so no pool
+        send(request, waiting)
         deadline = time.monotonic() + PATIENCE
         while waiting and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -39,17 +42,17 @@ def stopping(store: Store, runs: list[str]) -> Iterator[None]:
             handler(number, frame)  # which raises
 
     def second(number: int, frame: FrameType | None) -> NoReturn:
-        send(signal.SIGKILL, children())
+        send(signals.KILL, children())
         if sys.stdout.isatty():
-            os.write(1, SHOW_CURSOR.encode())
+            write_line(1, SHOW_CURSOR.encode())
         os._exit(128 + number)
 
-    before: dict[int, Any] = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    request = signals.request()
+    before: dict[int, Any] = {number: signal.signal(number, first) for number in signals.heeded()}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signals.put_back(before)
 
 
 def send(number: int, workers: list[tuple[str, int]]) -> None:

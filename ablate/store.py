@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
+from ablate import locks
 from ablate.atomic import sweep, write_atomic
 from ablate.config import BadInput, Config
 from ablate.plain import config_to_plain
@@ -92,7 +93,7 @@ class RunFolder:
     weights.pt        the weights that the checkpoint rule kept
     result.json       how training ended
     result-<evaluation>.json  scores, hypotheses and losses on the test set
-    .lock             held by the worker that is at it; the system takes it from one that dies
+    .lock             locked by the worker that is at it; one that dies loses it (see ablate/locks.py)
     running           the process of the worker that is at it, or that died at it
     checkpoint.pt     where a run that is cut short goes on; gone when it is trained
     failure.txt       the traceback of a run that failed
@@ -148,19 +149,13 @@ class RunFolder:
             return False
         return not result["scorable"] or self.scores(evaluation_id(config)) is not None
 
-    def lock(self, timeout: float = -1) -> FileLock:
+    def lock(self, timeout: float = -1) -> BaseFileLock:
         """One process at a time is at a run, over all commands that share the store. Raises filelock.Timeout."""
-        return FileLock(self.file(".lock"), timeout=timeout)
+        return locks.lock(self.file(".lock"), timeout)
 
     def taken(self, patience: float = 0) -> bool:
         """Whether a process is at it, and still is after so many seconds."""
-        try:
-            with self.lock(patience):
-                return False
-        except Timeout:
-            return True
-        except FileNotFoundError:  # no such folder
-            return False
+        return locks.is_held(self.file(".lock"), patience)
 
     def curves(self) -> dict[str, str]:
         """The hashes of the curves, as result.json keeps them: they are read long after they were written."""
@@ -206,7 +201,9 @@ class RunFolder:
 
     def died(self) -> bool:
         """Whether a worker has died at it."""
-        return self.file("running").exists() and not self.taken(DYING)
+        if not self.file("running").exists():
+            return False
+        return not self.taken(DYING if locks.has_flock(self.path) else locks.SILENCE)
 
     def worker(self) -> int | None:
         """The process at it, where that is a child of this one."""
@@ -240,7 +237,7 @@ class Store:
             done = folder.done(spec.config)
             if not done or folder.read("run.json") is None:
                 folder.path.mkdir(parents=True, exist_ok=True)
-                with FileLock(folder.file(".freezing")):
+                with locks.lock(folder.file(".freezing")):
                     self._freeze(folder, spec)
             if not done:
                 todo.append(spec.id)

@@ -30,7 +30,7 @@ FORK.set_forkserver_preload(
         *("torch._dynamo", "ablate.training.member", "hydra.main", "hydra_plugins.hydra_joblib_launcher._core"),
     ]
 )
-RANDOM = re.compile(r"(?<=\.)[a-z0-9_]{8}(?=\.part$)")  # in the names of files in the making
+RANDOM = re.compile(r"(?<=\.)[a-z0-9_]{8}(?=\.part(\.lease)?$)")  # in the names of files in the making
 
 
 UNNAMED = getattr(os, "O_TMPFILE", -1)  # opens a new file that has no name in the folder that is given

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from flockless import BOTH
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,34 +67,45 @@ def test_writing_leaves_the_file_alone_or_replaces_it_whole(tmp_path: Path, monk
     assert (tmp_path / "file").read_text() == "new"
 
 
-def test_what_the_dead_left_is_swept_and_what_the_living_are_at_is_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locks", BOTH)
+def test_what_the_dead_left_is_swept_and_what_the_living_are_at_is_not(
+    locks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    BOTH[locks](monkeypatch)
     code = (
         "import os, pathlib, signal, ablate.atomic\n"
-        f"ablate.atomic.in_the_making(pathlib.Path({str(tmp_path)!r}) / 'file')\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
+        f"with ablate.atomic.in_the_making(pathlib.Path({str(tmp_path)!r}) / 'file') as path:\n"
+        "    path.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
-    descriptor, living = in_the_making(tmp_path / "file")
+    assert len(list(tmp_path.glob("*.part"))) == 1
     (tmp_path / ".lock").touch()
-    assert len(list(tmp_path.iterdir())) == 3
-    sweep(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([Path(living), tmp_path / ".lock"])
-    os.close(descriptor)
+    with in_the_making(tmp_path / "file") as living:
+        living.touch()
+        sweep(tmp_path)
+        assert list(tmp_path.glob("*.part")) == [living]
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]
 
 
-def test_what_was_swept_before_it_was_locked_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = atomic.lock
-    swept = []
+SWEEPER = """
+import pathlib, sys, ablate.atomic
+print(flush=True)
+while not (pathlib.Path(sys.argv[1]) / "end").exists():
+    ablate.atomic.sweep(pathlib.Path(sys.argv[1]))
+"""
 
-    def late(descriptor: int, wait: bool) -> bool:
-        if not swept:
-            swept.extend(tmp_path.iterdir())
-            swept[0].unlink()
-        return lock(descriptor, wait)
 
-    monkeypatch.setattr(atomic, "lock", late)
-    write_atomic(tmp_path / "file", "whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert len(swept) == 1
+@pytest.mark.parametrize("locks", BOTH)
+def test_sweeping_costs_no_writer_its_file(locks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    BOTH[locks](monkeypatch)
+    sweeper = subprocess.Popen([sys.executable, "-c", SWEEPER, str(tmp_path)], stdout=subprocess.PIPE)
+    assert sweeper.stdout is not None
+    sweeper.stdout.readline()
+    for number in range(100):
+        write_atomic(tmp_path / "file", str(number))
+        assert (tmp_path / "file").read_text() == str(number)
+    (tmp_path / "end").touch()
+    assert sweeper.wait(60) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["end", "file"]

@@ -40,8 +40,10 @@ FLOORS = [
     ["ablate.data.bounds"],
     ["ablate.data.cache", "ablate.data.raw", "ablate.study_file", "ablate.plain", "ablate.vocabulary"],
     ["ablate.study", "ablate.atomic", "ablate.conf_files"],
-    ["ablate.scalars"],
-    ["ablate.config", "ablate.terminal", "ablate.parts", "ablate.bleu_tokenizers"],
+    ["ablate.scalars", "ablate.locks"],
+    ["ablate.places", "ablate.signals"],
+    ["ablate.output"],
+    ["ablate.config", "ablate.parts", "ablate.bleu_tokenizers"],
     ["ablate", "ablate.data"],
 ]
 TRAINERS = ("training", "evaluation", "diagnostics", "model", "store", "study", "config", "seeding", "plain")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM leave checkpoints; two commands on one store never do the same work twice."""
+"""Ctrl-C, SIGTERM and SIGHUP leave checkpoints; two commands on one store never do the same work twice."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from corpora import fixture_plan
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from ablate.cli import launch_all
+from ablate.config import Config
 from ablate.store import Store
 
 STUDY = (
@@ -58,7 +64,9 @@ def at_work(root: Path, process: subprocess.Popen, workers: int) -> list[Path]:
 WAYS = {  # who gets the signal: the command alone, or, as from a terminal, its whole group
     "SIGTERM": (signal.SIGTERM, os.kill, 143),
     "Ctrl-C": (signal.SIGINT, os.killpg, 130),
+    "SIGHUP": (signal.SIGHUP, os.killpg, 129),
 }
+AGAIN = [way for way in WAYS if way != "SIGHUP"]  # a second SIGHUP is nobody's impatience
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -76,7 +84,7 @@ def test_a_signal_leaves_checkpoints_and_says_how_to_go_on(tmp_path: Path, way: 
     assert all(rows(folder / "curve.csv") < 4000 for folder in folders)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", AGAIN)
 def test_a_second_signal_ends_at_once(tmp_path: Path, way: str) -> None:
     number, send, code = WAYS[way]
     process = start(tmp_path, *STUDY)
@@ -161,3 +169,17 @@ def test_what_is_edited_while_a_study_runs_changes_none_of_its_runs(tmp_path: Pa
     plan = fixture_plan(*SHORT[:1], *SHORT[4:])
     assert all(Store(root).run(spec.id).done(spec.config) for spec in plan.runs)
     assert len(list(root.glob("runs/*/result.json"))) == len(plan.runs)
+
+
+@given(run=st.from_regex("[0-9a-f]{12}", fullmatch=True))
+@example(run="7027e0362055")  # as a number it would be infinite
+@example(run="000000000012")
+def test_a_worker_is_told_the_id_of_its_run_and_no_number(run: str) -> None:
+    told: list[str] = []
+
+    def launch(jobs: list[list[str]]) -> None:
+        told.extend(OverridesParser.create().parse_overrides([word])[0].value() for word in jobs[0][:1])
+
+    plan = SimpleNamespace(runs=[SimpleNamespace(id=run, config=Config())], config=Config())
+    launch_all(plan, Store(Path("/nowhere")), [run], launch, None)  # type: ignore[arg-type]
+    assert told == [run]

@@ -24,7 +24,8 @@ from ablate.config import BadInput, Config, DataConfig, ModelConfig, TrainConfig
 from ablate.data.cache import corpus_folder
 from ablate.store import RESULT_COLUMNS, RunFolder, Store
 from ablate.study import Claim, RunSpec, Study, evaluation_id, run_id
-from ablate.tracking.access import resolve
+from ablate.tracking import access
+from ablate.tracking.access import MODES, resolve
 from ablate.tracking.place import Place
 from ablate.tracking.translations import COLUMNS, SENTENCES, in_hash_order
 
@@ -355,7 +356,7 @@ def test_what_cannot_be_shown_online_is_shown_offline(tmp_path: Path, server: ty
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment in which nobody has heard of W&B."""
-    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_BASE_URL"):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     return monkeypatch
@@ -379,11 +380,70 @@ def test_auto_goes_online_with_a_key_for_this_server(bare: pytest.MonkeyPatch, t
     assert resolve(WandbMode.auto) is WandbMode.online
 
 
-@pytest.mark.parametrize("wish", ["disabled", "offline"])
-def test_auto_does_what_the_environment_says(bare: pytest.MonkeyPatch, wish: str) -> None:
+@pytest.mark.parametrize("spelt", [str.lower, str.upper, str.title, " {} ".format])
+@pytest.mark.parametrize("wish", [mode for mode in MODES if mode])
+def test_auto_does_what_the_environment_says(bare: pytest.MonkeyPatch, wish: str, spelt: Callable[[str], str]) -> None:
     bare.setenv("WANDB_API_KEY", "0" * 40)
-    bare.setenv("WANDB_MODE", wish)
-    assert resolve(WandbMode.auto) is WandbMode[wish]
+    bare.setenv("WANDB_MODE", spelt(wish))
+    tracking.check(WandbConfig())
+    assert resolve(WandbMode.auto) is MODES[wish]
+
+
+@pytest.mark.parametrize("given", ["true", "True", "1", "YES"])
+def test_wandb_can_be_disabled_by_the_environment(bare: pytest.MonkeyPatch, given: str) -> None:
+    bare.setenv("WANDB_DISABLED", given)
+    assert resolve(WandbMode.auto) is WandbMode.disabled
+    assert resolve(WandbMode.offline) is WandbMode.offline
+
+
+@pytest.mark.parametrize("given", ["loud", "on line", "0"])
+def test_a_mode_that_there_is_not_names_the_choices_unless_the_command_line_has_one(
+    bare: pytest.MonkeyPatch, given: str
+) -> None:
+    bare.setenv("WANDB_MODE", given)
+    with pytest.raises(BadInput, match=r"online, .*offline, .*disabled"):
+        tracking.check(WandbConfig())
+    tracking.check(WandbConfig(mode=WandbMode.offline))
+
+
+@pytest.mark.parametrize("key", ["project", "entity"])
+def test_the_command_line_goes_before_the_environment(bare: pytest.MonkeyPatch, key: str) -> None:
+    found = getattr(access, key)
+    assert found(WandbConfig()) == {"project": "ablate", "entity": None}[key]
+    bare.setenv(f"WANDB_{key.upper()}", "theirs")
+    assert found(WandbConfig()) == "theirs"
+    assert found(WandbConfig(**{key: "ablate"})) == "ablate"
+
+
+@pytest.mark.parametrize("name", access.OWN)
+def test_what_names_a_single_run_is_said_not_to_be_used_and_reaches_nobody(
+    bare: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    assert tracking.notice(WandbConfig()) is None
+    bare.setenv(name, "theirs")
+    assert name in (tracking.notice(WandbConfig()) or "")
+    assert tracking.notice(WandbConfig(mode=WandbMode.disabled)) is None
+    assert name not in access.environment(tmp_path)
+
+
+def test_a_hostile_environment_breaks_nothing_and_its_tags_are_added(tmp_path: Path, bare: pytest.MonkeyPatch) -> None:
+    for name in access.OWN:
+        bare.setenv(name, "theirs")
+    bare.setenv("WANDB_MODE", "OFFLINE")
+    bare.setenv("WANDB_TAGS", f"mine,,{'x' * 100}")
+    plan = two_runs()
+    line = tracking.start(plan, store_with(tmp_path, plan), WandbConfig()).finish()
+    assert line is not None
+    assert line.startswith("W&B: 2 runs offline; ")
+    bare.undo()  # the environment, which would keep wandb from reading them
+    found = [inspect(run) for run in shown(tmp_path)]
+    assert {run["run_group"] for run in found} == {f"{plan.study.name}/{plan.setting}"}
+    assert all({"mine", "x" * 64} < {*run["tags"]} for run in found)
+
+
+def test_without_a_home_there_is_one_for_wandb(tmp_path: Path, bare: pytest.MonkeyPatch) -> None:
+    bare.setattr(access, "home_folder", lambda: None)
+    assert access.environment(tmp_path)["HOME"] == str(tmp_path)
 
 
 def test_disabled_starts_nothing(tmp_path: Path) -> None:

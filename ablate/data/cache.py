@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
+
+from ablate.locks import lock
+from ablate.places import cache_folder as cache_folder
 
 SUMS = "SHA256SUMS"  # of the other files in a folder, as sha256sum reads it
-
-
-def cache_folder() -> Path:
-    """The environment's ABLATE_CACHE, or a folder of ours among the user's caches."""
-    named = os.environ.get("ABLATE_CACHE")
-    return Path(named).expanduser().absolute() if named else Path.home() / ".cache" / "ablate"
 
 
 def downloads_folder() -> Path:
@@ -32,27 +28,26 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
 
     What another left there that died while it was at it is cleared away.
     """
-    place, lock = _part(path), _lock(path)
-    for folder in (place.parent, Path(lock.lock_file).parent):
-        folder.mkdir(parents=True, exist_ok=True)
+    place = _part(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    held = _lock(path)
     try:
-        lock.acquire(timeout=1)
+        held.acquire(timeout=1)
     except Timeout:
         say(f"another process is at {path.name}: waiting for it")
-        lock.acquire()
+        held.acquire()
     try:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         yield place  # which may be renamed to `path` itself
     finally:
         shutil.rmtree(place, ignore_errors=True)
-        lock.release()
+        held.release()
 
 
 def sweep(path: Path) -> None:
     """Delete what a process that was killed left of making `path`, unless another is at it."""
-    lock = _lock(path)
-    with suppress(Timeout, OSError), lock.acquire(timeout=0):
+    with suppress(Timeout, OSError), _lock(path).acquire(timeout=0):
         shutil.rmtree(_part(path), ignore_errors=True)
 
 
@@ -60,8 +55,10 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
-def _lock(path: Path) -> FileLock:
-    return FileLock(cache_folder() / "locks" / f"{path.name}.lock")
+def _lock(path: Path) -> BaseFileLock:
+    locks = cache_folder() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return lock(locks / f"{path.name}.lock")
 
 
 def write_sums(folder: Path) -> None:

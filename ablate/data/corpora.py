@@ -12,6 +12,7 @@ from pathlib import Path
 from ablate.config import BadInput, DataConfig
 from ablate.data import files, hub, multi30k, tatoeba
 from ablate.data.raw import Pairs, Say, Splits, content_hash
+from ablate.places import expanded
 
 __all__ = ["CORPORA", "OPTIONS", "Pairs", "PublishedCorpus", "Say", "Splits", "content", "published", "read"]
 
@@ -68,7 +69,7 @@ def is_large(data: DataConfig) -> bool:
     """Whether reading it takes a second and more, or an unknown time: where it is fetched."""
     if data.path is None:
         return True
-    path = Path(data.path).expanduser()
+    path = expanded(data.path, "data.path")
     try:
         paths = path.iterdir() if path.is_dir() else path.parent.glob(f"{escape(path.name)}*")
         return sum(_unpacked_size(each) for each in paths if each.is_file()) > LARGE

@@ -11,6 +11,7 @@ from ablate.data.raw import Pairs, Say, Splits
 from ablate.data.sides import KINDS, advice, both, endings, prefixes, present, read_pairs, side, split_sides
 from ablate.data.tables import FORMATS, format_of, read_table
 from ablate.data.text import UNPACK, without_packing
+from ablate.places import expanded
 
 _said: set[str] = set()
 
@@ -26,7 +27,7 @@ def read(data: DataConfig, say: Say) -> Splits:
             "data=files needs data.path=: a folder of {split}.{language}[.gz], a table of pairs "
             f"({', '.join(FORMATS)}), or what two files PATH.{data.source} and PATH.{data.target} have in common"
         )
-    path = Path(data.path).expanduser()
+    path = expanded(data.path, "data.path")
     lines: list[str] = []  # a file that is refused in the end is refused in one line
     try:
         splits = _read(path, data, lines.append)

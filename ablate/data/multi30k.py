@@ -10,6 +10,7 @@ from ablate.config import BadInput, DataConfig
 from ablate.data import hub
 from ablate.data.raw import Say, Splits
 from ablate.data.sides import patterns, present, read_pairs, split_sides
+from ablate.places import expanded
 
 ON_THE_HUB = "bentrevett/multi30k"
 LANGUAGES_ON_THE_HUB = {"en", "de"}
@@ -19,7 +20,7 @@ REMEDY = "give data.path= a folder of its files ({split}.{language}[.gz]), or ta
 def read(data: DataConfig, say: Say) -> Splits:
     """Its three splits, from data.path or else from the hub."""
     if data.path is not None:
-        return _folder(Path(data.path).expanduser(), data, say)
+        return _folder(expanded(data.path, "data.path"), data, say)
     return hub.read(_on_the_hub(data), say, REMEDY)
 
 

@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, WandbConfig
-from ablate.terminal import accept_any_text
+from ablate.places import expanded
+from ablate.signals import command
 from ablate.tracking import access
 
 OPTIONS = ("setting", "root", "project", "entity", "dry_run")
 
 
+@command
 def main(arguments: Sequence[str]) -> int:
     """Print the addresses of what was made. Returns 0, or 2 with one line on standard error."""
-    accept_any_text()
     if {"-h", "--help"} & set(arguments):
         print((__doc__ or "").strip())
         return 0
@@ -42,7 +43,7 @@ def publish(arguments: Sequence[str]) -> None:
     dry_run = options.get("dry_run", "false").lower()
     if dry_run not in ("true", "false"):
         raise BadInput(f"dry_run={options['dry_run']} must be true or false")
-    root = Path(options.get("root", "."))
+    root = expanded(options.get("root", "."), "root")
     chosen = settings_of(root, names[0], options.get("setting"))
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise BadInput('this needs wandb-workspaces: pip install "ablate[publish]"')
@@ -50,15 +51,16 @@ def publish(arguments: Sequence[str]) -> None:
         raise BadInput(
             f"no key for {access.base_url()}: set WANDB_API_KEY or run `wandb login`; dry_run=true needs none"
         )
+    access.spell_mode()
     os.environ["WANDB_SILENT"] = "true"  # what there is to say is said here
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save
     from ablate.report.records import read_records
 
     records = [read_records(root / "experiments" / names[0] / setting) for setting in chosen]
-    entity = options.get("entity") or os.environ.get("WANDB_ENTITY")
-    entity = entity or ("ENTITY" if dry_run == "true" else default_entity())
-    address = Address(entity, options.get("project") or WandbConfig().project)
+    named = WandbConfig(project=options.get("project"), entity=options.get("entity"))
+    entity = access.entity(named) or ("ENTITY" if dry_run == "true" else default_entity())
+    address = Address(entity, access.project(named))
     if dry_run == "true":
         print(json.dumps({f"{names[0]}/{data.setting}": plain(data, root, address) for data in records}, indent=1))
         return

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
+from ablate.places import expanded
 from ablate.report import build, ledger
-from ablate.terminal import accept_any_text
+from ablate.signals import command
 
 
+@command
 def main(arguments: Sequence[str]) -> int:
     """Print each report's folder. Returns 0, or 2 for bad input, which gets one line on standard error; 1 where
     reports do not hold against their records."""
-    accept_any_text()
     if {"-h", "--help"} & set(arguments):
         print(
             f"{__doc__} Nothing is trained.\n"
@@ -86,7 +87,7 @@ def known(names: Sequence[str], options: dict[str, str]) -> tuple[Path, dict[str
     """The root, and the studies with their settings. Raises BadInput."""
     from ablate.report.records import settings
 
-    root = Path(options.get("root", "."))
+    root = expanded(options.get("root", "."), "root")
     found = settings(root)
     if not found:
         raise BadInput(f"no study has records under {root / 'experiments'}; python -m ablate +sweep=NAME makes some")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.atomic import sweep, write_atomic
 from ablate.config import BadInput, plain_line
+from ablate.locks import lock
 from ablate.report.answer import answer
 from ablate.report.claims import ledger_row
 from ablate.report.figures import FIGURES
@@ -39,9 +38,11 @@ def ledger(root: Path) -> Path:
     """Rewrite `reports/README.md` from the records of every setting that is not smoke, and return it."""
     path = root / "reports" / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.parent):
+    held = path.with_name(".lock")
+    with lock(held):
         sweep(path.parent)
         write_atomic(path, markdown(root))
+        held.unlink(missing_ok=True)  # while it is locked: whoever waits for it then notices, and makes a new one
     return path
 
 
@@ -94,19 +95,3 @@ def thumbnail(root: Path, report: str) -> str | None:
     """The figure of a report that was built which says most when it is small."""
     paths = (f"{report}/figures/{name}.png" for name in (*TELLING, *FIGURES))
     return next((path for path in paths if (root / "reports" / path).exists()), None)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes that rewrite the ledger, where the system has such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,8 +8,6 @@ imports wandb.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from ablate.atomic import sweep, write_atomic
 from ablate.config import WandbConfig, WandbMode
 from ablate.plain import config_to_plain
+from ablate.signals import kill_group
 from ablate.store import Store
 from ablate.study import digest
 from ablate.tracking.access import check as check
-from ablate.tracking.access import resolve
+from ablate.tracking.access import entity, environment, project, resolve, tags, unused
 
 if TYPE_CHECKING:
     from ablate.composition import Plan
@@ -33,6 +32,11 @@ CUT_DRAIN = 3.0  # seconds that an interrupted command waits for it, after which
 REPORT_DRAIN = 2.0  # seconds that it waits for the report, which after that is shown behind its back
 REPORT = "report"  # name and job type of the run that carries a study's report
 SAYS = "W&B: "  # begins the lines of the log that are for the user; the last one is shown
+
+
+def notice(wandb: WandbConfig) -> str | None:
+    """What a user of W&B should know before anything is shown."""
+    return None if resolve(wandb.mode) is WandbMode.disabled else unused()
 
 
 def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
@@ -77,7 +81,7 @@ def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker
             stdin=subprocess.PIPE,  # the lifeline: a line, or its end, says that no more will come
             stdout=output,
             stderr=output,
-            env=os.environ | {"WANDB_ERROR_REPORTING": "false"},
+            env=environment(folder) | {"WANDB_ERROR_REPORTING": "false"},
             start_new_session=True,  # so that Ctrl-C reaches the study and leaves the view to finish
         )
         return Tracker(process, log, output.tell())
@@ -132,7 +136,7 @@ class Tracker:
         """End the process group, if there is anything left of it; wandb's own service ends with it."""
         assert self.process is not None
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            kill_group(self.process.pid)
             self.process.wait()
 
     def _said(self) -> str | None:
@@ -178,7 +182,8 @@ def describe_report(plan: Plan, store: Store, report: Path, mode: WandbMode) -> 
 
 
 def describe_place(store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[str, Any]:
-    return {"root": str(store.root), "mode": mode.name, "project": wandb.project, "entity": wandb.entity}
+    where = {"root": str(store.root), "mode": mode.name, "project": project(wandb), "entity": entity(wandb)}
+    return where | {"also_tagged": tags()}
 
 
 def wandb_id(study: str, setting: str, run_id: str) -> str:

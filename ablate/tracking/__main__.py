@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
-from ablate.terminal import accept_any_text
+from ablate.output import accept_any_text
+from ablate.signals import kill_group
 from ablate.tracking import DRAIN
 from ablate.tracking.follower import Follower
 from ablate.tracking.place import Unreachable
@@ -23,7 +23,8 @@ from ablate.tracking.report import Showing
 def main(path: str, problem: str = "") -> None:
     """Show what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
     accept_any_text()
-    os.nice(10)  # workers come first
+    if hasattr(os, "nice"):
+        os.nice(10)  # workers come first
     ended = threading.Event()
     threading.Thread(target=watch_the_lifeline, args=(ended,), daemon=True).start()
     try:
@@ -42,7 +43,7 @@ def watch_the_lifeline(ended: threading.Event) -> None:
     sys.stdin.readline()
     ended.set()
     time.sleep(2 * DRAIN)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    kill_group(os.getpgrp() if hasattr(os, "getpgrp") else os.getpid())
 
 
 if __name__ == "__main__":

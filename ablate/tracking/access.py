@@ -1,17 +1,55 @@
-"""Whether W&B can be had on this machine, and how: found out without importing it."""
+"""Whether W&B can be had on this machine, and how: found out without importing it.
+
+W&B's environment variables count where the command line is silent, but for those that would name or place a single run.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import netrc
 import os
+from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ablate.config import BadInput, WandbConfig, WandbMode
+from ablate.places import home_folder
+
+PROJECT = "ablate"  # where nobody names another
+MODES = {  # of WANDB_MODE, which wandb itself takes in small letters only
+    "online": WandbMode.online,
+    "run": WandbMode.online,
+    "shared": WandbMode.online,
+    "offline": WandbMode.offline,
+    "dryrun": WandbMode.offline,
+    "disabled": WandbMode.disabled,
+    "": WandbMode.auto,
+}
+TRUE = ("true", "1", "yes", "on")
+RESOLVED = (
+    "WANDB_MODE",
+    "WANDB_DISABLED",
+    "WANDB_PROJECT",
+    "WANDB_ENTITY",
+    "WANDB_TAGS",
+)  # read here, and passed on as arguments
+OWN = {  # what ablate sets for each run, and why nobody else may
+    "WANDB_RUN_ID": "ids",
+    "WANDB_RESUME": "ids",
+    "WANDB_RESUME_FROM": "ids",
+    "WANDB_FORK_FROM": "ids",
+    "WANDB_SWEEP_ID": "ids",
+    "WANDB_NAME": "names",
+    "WANDB_RUN_GROUP": "groups",
+    "WANDB_JOB_TYPE": "job types",
+    "WANDB_DIR": "folders",
+}
 
 
 def check(wandb: WandbConfig) -> None:
     """Raise BadInput where W&B was asked for by name and cannot be had, before anything trains."""
+    if wandb.mode is WandbMode.auto:
+        wish()
     if wandb.mode in (WandbMode.online, WandbMode.offline) and not installed():
         raise BadInput(f"wandb.mode={wandb.mode.name} needs wandb (pip install wandb), or take wandb.mode=disabled")
     if wandb.mode is WandbMode.online and not has_key():
@@ -25,10 +63,61 @@ def resolve(mode: WandbMode) -> WandbMode:
     """What `auto` comes to on this machine: what WANDB_MODE says; else online with a key, offline without one."""
     if mode is not WandbMode.auto:
         return mode
-    wish = os.environ.get("WANDB_MODE")
-    if wish == "disabled" or not installed():
+    wished = wish()
+    if wished is WandbMode.disabled or not installed():
         return WandbMode.disabled
-    return WandbMode.offline if wish in ("offline", "dryrun") or not has_key() else WandbMode.online
+    return WandbMode.offline if wished is WandbMode.offline or not has_key() else WandbMode.online
+
+
+def wish() -> WandbMode:
+    """What the environment asks for; auto where it is silent. Raises BadInput for a mode that there is not."""
+    if os.environ.get("WANDB_DISABLED", "").strip().lower() in TRUE:
+        return WandbMode.disabled
+    given = os.environ.get("WANDB_MODE", "")
+    if given.strip().lower() not in MODES:
+        raise BadInput(
+            f"WANDB_MODE={given} is no mode of W&B: it may be {', '.join(filter(None, MODES))}; wandb.mode= on the "
+            "command line goes before it"
+        )
+    return MODES[given.strip().lower()]
+
+
+def spell_mode() -> None:
+    """Write WANDB_MODE as wandb takes it, for wandb in this process. Raises BadInput for a mode that there is not."""
+    wish()
+    if given := os.environ.pop("WANDB_MODE", "").strip().lower():
+        os.environ["WANDB_MODE"] = given
+
+
+def project(wandb: WandbConfig) -> str:
+    return wandb.project or os.environ.get("WANDB_PROJECT") or PROJECT
+
+
+def entity(wandb: WandbConfig) -> str | None:
+    return wandb.entity or os.environ.get("WANDB_ENTITY") or None
+
+
+def tags() -> list[str]:
+    """The environment's, as long as W&B takes them."""
+    return [tag.strip()[:64] for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
+
+
+def unused(environment: Mapping[str, str] = os.environ) -> str | None:
+    """A line on the variables that are set and not used; None where there are none."""
+    found = [name for name in OWN if environment.get(name)]
+    if not found:
+        return None
+    why = " and ".join(dict.fromkeys(OWN[name] for name in found))
+    return f"W&B: {', '.join(found)} of the environment: not used, since a study gives its runs {why} of their own"
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """This process's, without what is resolved here or is ablate's own to set: credentials, proxies and the like.
+
+    wandb cannot do without a home: `folder` stands in for one that is missing.
+    """
+    found = {name: value for name, value in os.environ.items() if name not in (*OWN, *RESOLVED)}
+    return found if home_folder() is not None else found | {"HOME": str(folder)}
 
 
 def installed() -> bool:

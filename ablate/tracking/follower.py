@@ -123,6 +123,7 @@ def place_of(description: dict[str, Any], problem: str) -> Place:
         description["mode"] == "online" and not problem,
         description["project"],
         description["entity"],
+        tuple(description["also_tagged"]),
     )
 
 

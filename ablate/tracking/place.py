@@ -27,6 +27,7 @@ class Place:
     online: bool
     project: str
     entity: str | None
+    tags: tuple[str, ...] = ()  # of the user's, beside those that say what a run is
 
     def open(self, id: str, finish_timeout: float = FINISH_TIMEOUT, **identity: Any) -> Any:
         """Begin a run in W&B. It takes the place of what an earlier try left here under the same id."""
@@ -49,6 +50,7 @@ class Place:
             x_disable_machine_info=True,
             x_save_requirements=False,
         )
+        identity["tags"] = [*identity.get("tags", ()), *self.tags]
         identity |= {"id": id, "project": self.project, "entity": self.entity}
         return wandb.init(dir=self.folder, settings=settings, reinit="create_new", **identity)
 

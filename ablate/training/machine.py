@@ -7,7 +7,6 @@ import ctypes
 import functools
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,9 +18,15 @@ import torch
 
 from ablate.config import BadInput, Device, Precision
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 GIBIBYTE = 2**30
 GIT = ("git", "-c", "safe.directory=*")  # a checkout may be another user's, as in containers; it is only read
+MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -74,16 +79,29 @@ def reset_peak_memory(device: torch.device) -> None:
             Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
-def peak_memory(device: torch.device) -> int:
-    """Bytes: those allocated on a GPU, or the process's resident set on a CPU."""
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes: those allocated on a GPU, or the process's resident set on a CPU; None where that cannot be told."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return 1024 * int(status.split("VmHWM:")[1].split()[0])
     except (OSError, IndexError):
+        if resource is None:
+            return None
         unit = 1 if platform.system() == "Darwin" else 1024
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory_limit() -> int | None:
+    """Bytes that this container may take (its cgroup, v2 or v1), or else this machine has; None where not known."""
+    limits = []
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in MEMORY_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            limits.append(int(Path(path).read_text()))
+    return min(limits, default=None)
 
 
 def work_of_others() -> Callable[[], float | None]:

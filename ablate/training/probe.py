@@ -157,7 +157,10 @@ def grow(turns: Turns, device: torch.device, sender: Connection) -> None:
     machine.reset_peak_memory(device)
     before = machine.peak_memory(device)
     turns.train_largest()
-    sender.send(machine.peak_memory(device) - before)
+    after = machine.peak_memory(device)
+    assert before is not None
+    assert after is not None
+    sender.send(after - before)
 
 
 def unknown(turns: Turns, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, for whoever trains: a request to leave a checkpoint and end."""
+"""Ctrl-C and its kin, for whoever trains: a request to leave a checkpoint and end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+from ablate.signals import HANGUP, heeded
+
 AT_ONCE = 1.0  # seconds within which signals are one request
 
 
@@ -19,7 +20,8 @@ class Request:
     """While it is open, the first signal ends the block; inside `patience` it waits until the block grants it.
 
     The signal is then passed on to whoever handled it before, so that the process ends as if it had met nobody here. A
-    second signal waits for nothing; but the same one may come twice at once, from a terminal and from the command.
+    second signal waits for nothing, unless it is SIGHUP; but the same one may come twice at once, from a terminal and
+    from the command.
     """
 
     def __init__(self) -> None:
@@ -46,7 +48,7 @@ class Request:
 
     def __enter__(self) -> Request:
         if threading.current_thread() is threading.main_thread():  # nobody else may handle signals
-            self.before = {number: signal.signal(number, self._on_signal) for number in NUMBERS}
+            self.before = {number: signal.signal(number, self._on_signal) for number in heeded()}
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -58,5 +60,6 @@ class Request:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.made():
             self.number, self.since = number, time.monotonic()
-        if not self.patient or time.monotonic() - self.since > AT_ONCE:
+        again = time.monotonic() - self.since > AT_ONCE and number != HANGUP
+        if not self.patient or again:
             self.grant()

@@ -34,6 +34,10 @@ class StudySweeper(Sweeper):
 
     def launch(self, jobs: Sequence[Sequence[str]], root: Path, workers: int) -> None:
         """Run a job for each list of overrides, as many at a time as the launcher is told."""
+        from joblib.externals.loky.backend import resource_tracker
+
+        from ablate import signals
+
         assert self.hydra_context is not None
         assert self.task_function is not None
         from ablate.plain import escaped
@@ -46,6 +50,8 @@ class StudySweeper(Sweeper):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
         )
+        with signals.hangups_held_off():  # joblib's helper process, which already ignores SIGINT and SIGTERM
+            resource_tracker.ensure_running()
         for job in launcher.launch(jobs, initial_job_idx=0):
             with contextlib.redirect_stderr(io.StringIO()):  # where Hydra, too, would tell of what is raised
                 _ = job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
