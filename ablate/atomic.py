@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ablate.locks import MARKER, lock
 
+UMASK = os.umask(0o022)
+os.umask(UMASK)  # there is no way to ask for it without setting it
 PART = ".part"  # ends the name of a file in the making
 
 
@@ -21,7 +23,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~UMASK)  # the lock may have made it with fewer rights
         temporary.replace(path)
     sync_folder(path.parent)
 

@@ -33,7 +33,10 @@ def check_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> N
     """Raise BadInput for a chosen (group, name) whose file is no good. What is in no folder is for Hydra to say."""
     for group, name in chosen:
         paths = [folder / group / f"{name.removesuffix('.yaml')}.yaml" for folder in folders]
-        for path in [path for path in paths if path.is_file()][:1]:
+        found = [path for path in paths if path.is_file()]
+        if len(found) > 1:  # Hydra would take the last one, which is ablate's
+            raise BadInput(f"{found[0]} has the name of a file that ablate has in conf/{group}/: give it another name")
+        for path in found:
             check_file(path, group)
 
 

@@ -3,6 +3,7 @@ nothing of it. Into a file it writes plain lines."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,9 +26,8 @@ PLAIN_WIDTH = 110  # characters where there is no terminal to ask
 class Progress:
     def __init__(self, store: Store, plan: Plan) -> None:
         self.store, self.plan = store, plan
-        self.console = Console(highlight=False)
-        if not self.console.is_terminal:
-            self.console = Console(highlight=False, width=PLAIN_WIDTH)
+        seen = sys.stdout is not None and sys.stdout.isatty()  # whatever FORCE_COLOR says: files get plain text
+        self.console = Console(highlight=False, force_terminal=seen, width=None if seen else PLAIN_WIDTH)
 
     def say(self, line: str | None) -> None:
         if line:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, ParamSpec
 
+from ablate.environment import settle
 from ablate.output import lasting_output
 
 P = ParamSpec("P")
@@ -48,13 +49,14 @@ def request() -> int:
 
 
 def command(main: Callable[P, int]) -> Callable[P, int]:
-    """Decorate a command's main function, so that signals and lost output end it without a traceback.
+    """Decorate a command's main function, so that neither signals, lost output nor odd environments cause a traceback.
 
     It returns 128 + the signal's number where a signal ended it.
     """
 
     @functools.wraps(main)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        settle()
         before = {}
         if threading.current_thread() is threading.main_thread():  # nobody else may handle signals
             before = {number: signal.signal(number, terminate) for number in heeded() if number != signal.SIGINT}

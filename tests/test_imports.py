@@ -42,7 +42,7 @@ FLOORS = [
     ["ablate.study", "ablate.atomic", "ablate.conf_files"],
     ["ablate.scalars", "ablate.locks"],
     ["ablate.places", "ablate.signals"],
-    ["ablate.output"],
+    ["ablate.output", "ablate.environment"],
     ["ablate.config", "ablate.parts", "ablate.bleu_tokenizers"],
     ["ablate", "ablate.data"],
 ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import corpora, numbers
-from ablate.data.clean import clean, normalise
+from ablate.data.clean import clean, normalise, words
 from ablate.data.lengths import what_was_too_long
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits
 from ablate.data.split import divide, overlaps
@@ -80,9 +80,11 @@ def _clean_splits(raw: Splits, data: DataConfig, say: Say) -> tuple[Splits, dict
     pairs, dropped = clean(raw.popitem()[1], data)
     splits = divide(pairs, official, data)
     counted: dict[str, Any] = {"raw_pairs": everything, "dropped": dropped, "official": list(official)}
-    if official:  # sets that are made here have no overlaps
+    if official:  # sets that are made here have no overlaps, and no blank sentences
         counted["overlaps"] = overlaps(splits)
         say_overlaps(counted["overlaps"], say)
+        counted["blank"] = {name: sum(map(blank, splits[name])) for name in official}
+        say_blank(counted["blank"], say)
     return splits, counted
 
 
@@ -103,6 +105,17 @@ def say_overlaps(overlaps: dict[str, dict[str, int]], say: Say) -> None:
         for sets, counts in overlaps.items()
     ]
     say(f"sentences in two sets, kept where they are: {'; '.join(parts)}")
+
+
+def blank(pair: tuple[str, str]) -> bool:
+    """Whether a side has no word: an empty line, or punctuation alone."""
+    return not all(map(words, pair))
+
+
+def say_blank(counts: dict[str, int], say: Say) -> None:
+    parts = [f"{count:,} in {name}" for name, count in counts.items() if count]
+    if parts:
+        say(f"official pairs with a side that has no word, kept and scored: {', '.join(parts)}")
 
 
 def say_too_long(too_long: dict[str, int], max_tokens: int, say: Say) -> None:

@@ -17,6 +17,7 @@ from ablate.publish.pages import claims, header, runs
 from ablate.report import tables
 from ablate.report.records import ReportData
 from ablate.tracking import REPORT, access
+from ablate.tracking.place import fitting
 
 TITLE = 128  # characters that W&B takes
 
@@ -95,7 +96,7 @@ def title(data: ReportData) -> str:
 
 def in_group(data: ReportData) -> str:
     """A filter, in which W&B's parser would double the = of a setting's name if it stood there as itself."""
-    group = f"{data.study.name}/{data.setting}"
+    group = fitting("group", f"{data.study.name}/{data.setting}")
     return "Metric('Group') == '" + "".join(c if c.isalnum() or c in "/-_." else escaped(c) for c in group) + "'"
 
 

@@ -38,6 +38,7 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
         "choice of sentences or corpus: every result is conditional on this test set."
     )
     yield from too_long(data)
+    yield from blank_sentences(data)
     yield from unknown_text(data)
     yield from one_size(data)
     if different_sizes(data):
@@ -54,6 +55,14 @@ def too_long(data: ReportData) -> Iterator[str]:
     parts = what_was_too_long(data.manifest["corpus"].get("too_long") or {}, longest)
     if parts:
         yield f"Sentences of more than {longest:,} subwords are not seen whole: {spoken(parts)}."
+
+
+def blank_sentences(data: ReportData) -> Iterator[str]:
+    """How many pairs of official sets have a side without a word, where there are any."""
+    counts = data.manifest["corpus"].get("blank") or {}
+    parts = [f"{count:,} in {name}" for name, count in counts.items() if count]
+    if parts:
+        yield f"Pairs with a side that has no word, kept as published and scored: {spoken(parts)}."
 
 
 def too_small_to_see(data: ReportData) -> Iterator[str]:

@@ -16,6 +16,7 @@ from ablate.config import BadInput, WandbConfig, WandbMode
 from ablate.places import home_folder
 
 PROJECT = "ablate"  # where nobody names another
+REFUSED, LONGEST_NAME = "/\\#?%:", 128  # characters, and their number, of a project or an entity
 MODES = {  # of WANDB_MODE, which wandb itself takes in small letters only
     "online": WandbMode.online,
     "run": WandbMode.online,
@@ -50,6 +51,12 @@ def check(wandb: WandbConfig) -> None:
     """Raise BadInput where W&B was asked for by name and cannot be had, before anything trains."""
     if wandb.mode is WandbMode.auto:
         wish()
+    for key, name in (("project", project(wandb)), ("entity", entity(wandb) or "")):
+        if len(name) > LONGEST_NAME or set(name) & set(REFUSED):
+            raise BadInput(
+                f"wandb.{key}={name[:LONGEST_NAME]} is no name that W&B takes: it may have {LONGEST_NAME} characters, "
+                f"and none of {' '.join(REFUSED)}"
+            )
     if wandb.mode in (WandbMode.online, WandbMode.offline) and not installed():
         raise BadInput(f"wandb.mode={wandb.mode.name} needs wandb (pip install wandb), or take wandb.mode=disabled")
     if wandb.mode is WandbMode.online and not has_key():
@@ -98,8 +105,8 @@ def entity(wandb: WandbConfig) -> str | None:
 
 
 def tags() -> list[str]:
-    """The environment's, as long as W&B takes them."""
-    return [tag.strip()[:64] for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
+    """The environment's."""
+    return [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
 
 
 def unused(environment: Mapping[str, str] = os.environ) -> str | None:

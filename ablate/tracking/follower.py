@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ablate.plain import config_from_plain
-from ablate.records import ALSO, run_record
-from ablate.store import RESULT_COLUMNS, Store
-from ablate.study import Cell, RunSpec, evaluation_id
+from ablate.records import run_record
+from ablate.store import ALSO, RESULT_COLUMNS, Store
+from ablate.study import Cell, RunSpec, digest, evaluation_id
 from ablate.tracking import SAYS, wandb_id
+from ablate.tracking.access import PROJECT
 from ablate.tracking.place import Place, Unreachable
 from ablate.tracking.translations import translations
 from ablate.tracking.view import View
@@ -96,7 +97,7 @@ class Follower:
             group=group,
             job_type=spec.cell,
             name=f"{spec.cell}/seed{spec.seed}",
-            tags=[tag[:64] for tag in (spec.study, spec.config.preset, spec.config.data.label, spec.cell) if tag],
+            tags=[spec.study, spec.config.preset, spec.config.data.label, spec.cell],
             config=record["config"] | {key: record[key] for key in keys},
         )
         if self.place.online:
@@ -117,12 +118,17 @@ class Follower:
 
 
 def place_of(description: dict[str, Any], problem: str) -> Place:
-    """Where the description says, or offline where a problem keeps it from the server."""
+    """Where the description says, or offline where a problem keeps it from the server.
+
+    A project has a folder of its own, so that a run shown in two of them offline can be uploaded to both.
+    """
+    project, entity = description["project"], description["entity"]
+    folder = Path(description["root"]) / "runs" / "wandb"
     return Place(
-        Path(description["root"]) / "runs" / "wandb",
+        folder if (project, entity) == (PROJECT, None) else folder / digest([project, entity]),
         description["mode"] == "online" and not problem,
-        description["project"],
-        description["entity"],
+        project,
+        entity,
         tuple(description["also_tagged"]),
     )
 

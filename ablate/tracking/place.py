@@ -12,9 +12,16 @@ from typing import Any
 from ablate.atomic import write_atomic
 from ablate.study import digest
 
+LONGEST = {"job_type": 64, "tag": 64, "group": 128, "name": 128}  # characters that W&B's server takes
 SHOWS = 2  # raised when more is shown of a run than before, so that runs shown already are shown again
 INIT_TIMEOUT = 15.0  # seconds that wandb may take to open a run online
 FINISH_TIMEOUT = 10.0  # seconds that wandb may take to upload the rest of a run, unless told otherwise
+
+
+def fitting(kind: str, text: str) -> str:
+    """The text, or as much of it as W&B takes for this kind of name and a digest that tells it from others."""
+    most = LONGEST[kind]
+    return text if len(text) <= most else f"{text[: most - 13]}~{digest(text)}"
 
 
 class Unreachable(Exception):
@@ -50,7 +57,11 @@ class Place:
             x_disable_machine_info=True,
             x_save_requirements=False,
         )
-        identity["tags"] = [*identity.get("tags", ()), *self.tags]
+        identity = {kind: fitting(kind, name) for kind, name in identity.items() if kind in LONGEST} | {
+            kind: value for kind, value in identity.items() if kind not in LONGEST
+        }
+        tags = (*identity.get("tags", ()), *self.tags)
+        identity["tags"] = list(dict.fromkeys(fitting("tag", tag) for tag in tags if tag))
         identity |= {"id": id, "project": self.project, "entity": self.entity}
         return wandb.init(dir=self.folder, settings=settings, reinit="create_new", **identity)
 

@@ -57,7 +57,7 @@ class Showing:
             group=f"{self.description['study']}/{self.description['setting']}",
             job_type=REPORT,
             name=REPORT,
-            tags=[tag[:64] for tag in dict.fromkeys(self.description["tags"]) if tag],
+            tags=self.description["tags"],
             config={key: self.description[key] for key in ("study", "setting", "question")}
             | {key: value for key, value in summary.items() if isinstance(value, str)},
         )
