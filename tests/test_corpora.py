@@ -240,6 +240,8 @@ def test_nothing_official_is_dropped_and_overlaps_are_counted(tmp_path: Path) ->
     assert metadata["overlaps"]["test in train"] == {"pairs": 1, "sources": 2, "targets": 2}
     assert metadata["overlaps"]["test in validation"] == {"pairs": 0, "sources": 2, "targets": 0}
     assert sum("test in train: 1 pairs, 2 sources, 2 targets" in line for line in said) == 1
+    assert metadata["blank"] == {"validation": 1, "test": 0}
+    assert sum("kept and scored: 1 in validation" in line for line in said) == 1
 
 
 def test_a_made_set_shares_no_sentence_with_what_is_left_to_train_on(tmp_path: Path) -> None:
