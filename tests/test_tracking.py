@@ -580,7 +580,7 @@ def test_the_report_is_a_run_of_its_study(tmp_path: Path) -> None:
     rows = [dict(zip(results["columns"], row)) for row in results["data"]]
     assert [(row["variant"], row["seed"], row["test_bleu"], row["learned"], row["depth"]) for row in rows] == [
         ("pre", 0, 41.5, None, "none"),
-        ("pre", 0, 41.5, None, "2.0"),
+        ("pre", 0, 41.5, None, "2"),
     ]
     nested = [f"difference.{key}" for key in ("mean", "low", "high", "p_holm", "seeds")]
     assert table(path, "tables/variants")["columns"] == ["variant", "runs", "mean", *nested]
