@@ -114,6 +114,20 @@ def test_the_report_says_the_answer_the_effects_and_each_verdict(tmp_path: Path)
     assert re.search(r"\| `post` \|.*\| worse \|", text)
 
 
+def test_a_score_that_measures_nothing_is_neither_drawn_nor_judged(tmp_path: Path) -> None:
+    study = a_study(claims=CLAIMS)
+    runs = [run | {"test_bleu": 0.0, "test_chrf": run["test_bleu"]} for run in some_runs(study)]
+    data = read_records(write_records(tmp_path, study, runs))
+    found = objects.plain(data, tmp_path, OURS)
+    for name in ("workspace", "report"):
+        shown = {metric for each in inside(found[name]) if "metrics" in each for metric in each["metrics"]}
+        assert "test_chrf" in shown
+        assert "test_bleu" not in shown
+    text = markdown(found["report"])
+    assert "BLEU is not measured here, because it is 0 in every run: chrF stands in for it." in text
+    assert "| toy-1 | Pre is better. | not measured here | BLEU: it is 0 in every run |" in text
+
+
 def test_every_run_has_one_link_and_so_has_the_report(tmp_path: Path) -> None:
     data = made(tmp_path)
     text = markdown(objects.plain(data, tmp_path, OURS)["report"])

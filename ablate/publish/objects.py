@@ -123,7 +123,9 @@ def curves(data: ReportData) -> list[Any]:
 
 def scores(data: ReportData) -> list[Any]:
     """A bar a variant, the mean of its seeds."""
-    names = [each for each in dict.fromkeys((data.study.metric, *SCORES)) if each not in data.unmeasured]
+    names = dict.fromkeys((data.study.metric, *SCORES))
+    if data.stand_ins:
+        names.pop(data.declared.metric, None)
     return [
         wr.BarPlot(
             title=metric(name).label,

@@ -61,7 +61,8 @@ class ReportData:
         evaluation = config.get("evaluation", {})
         if "bleu_tokenizer" not in evaluation:
             return DEFAULT
-        return str(evaluation["bleu_tokenizer"] or tokenizer_for(config["data"]["target"]))
+        target = config.get("data", {}).get("target", self.manifest["corpus"].get("target", ""))
+        return str(evaluation["bleu_tokenizer"] or tokenizer_for(target))
 
     @cached_property
     def study(self) -> Study:

@@ -145,7 +145,7 @@ RUN = {
     **LAYERS,
     "status": frozenset({"finished", "diverged", "failed"}),
     **dict.fromkeys(("diverged_at", "best_update", "updates"), COUNT),
-    "config": {"model": {"layers": int, "d_model": int}},
+    "config": {"model": {"layers": int, "d_model": int}, "evaluation": {str: PLAIN}},
     "provenance": ({str: PLAIN}, NONE),
 }
 COST = {
