@@ -111,7 +111,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     progress.say(tracking.notice(plan.config.wandb))
     store.check_writable()
     progress.say(caveat(store.root / "runs"))
-    metadata = prepare(plan.config.data, progress.say)
+    metadata = prepare(plan.config.data, progress.say, plan.corpus)
     progress.say(caveat(cache_folder()))
     check_size(metadata, plan.config.train.batch_tokens)
     from ablate.until import next_batch
@@ -145,7 +145,7 @@ def prepared(plan: Plan, progress: Progress) -> int:
     from ablate.data.cache import corpus_folder
     from ablate.data.prepare import check_size, prepare
 
-    metadata = prepare(plan.config.data, progress.say)
+    metadata = prepare(plan.config.data, progress.say, plan.corpus)
     check_size(metadata, plan.config.train.batch_tokens)
     progress.say(f"{metadata['name']} is prepared: {metadata['train_pairs']:,} training pairs")
     progress.say(str(corpus_folder(plan.corpus)))

@@ -247,6 +247,28 @@ def test_what_an_author_says_of_limits_and_contrasts_is_printed(tmp_path, undraw
     assert "- Nothing is known of cats." in text.split("## Limits")[1]
 
 
+NONE = {split: {"source": 0.0, "target": 0.0} for split in ("train", "validation", "test")}
+
+
+@pytest.mark.parametrize(
+    ("unknown", "told", "remedy"),
+    [
+        ({}, False, False),  # prepared before it was counted
+        ({"unknown": NONE}, False, False),
+        ({"unknown": NONE | {"test": {"source": 0.0, "target": 0.002}}}, True, False),
+        ({"unknown": NONE | {"train": {"source": 0.0, "target": 0.16}}}, True, True),
+    ],
+)
+def test_limits_tell_of_text_outside_the_vocabulary(tmp_path, undrawn, unknown, told, remedy):
+    write_records(tmp_path, a_study(), some_runs(a_study()))
+    manifest = tmp_path / "experiments" / "toy" / SETTING / "manifest.json"
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(record | {"corpus": record["corpus"] | unknown}))
+    limits = (build(tmp_path, "toy", SETTING) / "report.md").read_text().split("## Limits")[1]
+    assert ("`<unk>`" in limits) == told
+    assert ("`data.byte_fallback=true`" in limits) == remedy
+
+
 @given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20).filter(str.strip))
 def test_a_name_reads_as_that_name(text):
     text = " ".join(text.split())

@@ -78,6 +78,11 @@ def test_words_are_the_same_however_letters_are_composed(text: str) -> None:
     assert all(unicodedata.is_normalized("NFC", word) for word in words(text))
 
 
+@given(st.text(st.characters(codec="ascii")))
+def test_words_of_plain_text_are_the_same_beside_text_of_any_script(text: str) -> None:
+    assert words(f"{text} हिन्दी") == (*words(text), "हिन्दी")
+
+
 @pytest.mark.parametrize("language", MINIMAL)
 def test_sentences_that_differ_in_marks_are_not_alike(language: str) -> None:
     one, other = MINIMAL[language]

@@ -7,6 +7,7 @@ punctuation.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from ablate.data.raw import Pairs
 
 _INVISIBLE = ("\u00ad", "\u200b", "\ufeff")  # soft hyphen, zero-width space, byte-order mark
 _WORD = regex.compile(rf"(?!\p{{M}})[{WORD}]+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _FORMAT = regex.compile(r"\p{Cf}+")  # joiners, direction marks: within a word they change its looks alone
 
 STEPS = ("empty", "duplicate", "length", "rare_words")
@@ -59,9 +61,10 @@ def normalise(text: str) -> str:
 
 def words(text: str) -> tuple[str, ...]:
     """Its words. Sentences are alike when these are equal."""
-    if not text.isascii():
-        text = _FORMAT.sub("", text)
-    return tuple(_WORD.findall(unicodedata.normalize("NFC", text.casefold())))  # folding may take letters apart
+    if text.isascii():  # the same, in half the time
+        return tuple(_ASCII_WORD.findall(text.lower()))
+    folded = _FORMAT.sub("", text).casefold()
+    return tuple(_WORD.findall(unicodedata.normalize("NFC", folded)))  # folding may take letters apart
 
 
 def alike(text: str) -> str:

@@ -44,14 +44,15 @@ def mark_of(data: DataConfig, content: str) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def prepare(data: DataConfig, say: Callable[[str], None]) -> dict[str, Any]:
+def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = None) -> dict[str, Any]:
     """The metadata of the prepared corpus (corpus.json), which is made now unless it lies whole in the cache.
 
-    It is made in a child process, so that a signal is answered at once. Raises BadInput.
+    `mark` is its fingerprint where that is known, which saves reading the text once more. It is made in a child process,
+    so that a signal is answered at once. Raises BadInput.
     """
     from ablate.data.corpus import Corpus
 
-    mark = fingerprint(data, say)
+    mark = mark or fingerprint(data, say)
     corpus = cached(mark)
     if corpus is None:
         try:

@@ -89,5 +89,5 @@ def encode(texts: list[str], tokenizer: Tokenizer, start: bool) -> tuple[np.ndar
 def _encoded(texts: list[str], tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
     """Token ids of the texts, AT_ONCE at a time."""
     for place in range(0, len(texts), AT_ONCE):
-        some = tokenizer.encode_batch_fast(texts[place : place + AT_ONCE], add_special_tokens=False)
+        some = tokenizer.encode_batch(texts[place : place + AT_ONCE], add_special_tokens=False)
         yield [encoding.ids for encoding in some]
