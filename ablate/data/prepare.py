@@ -47,8 +47,8 @@ def mark_of(data: DataConfig, content: str) -> str:
 def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = None) -> dict[str, Any]:
     """The metadata of the prepared corpus (corpus.json), which is made now unless it lies whole in the cache.
 
-    `mark` is its fingerprint where that is known, which saves reading the text once more. It is made in a child process,
-    so that a signal is answered at once. Raises BadInput.
+    `mark` is its fingerprint where that is known, which saves reading the text again. It is made in a child process, so
+    that a signal is answered at once. Raises BadInput.
     """
     from ablate.data.corpus import Corpus
 
