@@ -54,8 +54,8 @@ def mark_of(data: DataConfig, content: str) -> str:
 def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = None) -> dict[str, Any]:
     """The metadata of the prepared corpus (corpus.json), which is made now unless it lies whole in the cache.
 
-    `mark` is its fingerprint where that is known, which saves reading the text once more. It is made in a child process,
-    so that a signal is answered at once. Raises BadInput.
+    `mark` is its fingerprint where that is known, which saves reading the text again. It is made in a child process, so
+    that a signal is answered at once. Raises BadInput.
     """
     from ablate.data.corpus import Corpus
 
@@ -63,7 +63,7 @@ def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = Non
     corpus = cached(mark)
     if corpus is None:
         try:
-            run_in_child(f"preparing {data.label}", make, mark, data, say=say)
+            run_in_child(f"preparing {data.label}", make, data, mark, say=say)
         except BaseException:
             sweep(corpus_folder(mark))  # the child may have been killed
             raise
@@ -96,7 +96,7 @@ def named(metadata: dict[str, Any], data: DataConfig) -> dict[str, Any]:
     return {**metadata, "name": data.label}
 
 
-def make(mark: str, data: DataConfig, say: Say) -> None:
+def make(data: DataConfig, mark: str, say: Say) -> None:
     """Make the corpus of this fingerprint and put it into the cache, unless another process does so first."""
     try:
         folder = corpus_folder(mark)
