@@ -7,8 +7,8 @@ child, whatever that is doing. A child whose parent was killed ends itself.
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -17,23 +17,26 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
+from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
-from ablate.config import BadInput
+from ablate.config import BadInput, DataConfig
 from ablate.data.raw import Say
 
 GRACE = 0.3  # seconds that a child gets to delete its temporary files, before it is killed
 
 
-def run_in_child(task: str, function: Callable[..., Any], *arguments: Any, say: Say) -> Any:
-    """The result of `function(*arguments, say)`, called in a child process.
+def run_in_child(task: str, function: Callable[..., Any], data: DataConfig, *arguments: Any, say: Say) -> Any:
+    """The result of `function(data, *arguments, say)`, called in a child process.
 
-    `function` is a module's, and everything that goes in or out must be picklable. What it raises is raised here. Where
-    the child is killed, BadInput says so of the `task`. Where this call is interrupted, the child and all that it has
-    started are ended before the exception goes on.
+    `function` is a module's; the other arguments and the result are what JSON can hold. BadInput and OSError are raised
+    here as they are there, other exceptions as a RuntimeError with their traceback. Where the child is killed, BadInput
+    says so of the `task`. Where this call is interrupted, the child and all that it has started are ended before the
+    exception goes on.
     """
-    request = pickle.dumps((function, arguments))
+    request = json.dumps([function.__module__, function.__name__, asdict(data), arguments]).encode() + b"\n"
     # neither `-m` nor multiprocessing, which would both import the parent's main module again
     program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
     command = [sys.executable, "-c", program]
@@ -47,25 +50,26 @@ def run_in_child(task: str, function: Callable[..., Any], *arguments: Any, say: 
             kind, value = _receive(child, task)
             if kind == "say":
                 say(value)
-            elif kind == "raise":
-                raise value
-            else:
+            elif kind == "return":
                 child.wait()
                 return value
+            else:
+                raise RAISED[kind](*value)
     finally:
         _end(child)
 
 
 def _receive(child: subprocess.Popen[bytes], task: str) -> tuple[str, Any]:
-    try:
-        return pickle.load(child.stdout)  # type: ignore[arg-type, no-any-return]
-    except (EOFError, pickle.UnpicklingError):
-        code = child.wait()
-        time.sleep(0.2)  # a signal sent to both processes interrupts this, and is then no fault of the child's
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        memory = ": most likely it ran out of memory; free some, or bring less text"
-        why = memory if -code in (signal.SIGKILL, signal.SIGABRT) else ""
-        raise BadInput(f"{task} broke off, because its process {how}{why}") from None
+    line = child.stdout.readline()  # type: ignore[union-attr]
+    if line.endswith(b"\n"):
+        kind, value = json.loads(line)
+        return kind, value
+    code = child.wait()
+    time.sleep(0.2)  # a signal sent to both processes interrupts this, and is then no fault of the child's
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    memory = ": most likely it ran out of memory; free some, or bring less text"
+    why = memory if -code in (signal.SIGKILL, signal.SIGABRT) else ""
+    raise BadInput(f"{task} broke off, because its process {how}{why}")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -90,16 +94,24 @@ def serve() -> None:
     os.dup2(2, 1)  # what libraries print may not get between the messages
 
     def send(kind: str, value: Any) -> None:
-        pickle.dump((kind, value), answers)
+        answers.write(json.dumps([kind, value]).encode() + b"\n")
         answers.flush()
 
-    with suppress(BrokenPipeError, EOFError):  # the parent has been killed
-        function, arguments = pickle.load(sys.stdin.buffer)
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    request = sys.stdin.buffer.readline()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(BrokenPipeError, json.JSONDecodeError):  # the parent has been killed
+        module, name, data, arguments = json.loads(request)
+        function = getattr(import_module(module), name)
         try:
-            result = function(*arguments, lambda line: send("say", line))
-        except Exception as error:
-            send("raise", _portable(error))
+            result = function(DataConfig(**data), *arguments, lambda line: send("say", line))
+        except BadInput as error:
+            send("bad input", [str(error)])
+        except MemoryError:
+            send("bad input", ["there is not enough memory for this corpus; free some, or bring less text"])
+        except OSError as error:
+            send("system", [error.errno, error.strerror, str(error.filename)] if error.errno else [str(error)])
+        except Exception:
+            send("other", [traceback.format_exc()])
         else:
             send("return", result)
 
@@ -115,14 +127,4 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _portable(error: Exception) -> Exception:
-    """The exception, or one that tells of it where it cannot be sent."""
-    if isinstance(error, MemoryError):
-        return BadInput("there is not enough memory for this corpus; free some, or bring less text")
-    if not isinstance(error, BadInput | OSError):
-        error.add_note(traceback.format_exc())
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(traceback.format_exc())
-    return error
+RAISED: dict[str, type[Exception]] = {"bad input": BadInput, "system": OSError, "other": RuntimeError}

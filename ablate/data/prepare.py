@@ -56,7 +56,7 @@ def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = Non
     corpus = cached(mark)
     if corpus is None:
         try:
-            run_in_child(f"preparing {data.label}", make, mark, data, say=say)
+            run_in_child(f"preparing {data.label}", make, data, mark, say=say)
         except BaseException:
             sweep(corpus_folder(mark))  # the child may have been killed
             raise
@@ -89,7 +89,7 @@ def named(metadata: dict[str, Any], data: DataConfig) -> dict[str, Any]:
     return {**metadata, "name": data.label}
 
 
-def make(mark: str, data: DataConfig, say: Say) -> None:
+def make(data: DataConfig, mark: str, say: Say) -> None:
     """Make the corpus of this fingerprint and put it into the cache, unless another process does so first."""
     try:
         folder = corpus_folder(mark)
