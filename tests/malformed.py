@@ -138,7 +138,7 @@ def quick(conf: Path) -> Iterator[None]:
         from ablate.training.member import run_member
 
         for job in jobs:
-            run_member(Store(root).run(job[0].removeprefix("run=")), Device.cpu)
+            run_member(Store(root).run(job[0].removeprefix("run=").strip('"')), Device.cpu)
 
     def shell(**_: Any) -> Callable[[Any], Callable[[], None]]:
         return lambda task: lambda: sys.exit(cli.study(composed, sys.argv[1:], launch))
