@@ -26,7 +26,7 @@ from ablate.store import RESULT_COLUMNS, RunFolder, Store
 from ablate.study import Claim, RunSpec, Study, evaluation_id, run_id
 from ablate.tracking import access
 from ablate.tracking.access import MODES, resolve
-from ablate.tracking.place import Place
+from ablate.tracking.place import Place, fitting
 from ablate.tracking.translations import COLUMNS, SENTENCES, in_hash_order
 
 OFFLINE = WandbConfig(mode=WandbMode.offline)
@@ -438,7 +438,7 @@ def test_a_hostile_environment_breaks_nothing_and_its_tags_are_added(tmp_path: P
     bare.undo()  # the environment, which would keep wandb from reading them
     found = [inspect(run) for run in shown(tmp_path)]
     assert {run["run_group"] for run in found} == {f"{plan.study.name}/{plan.setting}"}
-    assert all({"mine", "x" * 64} < {*run["tags"]} for run in found)
+    assert all({"mine", fitting("tag", "x" * 100)} < {*run["tags"]} for run in found)
 
 
 def test_without_a_home_there_is_one_for_wandb(tmp_path: Path, bare: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def memory_limit() -> int | None:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for path in MEMORY_LIMITS:
         with contextlib.suppress(OSError, ValueError):  # not there, or "max"
-            limits.append(int(Path(path).read_text()))
+            limits.append(int(Path(path).read_text(encoding="utf-8")))
     return min(limits, default=None)
 
 
