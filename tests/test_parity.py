@@ -11,6 +11,7 @@ from tiny import TINY, VOCABULARY, describe, tiny_transformer, tokens
 from torch import Tensor, nn
 
 from ablate.config import CHOICES, ModelConfig
+from ablate.model.feedforward import ACTIVATIONS
 from ablate.model.loss import token_loss
 from ablate.model.position import sinusoids
 from ablate.model.transformer import Transformer, causal_mask
@@ -63,12 +64,13 @@ Names = dict[nn.Parameter, list[str]]  # each of torch's parameters -> the names
 def torch_stacks(model: Transformer, config: ModelConfig) -> tuple[nn.TransformerEncoder, nn.TransformerDecoder, Names]:
     """torch's own encoder and decoder with the model's weights."""
     pre = config.norm_placement == "pre"
+    own = ACTIVATIONS[config.activation]().forward  # torch loses an activation that is a module when it copies a layer
     settings: dict[str, Any] = {
         "d_model": config.d_model,
         "nhead": config.heads,
         "dim_feedforward": config.d_ffn,
         "dropout": 0.0,
-        "activation": vars(F)[config.activation],
+        "activation": vars(F).get(config.activation, own),
         "batch_first": True,
         "norm_first": pre,
         "dtype": torch.float64,
