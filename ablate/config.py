@@ -59,7 +59,7 @@ CHOICES: dict[str, list[str]] = {  # key -> names in the table of components tha
     "model.norm_placement": ["pre", "post"],
     "model.residual": ["add", "none"],
     "model.attention_scale": ["sqrt", "none"],
-    "model.activation": ["relu", "gelu", "silu"],
+    "model.activation": ["relu", "gelu", "silu", "squared_relu"],
     "model.position": ["sinusoidal", "none"],
     "optim.kind": ["adamw", "sgd"],
     "optim.schedule": ["linear", "inverse_sqrt"],

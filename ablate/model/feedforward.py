@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -34,4 +35,13 @@ class SiLU(nn.SiLU):
     dead_below = 1e-3
 
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "gelu": GELU, "silu": SiLU}
+class SquaredReLU(nn.Module):
+    """max(0, x)^2.  So et al. 2021, arXiv:2109.08668."""
+
+    dead_below = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x).square()
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "gelu": GELU, "silu": SiLU, "squared_relu": SquaredReLU}
