@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ablate.arguments import override_keys
-from ablate.config import BadInput, Config, Match, Tune, Until, check_name
+from ablate.config import READS, BadInput, Config, Match, Tune, Until, check_name
 from ablate.data.prepare import fingerprint
 from ablate.matching import twins
 from ablate.plain import config_from, escaped
@@ -81,6 +81,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     configs = {}
     for cell in cells:
         configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
+    check_read(cells, configs, keys)
     check_distinct(configs, corpus)
     runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
     overrides = [typed(argument) for argument in arguments]
@@ -135,6 +136,19 @@ def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
     for key, value in overrides.items():
         OmegaConf.update(node, key, escaped(value))
     return node
+
+
+def check_read(cells: list[Cell], configs: dict[str, Config], keys: Sequence[str]) -> None:
+    """Raise BadInput where a key of `model` is set that the architecture does not read: it would change nothing."""
+    models = {cell.name: configs[cell.name].model for cell in cells}
+    wanted = [(f"variant {cell.name} sets {key}", key, [models[cell.name]]) for cell in cells for key in cell.overrides]
+    wanted += [(f"{key} is set", key, [*models.values()]) for key in keys]
+    for what, key, concerned in wanted:
+        section, _, name = key.partition(".")
+        if section == "model" and not any(model.reads(name) for model in concerned):
+            architecture = concerned[0].architecture
+            read = ", ".join(f"model.{each}" for each in sorted(READS[architecture] or ()))
+            raise BadInput(f"{what}, which model.architecture={architecture} does not read; it reads {read}")
 
 
 def check_distinct(configs: dict[str, Config], corpus: str) -> None:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.composition import plan, text
-from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, knob
+from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig, knob
 from ablate.data import corpora
 from ablate.data.prepare import mark_of
 from ablate.model import ARCHITECTURES
@@ -242,6 +242,17 @@ def test_names_of_components_are_those_of_their_tables() -> None:
     }  # fmt: skip
     assert {key: [*table] for key, table in tables.items()} == CHOICES
     assert [*READS] == CHOICES["model.architecture"]
+
+
+def test_a_key_that_the_architecture_does_not_read_is_refused_and_in_no_id() -> None:
+    with pytest.raises(
+        BadInput, match=r"model\.heads is set, which model.architecture=lstm does not read; it reads .*layers"
+    ):
+        plan(composed, ["model.architecture=lstm", "model.heads=2"])
+    plan(composed, ["model.architecture=lstm", "model.layers=3"])
+    lstm = replace(Config(), model=ModelConfig(architecture="lstm"))
+    assert run_id(lstm, 0, "abc") == run_id(replace(lstm, model=replace(lstm.model, heads=2)), 0, "abc")
+    assert run_id(lstm, 0, "abc") != run_id(replace(lstm, model=replace(lstm.model, layers=3)), 0, "abc")
 
 
 def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:
