@@ -68,11 +68,6 @@ def is_abandoned(path: Path) -> bool:
         return os.fstat(file.fileno()).st_mtime - touched > SILENCE
 
 
-def is_lost(held: BaseFileLock) -> bool:
-    """Whether somebody took over a lock that this process was too slow to keep."""
-    return isinstance(held, SoftFileLease) and held.compromise is not None
-
-
 def marker(path: Path) -> Path:
     return path.with_name(path.name + MARKER)
 

@@ -104,23 +104,6 @@ def test_a_lock_whose_host_was_lost_long_ago_is_not_called_held(
         assert not is_held(tmp_path / "lock")
 
 
-def test_who_stood_still_for_too_long_learns_that_the_lock_is_lost(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    ERRORS["ENOSYS"](monkeypatch)
-    mine = lock(tmp_path / "lock")
-    with mine:
-        assert not locks.is_lost(mine)
-        locks.marker(tmp_path / "lock").unlink()  # as who takes it over does
-        with lock(tmp_path / "lock", timeout=5):
-            deadline = time.monotonic() + 20
-            while not locks.is_lost(mine):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            assert is_held(tmp_path / "lock")
-    assert not is_held(tmp_path / "lock")
-
-
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_folder_that_is_not_there_has_no_locks_and_is_not_made(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
