@@ -206,7 +206,7 @@ BAD = {
     "nonsense": "nonsense",
     "hydra.mode=RUN": "hydra.mode",
     "workers=true": "workers",
-    "data=3": "conf/data",
+    "data=3": "multi30k tatoeba",
 }
 
 
