@@ -124,7 +124,7 @@ def test_a_score_that_measures_nothing_is_neither_drawn_nor_judged(tmp_path: Pat
         assert "test_chrf" in shown
         assert "test_bleu" not in shown
     text = markdown(found["report"])
-    assert "BLEU is not measured here, because it is 0 in every run: chrF stands in for it." in text
+    assert "BLEU is not measured here, because it is 0 in every run: chrF and test loss stand in for it." in text
     assert "| toy-1 | Pre is better. | not measured here | BLEU: it is 0 in every run |" in text
 
 
