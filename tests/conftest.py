@@ -1,3 +1,4 @@
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_are_answered() -> None:
+    """Shells make background jobs ignore SIGINT, and nohup SIGHUP; what is started by tests would inherit that."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True, scope="module")

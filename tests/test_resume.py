@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,15 +100,6 @@ def test_a_run_cut_anywhere_ends_as_one_that_was_not(tmp_path, monkeypatch, undi
     assert not folder.file(resume.NAME).exists()
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Python's own answer to SIGINT, which shells make background jobs ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("update", [0, 15, UPDATES])
 def test_a_stop_requested_during_any_pause_repeats_nothing(tmp_path, monkeypatch, undisturbed, update: int) -> None:
     spec = a_spec("best")
