@@ -11,11 +11,14 @@ from corpora import fixture_plan
 from test_training import losses, trained
 from tiny import TINY, tiny_model, tokens
 
+from ablate.config import TrainConfig
 from ablate.data.batches import Batch
 from ablate.model.transformer import Transformer
+from ablate.seeding import Streams
 from ablate.store import Store
 from ablate.training.loop import TrainState, gradients, gradients_that_fit
 from ablate.training.member import run_member
+from ablate.training.objectives import TeacherForcing
 
 ROWS = 7
 
@@ -23,8 +26,9 @@ ROWS = 7
 def a_state(micro_batches: int = 1) -> TrainState:
     model = tiny_model(replace(TINY, dropout=0.0)).double()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    objective = TeacherForcing(TrainConfig(label_smoothing=0.1))
     return TrainState(
-        model, optimizer, lambda update: 0.1, 0.1, 1.0, torch.autocast("cpu", enabled=False),
+        model, optimizer, lambda update: 0.1, objective, Streams(0), 1.0, torch.autocast("cpu", enabled=False),
         micro_batches=micro_batches,
     )  # fmt: skip
 
