@@ -43,9 +43,12 @@ def heeded() -> list[int]:
 
 
 def request() -> int:
-    """What the command sends to its workers, so that they leave checkpoints: SIGINT, which ends a worker's run and not
-    the worker, unless they inherited that it is ignored."""
-    return signal.SIGINT if signal.SIGINT in heeded() else signal.SIGTERM
+    """What the command sends to its workers, so that they leave checkpoints.
+
+    SIGINT or SIGHUP, unless they inherited that it is ignored, since these end a worker's run and not the worker:
+    when one worker ends, its pool kills the others, which may not have left theirs yet.
+    """
+    return next((number for number in (signal.SIGINT, HANGUP) if number in heeded()), signal.SIGTERM)
 
 
 def command(main: Callable[P, int]) -> Callable[P, int]:
