@@ -18,6 +18,17 @@ PART = ".part"  # ends the name of a file in the making
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Put a file in place whole or not at all, and on the disk before it bears its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            _write(path, content)
+            break
+        except FileNotFoundError:  # another process swept the new file in the moment before it was locked
+            if not path.parent.is_dir():
+                raise
+    sync_folder(path.parent)
+
+
+def _write(path: Path, content: str | bytes) -> None:
     with in_the_making(path) as temporary:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -25,7 +36,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~UMASK)  # the lock may have made it with fewer rights
         temporary.replace(path)
-    sync_folder(path.parent)
 
 
 @contextlib.contextmanager
