@@ -20,7 +20,7 @@ def results(study: str, root: str | Path = ".") -> pd.DataFrame:
     """Every run of a study in every setting, a row each, with the columns of results.csv. Raises BadInput."""
     import pandas as pd
 
-    from ablate.report.records import read_records, settings
+    from ablate.records.read import read_records, settings
 
     known = settings(Path(root))
     if study not in known:
@@ -76,8 +76,8 @@ def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:
     import torch
 
     from ablate.data.corpus import Corpus
-    from ablate.plain import config_from_plain
-    from ablate.store import Store
+    from ablate.store.folders import Store
+    from ablate.store.plain import config_from_plain
     from ablate.training.member import load_model
 
     folder = Store(Path(root)).run(run_id)

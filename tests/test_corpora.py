@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 
 from ablate.config import BadInput, DataConfig
-from ablate.data import corpora, hub, numbers
+from ablate.data import numbers
 from ablate.data.bounds import longest_reference
 from ablate.data.clean import normalise, words
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import check_size, fingerprint, prepare
-from ablate.vocabulary import END, START
+from ablate.data.sources import corpora, hub
+from ablate.data.vocabulary import END, START
 
 Pairs = corpora.Pairs
 WORDS = [f"{head}{tail}" for head in "bdfgklmnprstvz" for tail in ("a", "en", "ir", "ol", "un")]

@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ablate.config import ModelConfig
 from ablate.model import build
-from ablate.model.cost import flops_per_token, parameter_count
-from ablate.model.loss import token_loss
+from ablate.model.flops import flops_per_token, parameter_count
+from ablate.model.token_loss import token_loss
 
 SOURCE, TARGET = 7, 5  # tokens
 SIZES = [

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_study, some_runs, write_records
 
-from ablate import costs
-from ablate.composition import Plan
 from ablate.config import BadInput, ModelConfig
-from ablate.model.cost import parameter_count
+from ablate.model.flops import parameter_count
+from ablate.plan.composition import Plan
 from ablate.report import build
-from ablate.report.cost_table import IDLE
-from ablate.store import Store
+from ablate.report.text.cost_table import IDLE
+from ablate.run import costs
+from ablate.store.folders import Store
 from ablate.training import machine, probe
 
 CPU = torch.device("cpu")

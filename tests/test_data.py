@@ -23,14 +23,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ablate.config import BadInput, DataConfig
-from ablate.data import corpora, tatoeba
 from ablate.data.cache import SUMS, corpus_folder
 from ablate.data.clean import STEPS, clean, most_frequent, normalise, words
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import NOT_RECIPE, fingerprint, prepare
+from ablate.data.sources import corpora, tatoeba
 from ablate.data.split import components, split
 from ablate.data.tokenise import encode, train_tokenizer
-from ablate.vocabulary import END, PAD, SPECIAL, START, UNKNOWN
+from ablate.data.vocabulary import END, PAD, SPECIAL, START, UNKNOWN
 
 FIXTURE = DataConfig(loader="fixture", name="fixture", min_words=3, max_words=8)
 RAW = corpora.tab_separated(corpora.FIXTURE.read_text(encoding="utf-8"))

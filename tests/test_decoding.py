@@ -13,12 +13,12 @@ from tiny import TINY, VOCABULARY, describe, every_choice, tokens
 
 from ablate.cli import CONF
 from ablate.config import ModelConfig
+from ablate.data.vocabulary import END, PAD, START
 from ablate.evaluation import decoding
 from ablate.evaluation.decoding import beam_search, translate
 from ablate.evaluation.scores import corpus_scores, reference_streams, signatures
 from ablate.model import build
 from ablate.model.architecture import Architecture
-from ablate.vocabulary import END, PAD, START
 
 EXPERIMENTS = CONF.parent / "experiments"
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)

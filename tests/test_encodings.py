@@ -15,8 +15,8 @@ from records import a_study, some_runs, write_records
 from test_hostile import SOURCES, calls
 
 import ablate as package
-from ablate.composition import plan
 from ablate.config import BadInput
+from ablate.plan.composition import plan
 from ablate.report.__main__ import main as report
 
 PACKAGE = Path(package.__file__).parent
@@ -153,7 +153,7 @@ def takes_the_locales_encoding(name: str, call: ast.Call) -> bool:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_text_is_utf8_whatever_the_locale(path: Path) -> None:
     for name, call in calls(path):
-        if name in ("read_text",):  # ablate.data.text's own, which decodes bytes
+        if name in ("read_text",):  # ablate.data.sources.encodings's own, which decodes bytes
             continue
         assert not takes_the_locales_encoding(name, call), f"{path}, line {call.lineno}: {name} without encoding="
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ablate.atomic import write_atomic
 from ablate.cli import CONF
-from ablate.conf_files import check_files
 from ablate.config import BadInput, WandbConfig
-from ablate.environment import BINDING
+from ablate.plan.conf_files import check_files
+from ablate.system.atomic import write_atomic
+from ablate.system.environment import BINDING
 from ablate.tracking import access
 from ablate.tracking.place import LONGEST, fitting
 
@@ -35,7 +35,7 @@ def test_a_users_own_module_hides_none_of_ours(name: str, tmp_path: Path) -> Non
 
 BACKEND = """
 import os, sys
-from ablate.signals import command
+from ablate.system.signals import command
 @command
 def main():
     import matplotlib
@@ -52,7 +52,7 @@ def test_commands_draw_whatever_backend_the_environment_names(backend: str, tmp_
 
 AFFINITY = """
 import os, sys
-from ablate.signals import command
+from ablate.system.signals import command
 @command
 def main():
     before = os.sched_getaffinity(0)
@@ -98,7 +98,7 @@ def test_names_fit_what_wandb_takes_and_stay_apart(kind: str) -> None:
 MODE = """
 import sys
 from pathlib import Path
-from ablate.atomic import write_atomic
+from ablate.system.atomic import write_atomic
 write_atomic(Path(sys.argv[1]), "content")
 """
 

@@ -12,21 +12,21 @@ from records import a_run, a_study, some_runs, write_records
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import compare as hold
 from ablate.analysis.effects import interactions
+from ablate.analysis.judging import judge_all
 from ablate.analysis.statistics import paired_effect
 from ablate.analysis.verdicts import Verdict
 from ablate.config import BadInput, Config
-from ablate.records import run_record
+from ablate.records.collect import run_record
+from ablate.records.read import read_records
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
-from ablate.report.compare import CARRIES, OPEN, TURNS, compare
-from ablate.report.records import read_records
-from ablate.store import RECORD_KEYS, RunFolder
+from ablate.report.side_by_side import CARRIES, OPEN, TURNS, compare
+from ablate.store.folders import RECORD_KEYS, RunFolder
+from ablate.store.study_checks import check_study
+from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Cell, Study
-from ablate.study_checks import check_study
-from ablate.study_file import study_from, study_to_plain
 
 LEVELS = {1: {"model.layers": 1}, 8: {"model.layers": 8, "train.updates": 0}}
 CLAIM = {

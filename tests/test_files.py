@@ -38,11 +38,11 @@ from shapes import (
 )
 
 from ablate.config import BadInput, DataConfig, plain_line
-from ablate.data import corpora, hub
-from ablate.data.advice import override, position, suggestion
-from ablate.data.columns import Table, pairs_of
-from ablate.data.text import lines_of
-from ablate.plain import config_from
+from ablate.data.sources import corpora, hub
+from ablate.data.sources.advice import override, position, suggestion
+from ablate.data.sources.columns import Table, pairs_of
+from ablate.data.sources.encodings import lines_of
+from ablate.store.plain import config_from
 
 OWN = DataConfig(loader="files")
 

@@ -10,7 +10,7 @@ import pytest
 from flockless import ERRORS
 from test_requests import SHORT, STUDY, at_work, start
 
-from ablate.locks import MARKER
+from ablate.system.locks import MARKER
 
 
 def markers(root: Path) -> list[Path]:

@@ -8,14 +8,14 @@ import pytest
 from corpora import fixture_plan
 from records import a_run, write_records
 
-from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import comparisons, halved
+from ablate.analysis.judging import judge_all
 from ablate.config import BadInput
+from ablate.records.read import COST, read_records
 from ablate.report import build
-from ablate.report.records import COST, read_records
 from ablate.report.wording import MINUS
+from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import HALVES
-from ablate.study_file import study_from, study_to_plain
 
 CLAIM = {"id": "aa-1", "sentence": "Alike.", "contrast": "second half - first half", "metric": "test_bleu",
          "kind": "no_difference"}  # fmt: skip

@@ -15,7 +15,7 @@ from test_cli import ablate as command
 import ablate as package
 from ablate import cli
 from ablate.config import BadInput, DataConfig
-from ablate.data import tatoeba
+from ablate.data.sources import tatoeba
 
 SOURCES = sorted([*Path(package.__file__).parent.rglob("*.py"), *(cli.CONF.parent / "hydra_plugins").rglob("*.py")])
 SECRET = "s3cr3t-5entinel"
@@ -72,7 +72,7 @@ def test_the_calls_that_must_be_safe_are_there() -> None:
 def test_the_loader_of_yaml_is_a_safe_one() -> None:
     import yaml
 
-    from ablate.conf_files import HydraLoader, Loader
+    from ablate.plan.conf_files import HydraLoader, Loader
 
     assert Loader in (yaml.SafeLoader, yaml.CSafeLoader)
     assert issubclass(HydraLoader, yaml.SafeLoader)
@@ -126,8 +126,8 @@ def test_no_name_leads_out_of_the_root(place: str, name: str, tmp_path: Path) ->
 def test_a_suffix_of_a_setting_names_no_folder_in_another() -> None:
     from corpora import composed
 
-    from ablate.composition import setting_name
-    from ablate.plain import config_from
+    from ablate.plan.composition import setting_name
+    from ablate.store.plain import config_from
 
     default = config_from(composed(["data=files", "data.path=/x/mine"]))
     for value in ("../../x", "a/b", "..", "a b", "漢"):
@@ -217,6 +217,6 @@ def test_a_corpus_of_markup_stays_text_in_the_report(tmp_path: Path) -> None:
 
 def test_a_corpus_known_by_its_content_is_checked_before_it_is_used() -> None:
     """Of a download that is known beforehand the hash stands in the code (the tests of data hold it to that)."""
-    from ablate.data.corpora import CORPORA
+    from ablate.data.sources.corpora import CORPORA
 
     assert CORPORA["tatoeba"].known(DataConfig(loader="tatoeba")) == tatoeba.TEXT_SHA256

@@ -25,10 +25,10 @@ from typing import Any
 import pytest
 from faults import RANDOM, Ended, Kill, Study, Touch, Trace
 
-from ablate.costs import NAME as COSTS
-from ablate.report.records import read_records
+from ablate.records.read import read_records
 from ablate.report.render import markdown, results_csv
-from ablate.report.summary import summary
+from ablate.report.text.summary import summary
+from ablate.run.costs import NAME as COSTS
 
 PHASES = {  # -> what is done to files in it, verb and name; the first that fits
     "planning": r"root/runs/\w+/\.?(run\.json|failure|notes)|remove .*/running$|create root/\w+$",

@@ -15,13 +15,13 @@ import pytest
 from filelock import Timeout
 from flockless import BOTH, ERRORS, LOCKS
 
-from ablate import locks
-from ablate.locks import is_held, lock
 from ablate.report.index import ledger
+from ablate.system import locks
+from ablate.system.locks import is_held, lock
 
 HOLDER = """
 import pathlib, socket, sys, time
-from ablate import locks
+from ablate.system import locks
 locks.BEAT, locks.SILENCE = 0.1, 1.0
 if sys.argv[2] == "elsewhere":
     socket.gethostname = lambda: "elsewhere"
@@ -115,7 +115,7 @@ def test_a_folder_that_is_not_there_has_no_locks_and_is_not_made(
 
 WRITER = """
 import pathlib, sys
-from ablate import locks
+from ablate.system import locks
 from ablate.report import ledger
 locks.BEAT, locks.SILENCE = 0.1, 1.0
 ledger(pathlib.Path(sys.argv[1]))

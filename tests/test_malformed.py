@@ -37,7 +37,7 @@ from malformed import (
 from records import a_study, some_runs, write_records
 
 from ablate import cli
-from ablate.data import hub
+from ablate.data.sources import hub
 from ablate.report import render
 
 SENTINEL = "a-value-of-the-environment"

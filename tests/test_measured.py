@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from records import a_run, a_study, some_runs, write_records
 
-from ablate.analysis.claims import judge_all
+from ablate.analysis.judging import judge_all
 from ablate.analysis.measured import QUALITY, STAND_INS, stand_ins, unmeasured
 from ablate.analysis.metrics import METRICS
 from ablate.config import BadInput
+from ablate.records.read import ReportData, read_records
 from ablate.report import build, headline, ledger
-from ablate.report.compare import compare, markdown, read_settings
 from ablate.report.figures import FIGURES
-from ablate.report.records import ReportData, read_records
-from ablate.report.style import styled
+from ablate.report.figures.style import styled
+from ablate.report.side_by_side import compare, markdown, read_settings
+from ablate.run.until import open_questions
+from ablate.store.study_file import study_from
 from ablate.study import Kind, Study
-from ablate.study_file import study_from
-from ablate.tracking.report import tables_of, without_verdict
-from ablate.until import open_questions
+from ablate.tracking.report_run import tables_of, without_verdict
 
 WHY = "no reference of the test set has the 4 tokens that BLEU needs (tokeniser 13a)"
 BLEUS = [name for name in QUALITY if "bleu" in name]
@@ -247,7 +247,7 @@ def test_settings_are_compared_by_what_measures_something_in_all_of_them(tmp_pat
 
 
 def test_settings_may_be_given_as_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ablate.report.compare.effects", lambda read: None)
+    monkeypatch.setattr("ablate.report.side_by_side.effects", lambda read: None)
     study = a_study()
     for preset in ("laptop", "paper"):
         write_records(tmp_path, study, some_runs(study), preset=preset)

@@ -13,9 +13,9 @@ from tiny import TINY, tiny_model, tokens
 
 from ablate.config import TrainConfig
 from ablate.data.batches import Batch
+from ablate.model.seeding import Streams
 from ablate.model.transformer import Transformer
-from ablate.seeding import Streams
-from ablate.store import Store
+from ablate.store.folders import Store
 from ablate.training.loop import TrainState, gradients, gradients_that_fit
 from ablate.training.member import run_member
 from ablate.training.objectives import TeacherForcing

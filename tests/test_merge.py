@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from corpora import fixture_plan
 
-from ablate.merge import main
-from ablate.store import RunFolder, Store
-from ablate.study import evaluation_id
+from ablate.merge.__main__ import main
+from ablate.store.folders import RunFolder, Store
+from ablate.store.ids import evaluation_id
 from ablate.training.member import run_member
 
 PLAN = ("+sweep=norm_placement", "train.updates=20", "seeds=1")

@@ -6,12 +6,12 @@ import torch
 from tiny import HEAD_WIDTHS, TINY, VOCABULARY, describe, every_choice, tiny_model, tiny_transformer, tokens
 
 from ablate.config import CHOICES, BadInput, ModelConfig
+from ablate.data.vocabulary import PAD
 from ablate.model import build
 from ablate.model.attention import ATTENTION_SCALES
-from ablate.parts import Part
-from ablate.seeding import Streams
+from ablate.model.seeding import Streams
+from ablate.store.parts import Part
 from ablate.training.member import seed_dropout
-from ablate.vocabulary import PAD
 
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
 RATIOS = [replace(TINY, ffn_ratio=ratio) for ratio in (1.0, 2.0, 4.0, 8.0, 8 / 3)]

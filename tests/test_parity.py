@@ -11,11 +11,11 @@ from tiny import TINY, VOCABULARY, describe, tiny_transformer, tokens
 from torch import Tensor, nn
 
 from ablate.config import CHOICES, ModelConfig
+from ablate.data.vocabulary import PAD
 from ablate.model.feedforward import ACTIVATIONS
-from ablate.model.loss import token_loss
 from ablate.model.position import sinusoids
+from ablate.model.token_loss import token_loss
 from ablate.model.transformer import Transformer, causal_mask
-from ablate.vocabulary import PAD
 
 SAME_IN_TORCH = [  # what torch's layers can be told
     replace(TINY, norm_placement=placement, activation=activation)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablate.config import BadInput, DataConfig
-from ablate.places import cache_folder, expanded
+from ablate.system.places import cache_folder, expanded
 
 NOBODY = "~no-such-user/x"
 BASE = ["ablate", "preset=smoke", "dry_run=true", "wandb.mode=disabled"]

@@ -21,14 +21,14 @@ from omegaconf import OmegaConf
 from test_cli import ablate
 
 from ablate import cli
-from ablate.arguments import OPEN, override_keys, parse
 from ablate.config import CHOICES, BadInput, Config
 from ablate.data.prepare import fingerprint
-from ablate.plain import config_from, config_from_plain, config_to_plain, schema
-from ablate.progress import Progress
-from ablate.quoting import QUOTED, TEXT_KEYS, literal, quoted, text_keys, typed
-from ablate.store import Store
-from ablate.study import run_id
+from ablate.plan.arguments import OPEN, override_keys, parse
+from ablate.plan.quoting import QUOTED, TEXT_KEYS, literal, quoted, text_keys, typed
+from ablate.run.progress import Progress
+from ablate.store.folders import Store
+from ablate.store.ids import run_id
+from ablate.store.plain import config_from, config_from_plain, config_to_plain, schema
 
 NUMBERLIKE = ["7027e0362055", "123456789012", "2024_11_25", "12e3", "1_0", ".5", "-1", "0x10", "1:30", "007", "1e400"]
 WORDS = ["null", "NULL", "None", "true", "False", "no", "off", "nan", "inf", "-inf", "~", ""]

@@ -16,13 +16,13 @@ from markdown_it import MarkdownIt
 from records import a_run, a_study, some_runs, write_records
 
 from ablate.config import LONGEST_SAMPLE, BadInput
+from ablate.records.read import read_records
 from ablate.report import build, headline, ledger
 from ablate.report.__main__ import main
 from ablate.report.figures import FIGURES
-from ablate.report.records import read_records
-from ablate.report.style import styled
+from ablate.report.figures.style import styled
 from ablate.report.wording import MINUS, decimals_for, escape, name, number, short
-from ablate.study_file import study_from, study_to_plain
+from ablate.store.study_file import study_from, study_to_plain
 
 SETTING = "synthetic-laptop"
 CLAIMS = [

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ablate.cli import launch_all
 from ablate.config import Config
-from ablate.store import Store
+from ablate.store.folders import Store
 
 STUDY = (
     "+sweep=norm_placement",

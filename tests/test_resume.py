@@ -14,8 +14,8 @@ from corpora import fixture_plan
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ablate.store import ASIDE, RunFolder, Store
-from ablate.study import RunSpec, evaluation_id
+from ablate.store.folders import ASIDE, RunFolder, Store
+from ablate.store.ids import RunSpec, evaluation_id
 from ablate.training import loop, member, resume
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.member import run_member

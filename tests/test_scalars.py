@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from records import a_study, some_runs, write_records
 
 from ablate.cli import CONF
-from ablate.conf_files import check_file
 from ablate.config import BadInput
-from ablate.report.records import read_records
-from ablate.report.tracing import read_back
-from ablate.scalars import HydraLoader
-from ablate.study_file import as_level, study_from, study_to_plain
-from ablate.tracking.report import value
+from ablate.plan.conf_files import check_file
+from ablate.plan.scalars import HydraLoader
+from ablate.records.read import read_records
+from ablate.report.text.tracing import read_back
+from ablate.store.study_file import as_level, study_from, study_to_plain
+from ablate.tracking.report_run import value
 
 SWITCHES = ["no", "yes", "on", "off", "No", "OFF", "true", "False"]
 NULLS = ["~", "null", "Null"]

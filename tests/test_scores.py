@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.bleu_tokenizers import BY_LANGUAGE, DEFAULT, tokenizer_for
 from ablate.config import BadInput, Config, DataConfig, EvaluationConfig, plain_line
 from ablate.evaluation import scores
 from ablate.evaluation.scores import BLEUS, check_tokenizer, corpus_scores, signatures, unmeasured
-from ablate.study import digest, evaluation_id
+from ablate.store.bleu_tokenizers import BY_LANGUAGE, DEFAULT, tokenizer_for
+from ablate.store.ids import digest, evaluation_id
 
 SENTENCES = {  # code -> sentences of that language, as its text has spaces or has none
     "zh": ["我父亲今天在家里读一本书。", "老师昨天在商店里买了一张票。"],

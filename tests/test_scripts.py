@@ -23,7 +23,7 @@ from ablate.data.raw import Pairs
 from ablate.data.split import overlaps
 from ablate.data.tokenise import LONGEST_TOKEN, encode, train_tokenizer
 from ablate.data.unknown import described, much, unknown_shares
-from ablate.vocabulary import SPECIAL, UNKNOWN
+from ablate.data.vocabulary import SPECIAL, UNKNOWN
 
 # language -> a sentence as it may be typed, and its words
 SENTENCES = {

@@ -10,9 +10,9 @@ from records import a_run, a_study, some_runs
 from scipy import integrate, optimize, stats
 from scipy.special import betaln
 
-from ablate.analysis.claims import judge_all
 from ablate.analysis.effects import compare, comparisons
 from ablate.analysis.estimators import ANYTIME, FIXED
+from ablate.analysis.judging import judge_all
 from ablate.analysis.sequential import (
     SCALE,
     anytime_effect,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from malformed import SMOKE, ablate
 
-from ablate import shell
+from ablate.plan import shell
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from test_requests import SHORT, STUDY, at_work, start
 
-from ablate import signals
-from ablate.signals import ASKING, Terminated, command, heeded
+from ablate.system import signals
+from ablate.system.signals import ASKING, Terminated, command, heeded
 
 
 @pytest.mark.parametrize("number", ASKING)
@@ -185,7 +185,7 @@ def test_a_reader_that_leaves_early_changes_no_exit_code_and_sees_no_traceback(n
 def test_a_full_disk_is_not_taken_for_a_reader_that_left() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    code = "from ablate.output import lasting_output\nwith lasting_output():\n    print('x', flush=True)"
+    code = "from ablate.system.output import lasting_output\nwith lasting_output():\n    print('x', flush=True)"
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
     assert "No space left" in done.stderr

@@ -11,19 +11,20 @@ from omegaconf import OmegaConf
 
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
-from ablate.composition import plan, text
 from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig, knob
-from ablate.data import corpora
 from ablate.data.prepare import mark_of
+from ablate.data.sources import corpora
 from ablate.model import ARCHITECTURES
 from ablate.model.attention import ATTENTION_SCALES
 from ablate.model.feedforward import ACTIVATIONS
 from ablate.model.norm import NORMS
 from ablate.model.position import POSITIONS
 from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS
-from ablate.plain import config_from_plain, config_to_plain
-from ablate.study import MEANING, Kind, evaluation_id, run_id
-from ablate.study_file import study_from, study_to_plain
+from ablate.plan.composition import plan, text
+from ablate.store.ids import MEANING, evaluation_id, run_id
+from ablate.store.plain import config_from_plain, config_to_plain
+from ablate.store.study_file import study_from, study_to_plain
+from ablate.study import Kind
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.objectives import OBJECTIVES
 from ablate.training.optimizers import OPTIMIZERS

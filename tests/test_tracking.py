@@ -19,11 +19,12 @@ from records import a_study, some_runs
 from wandb_server import KEY, Server, served
 
 from ablate import tracking
-from ablate.composition import Plan
 from ablate.config import BadInput, Config, DataConfig, ModelConfig, TrainConfig, WandbConfig, WandbMode
 from ablate.data.cache import corpus_folder
-from ablate.store import RESULT_COLUMNS, RunFolder, Store
-from ablate.study import Claim, RunSpec, Study, evaluation_id, run_id
+from ablate.plan.composition import Plan
+from ablate.store.folders import RESULT_COLUMNS, RunFolder, Store
+from ablate.store.ids import RunSpec, evaluation_id, run_id
+from ablate.study import Claim, Study
 from ablate.tracking import access
 from ablate.tracking.access import MODES, resolve
 from ablate.tracking.place import Place, fitting
@@ -453,7 +454,7 @@ def test_disabled_starts_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["ablate.tracking", "ablate.tracking.follower", "ablate.tracking.report"])
+@pytest.mark.parametrize("module", ["ablate.tracking", "ablate.tracking.follower", "ablate.tracking.report_run"])
 def test_neither_end_loads_what_it_does_not_need(module: str) -> None:
     """The command never imports wandb, the follower not before there is a run to show, and neither imports torch."""
     code = f"import sys, {module}; print({{'wandb', 'torch', 'pandas', 'datasets'}} & set(sys.modules))"
@@ -479,8 +480,8 @@ def test_every_run_has_the_same_sentences_and_its_own_translations(
 
 
 def test_the_report_shows_the_same_first_sentences() -> None:
-    from ablate.report.listing import translations as of_report
-    from ablate.report.records import ReportData
+    from ablate.records.read import ReportData
+    from ablate.report.text.listing import translations as of_report
 
     study = a_study()
     runs = tuple(some_runs(study, seeds=1))

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from corpora import fixture_plan
 from tiny import VOCABULARY, tiny_model, tokens
 
-from ablate.atomic import PART
 from ablate.config import (
     CHOICES,
     LEARNED_BELOW,
@@ -26,17 +25,18 @@ from ablate.config import (
 )
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import fingerprint
-from ablate.model.loss import pair_loss, token_loss
-from ablate.plain import config_to_plain
-from ablate.store import RunFolder, Store
-from ablate.study import evaluation_id
+from ablate.data.vocabulary import PAD
+from ablate.model.token_loss import pair_loss, token_loss
+from ablate.store.folders import RunFolder, Store
+from ablate.store.ids import evaluation_id
+from ablate.store.plain import config_to_plain
+from ablate.system.atomic import PART
 from ablate.training import meter as metering
 from ablate.training.checkpoints import AverageLast10, Best
 from ablate.training.member import evenly, run_member, train_member
 from ablate.training.meter import Meter, Row
 from ablate.training.request import Request
 from ablate.training.schedule import SCHEDULES, learning_rate
-from ablate.vocabulary import PAD
 
 UPDATES = 1000
 
@@ -309,7 +309,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from ablate.config import Device
-from ablate.store import RunFolder
+from ablate.store.folders import RunFolder
 from ablate.training.member import run_member
 run_member(RunFolder(Path(sys.argv[1])), Device.cpu)
 """

@@ -10,14 +10,14 @@ import pytest
 from corpora import composed, fixture_plan
 from records import LAYERS, UPDATES, WIDTH, a_run, a_study, write_records
 
-from ablate.analysis.claims import judge_all
+from ablate.analysis.judging import judge_all
 from ablate.analysis.tuning import Finding, Tuning, tuning
 from ablate.analysis.verdicts import Verdict
-from ablate.composition import Plan, plan
 from ablate.config import BadInput
-from ablate.matching import WITHIN, inner_parameters
+from ablate.plan.composition import Plan, plan
+from ablate.plan.matching import WITHIN, inner_parameters
+from ablate.records.read import read_records
 from ablate.report import build, ledger
-from ablate.report.records import read_records
 from ablate.study import Study
 
 RATES = (0.001, 0.002, 0.004)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from records import a_study, some_runs, write_records
 
+from ablate.records.read import read_records
 from ablate.report import build
-from ablate.report.records import read_records
-from ablate.until import open_questions
+from ablate.run.until import open_questions
 
 CLAIM = {
     "id": "c-1", "sentence": "A is better.", "contrast": "pre - post", "metric": "test_bleu", "kind": "directional",

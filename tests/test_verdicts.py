@@ -7,9 +7,9 @@ import pytest
 from records import a_run, a_study, some_runs
 
 from ablate.analysis import verdicts
-from ablate.analysis.claims import KINDS, judge, judge_all
 from ablate.analysis.effects import compare
 from ablate.analysis.estimators import ANYTIME, FIXED
+from ablate.analysis.judging import KINDS, judge, judge_all
 from ablate.analysis.metrics import METRICS, check_metrics
 from ablate.analysis.statistics import Effect
 from ablate.analysis.verdicts import Reading, Verdict

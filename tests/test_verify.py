@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from ablate.analysis.metrics import METRICS
+from ablate.records.read import ReportData, read_records, settings
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
-from ablate.report.compare import compare
 from ablate.report.evidence import SCORES, recompute
 from ablate.report.figures import FIGURES
-from ablate.report.records import ReportData, read_records, settings
-from ablate.report.summary import summary
-from ablate.report.tracing import SOURCES, snippet
+from ablate.report.side_by_side import compare
+from ablate.report.text.summary import summary
+from ablate.report.text.tracing import SOURCES, snippet
 from ablate.report.verify import verify
-from ablate.store import RESULT_COLUMNS
+from ablate.store.folders import RESULT_COLUMNS
 from ablate.study import Pairs
 
 HERE = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ablate.report.render.FIGURES", {})
-        patch.setattr("ablate.report.compare.effects", lambda read: None)
+        patch.setattr("ablate.report.side_by_side.effects", lambda read: None)
         for name in (SETTING, "other-laptop"):
             shutil.copytree(HERE / RECORDS, root / RECORDS.replace(SETTING, name))
             edited(root / RECORDS.replace(SETTING, name) / "manifest.json", SETTING, name)
@@ -56,7 +56,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it to spoil. Its reports have no figures, which take most of the time."""
     monkeypatch.setattr("ablate.report.render.FIGURES", {})
-    monkeypatch.setattr("ablate.report.compare.effects", lambda read: None)
+    monkeypatch.setattr("ablate.report.side_by_side.effects", lambda read: None)
     return Path(shutil.copytree(whole, tmp_path / "root"))
 
 

@@ -11,7 +11,7 @@ import torch
 from joblib.externals.loky.backend import context
 
 from ablate.config import Config
-from ablate.forecast import WORKER, workers
+from ablate.plan.forecast import WORKER, workers
 from ablate.training import machine
 
 CPU = torch.device("cpu")

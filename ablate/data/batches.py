@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ablate.data.bounds import consecutive, most_rows
 from ablate.data.corpus import Pairs
-from ablate.vocabulary import PAD
+from ablate.data.vocabulary import PAD
 
 ORDER = 1  # the name, within a seed, of the random stream that orders the data
 TARGET_BUCKETS, SOURCE_BUCKETS = 5, 4  # lengths that pairs are padded to: at most 20 shapes

@@ -12,8 +12,8 @@ from typing import Any
 
 from filelock import BaseFileLock, Timeout
 
-from ablate.locks import lock
-from ablate.places import cache_folder as cache_folder
+from ablate.system.locks import lock
+from ablate.system.places import cache_folder as cache_folder
 
 SUMS = "SHA256SUMS"  # of the other files in a folder, as sha256sum reads it
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ablate.config import BadInput, DataConfig
-from ablate.data import corpora, numbers
+from ablate.data import numbers
 from ablate.data.clean import clean, normalise, words
 from ablate.data.lengths import what_was_too_long
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits
+from ablate.data.sources import corpora
 from ablate.data.split import divide, overlaps
 from ablate.data.tokenise import LONGEST_TOKEN, train_tokenizer
 from ablate.data.unknown import Shares, described, much, unknown_shares

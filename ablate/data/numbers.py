@@ -9,7 +9,7 @@ import numpy as np
 from ablate.data.bounds import longest_reference
 from ablate.data.raw import Pairs, Splits
 from ablate.data.tokenise import encode
-from ablate.vocabulary import END
+from ablate.data.vocabulary import END
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig, identity
-from ablate.data import corpora
 from ablate.data.cache import alone, cache_folder, corpus_folder, sweep, write_sums
 from ablate.data.child import run_in_child
 from ablate.data.raw import Say
+from ablate.data.sources import corpora
 
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus

@@ -11,7 +11,7 @@ import numpy as np
 
 from ablate.config import BYTES
 from ablate.data.raw import Pairs
-from ablate.vocabulary import END, SPECIAL, START, UNKNOWN
+from ablate.data.vocabulary import END, SPECIAL, START, UNKNOWN
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ablate.vocabulary import END, START, UNKNOWN
+from ablate.data.vocabulary import END, START, UNKNOWN
 
 Shares = Mapping[str, Mapping[str, float]]  # split -> side -> share of <unk> among its tokens
 

@@ -12,11 +12,16 @@ from typing import TypeVar
 import torch
 
 from ablate.data.batches import Batch
-from ablate.diagnostics.attention import attention_entropy, largest_attention_weight, score_variance, softmax_slope
+from ablate.diagnostics.attention_weights import (
+    attention_entropy,
+    largest_attention_weight,
+    score_variance,
+    softmax_slope,
+)
 from ablate.diagnostics.gradients import gradient_norm, query_key_gradient_norm
 from ablate.diagnostics.units import dead_units, negative_preactivations
 from ablate.model.architecture import Architecture
-from ablate.parts import Part
+from ablate.store.parts import Part
 
 Value = TypeVar("Value")
 Diagnostic = Callable[[Architecture, Batch], dict[Part, float]]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ablate.data.batches import Batch
-from ablate.diagnostics.parts import real, watch
+from ablate.diagnostics.watching import real, watch
 from ablate.model.architecture import Architecture
 from ablate.model.feedforward import ACTIVATIONS
-from ablate.parts import Part
+from ablate.store.parts import Part
 
 KINDS = tuple(ACTIVATIONS.values())
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ablate.data.bounds import consecutive, most_rows
+from ablate.data.vocabulary import END, PAD, START
 from ablate.model.architecture import Architecture
-from ablate.vocabulary import END, PAD, START
 
 ROWS = 512  # hypotheses decoded at a time, at the most
 IMPOSSIBLE = -1e9  # below any log-probability, yet finite under arithmetic

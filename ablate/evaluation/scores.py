@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ablate.bleu_tokenizers import DEFAULT
 from ablate.config import BadInput
+from ablate.store.bleu_tokenizers import DEFAULT
 
 BLEUS = ("test_bleu", "test_bleu_greedy", "test_bleu_lower")
 PATIENCE = 10.0  # seconds that a server may take to answer when sacreBLEU fetches a tokeniser's model

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from ablate.parts import Part
+from ablate.store.parts import Part
 
 
 class State(Protocol):

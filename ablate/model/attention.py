@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ablate.model.cache import Cache
 from ablate.model.dropout import Dropout
+from ablate.model.kv_cache import Cache
 from ablate.model.position import Position
 
 

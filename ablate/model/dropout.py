@@ -10,7 +10,7 @@ class Dropout(nn.Module):
     """Zero each activation with probability `rate`, scale the rest by 1 / (1 - rate).  Srivastava et al. 2014.
 
     torch's own dropout draws from the global generator, where one more layer would shift every later draw. Here each
-    dropout has a generator of its own, seeded by its name in the model (`ablate.seeding`).
+    dropout has a generator of its own, seeded by its name in the model (`ablate.model.seeding`).
     """
 
     def __init__(self, rate: float) -> None:

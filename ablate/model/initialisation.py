@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ablate.seeding import generator
+from ablate.model.seeding import generator
 
 
 def initialise(model: nn.Module, seed: int) -> None:

@@ -8,11 +8,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from ablate.data.vocabulary import PAD
 from ablate.model.architecture import Architecture
 from ablate.model.dropout import Dropout
 from ablate.model.embedding import TiedEmbedding
-from ablate.parts import Part
-from ablate.vocabulary import PAD
+from ablate.store.parts import Part
 
 Memory: TypeAlias = tuple[Tensor, Tensor]  # hidden and cell state, each [B, D]
 

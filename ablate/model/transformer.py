@@ -7,14 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ablate.data.vocabulary import PAD
 from ablate.model.architecture import Architecture
 from ablate.model.attention import CrossAttention, SelfAttention
-from ablate.model.cache import Cache, DecoderCache
 from ablate.model.embedding import TiedEmbedding
 from ablate.model.feedforward import FeedForward
+from ablate.model.kv_cache import Cache, DecoderCache
 from ablate.model.wiring import Wiring
-from ablate.parts import Part
-from ablate.vocabulary import PAD
+from ablate.store.parts import Part
 
 Wire = Callable[[nn.Module], Wiring]
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, WandbConfig
-from ablate.places import expanded
-from ablate.signals import command
+from ablate.system.places import expanded
+from ablate.system.signals import command
 from ablate.tracking import access
 
 OPTIONS = ("setting", "root", "project", "entity", "dry_run")
@@ -55,7 +55,7 @@ def publish(arguments: Sequence[str]) -> None:
     os.environ["WANDB_SILENT"] = "true"  # what there is to say is said here
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save
-    from ablate.report.records import read_records
+    from ablate.records.read import read_records
 
     records = [read_records(root / "experiments" / names[0] / setting) for setting in chosen]
     named = WandbConfig(project=options.get("project"), entity=options.get("entity"))
@@ -71,7 +71,7 @@ def publish(arguments: Sequence[str]) -> None:
 
 def settings_of(root: Path, study: str, setting: str | None) -> list[str]:
     """The settings to publish. Raises BadInput that names the choices."""
-    from ablate.report.records import read_manifest, settings
+    from ablate.records.read import read_manifest, settings
 
     found = settings(root)
     if study not in found:

@@ -14,8 +14,8 @@ from wandb_workspaces import expr
 
 from ablate.analysis.metrics import metric
 from ablate.publish.pages import claims, header, runs
-from ablate.report import tables
-from ablate.report.records import ReportData
+from ablate.records.read import ReportData
+from ablate.report.text import tables
 from ablate.tracking import REPORT, access
 from ablate.tracking.place import fitting
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ablate.analysis.claims import ClaimVerdict
+from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.metrics import metric
-from ablate.report.answer import answer
-from ablate.report.caveats import qualifications
-from ablate.report.claims import ledger_row
-from ablate.report.records import ReportData
+from ablate.records.read import ReportData
+from ablate.report.text.answer import answer
+from ablate.report.text.caveats import qualifications
+from ablate.report.text.claims import ledger_row
 from ablate.report.wording import ABSENT, escape, number, table
 from ablate.tracking import REPORT, wandb_id
 

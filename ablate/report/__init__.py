@@ -21,6 +21,6 @@ def ledger(root: Path) -> Path:
 
 def headline(folder: Path) -> list[str]:
     """The results of a report that was built, as lines for a terminal."""
-    from ablate.report.opening import headline
+    from ablate.report.text.opening import headline
 
     return headline(folder)

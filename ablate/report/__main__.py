@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
-from ablate.places import expanded
 from ablate.report import build, ledger
-from ablate.signals import command
+from ablate.system.places import expanded
+from ablate.system.signals import command
 
 
 @command
@@ -85,7 +85,7 @@ def told(arguments: Sequence[str], allowed: set[str]) -> tuple[list[str], dict[s
 
 def known(names: Sequence[str], options: dict[str, str]) -> tuple[Path, dict[str, list[str]]]:
     """The root, and the studies with their settings. Raises BadInput."""
-    from ablate.report.records import settings
+    from ablate.records.read import settings
 
     root = expanded(options.get("root", "."), "root")
     found = settings(root)
@@ -104,7 +104,7 @@ def side_by_side(root: Path, found: dict[str, list[str]], settings: list[str]) -
     if not studies:
         known = "; ".join(f"{study} has {', '.join(names)}" for study, names in found.items())
         raise BadInput(f"compare={','.join(settings)}: no study has records in all of them; {known}")
-    from ablate.report.compare import compare
+    from ablate.report.side_by_side import compare
 
     return [compare(root, study, settings) for study in studies]
 

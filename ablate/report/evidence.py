@@ -9,9 +9,10 @@ from typing import Any
 
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer, unmeasured
-from ablate.plain import config_from_plain
-from ablate.report.records import ReportData, updated
-from ablate.study import Pairs, run_id
+from ablate.records.read import ReportData, updated
+from ablate.store.ids import run_id
+from ablate.store.plain import config_from_plain
+from ablate.study import Pairs
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
 SIX_FIGURES = 1e-5  # curves keep no more of a number; this share of it is what that may cost

@@ -7,15 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablate.atomic import sweep, write_atomic
 from ablate.config import BadInput, plain_line
-from ablate.locks import lock
-from ablate.report.answer import answer
-from ablate.report.claims import ledger_row
+from ablate.records.read import ReportData, read_runs, settings
 from ablate.report.figures import FIGURES
-from ablate.report.records import ReportData, read_runs, settings
 from ablate.report.render import TEMPLATES
+from ablate.report.text.answer import answer
+from ablate.report.text.claims import ledger_row
 from ablate.report.wording import escape, plural, spoken, table
+from ablate.system.atomic import sweep, write_atomic
+from ablate.system.locks import lock
 
 TELLING = ("sensitivity", "over_factor", "quality_and_cost", "effects")  # figures in order
 HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]

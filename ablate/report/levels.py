@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ablate.report.records import ReportData
+from ablate.records.read import ReportData
 from ablate.study import Cell
 
 

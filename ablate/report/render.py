@@ -19,19 +19,19 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import metric
 from ablate.analysis.robust import RESAMPLES
-from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW
-from ablate.report import cost_table, listing, tables, tracing, tuned, twins, uncertainty
-from ablate.report.answer import answer, effect_lines
-from ablate.report.caveats import needs, qualifications
-from ablate.report.claims import blocks
+from ablate.records.read import ReportData, read_records
 from ablate.report.figures import FIGURES
-from ablate.report.limits import limits
-from ablate.report.records import ReportData, read_records
-from ablate.report.style import rendered, styled
-from ablate.report.summary import summary
+from ablate.report.figures.style import rendered, styled
+from ablate.report.text import cost_table, listing, tables, tracing, tuned, twins, uncertainty
+from ablate.report.text.answer import answer, effect_lines
+from ablate.report.text.caveats import needs, qualifications
+from ablate.report.text.claims import blocks
+from ablate.report.text.limits import limits
+from ablate.report.text.summary import summary
 from ablate.report.wording import code_block, escape, spoken
 from ablate.study import Pairs
+from ablate.system.atomic import sweep, write_atomic
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

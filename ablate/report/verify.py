@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from ablate.config import BadInput
 from ablate.evaluation.scores import check_tokenizer
-from ablate.report import compare
+from ablate.records.read import ReportData, read_records, settings
+from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
 from ablate.report.evidence import SCORES, recompute, strays, unmeasured_scores
 from ablate.report.index import markdown as index
-from ablate.report.records import ReportData, read_records, settings
 from ablate.report.render import draw, pictures, texts, versions
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -15,17 +15,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.atomic import sweep, write_atomic
 from ablate.config import WandbConfig, WandbMode
-from ablate.plain import config_to_plain
-from ablate.signals import kill_group
-from ablate.store import Store
-from ablate.study import digest
+from ablate.store.folders import Store
+from ablate.store.ids import digest
+from ablate.store.plain import config_to_plain
+from ablate.system.atomic import sweep, write_atomic
+from ablate.system.signals import kill_group
 from ablate.tracking.access import check as check
 from ablate.tracking.access import entity, environment, project, resolve, tags, unused
 
 if TYPE_CHECKING:
-    from ablate.composition import Plan
+    from ablate.plan.composition import Plan
 
 DRAIN = 30.0  # seconds that a command waits at its end for W&B to take in what is left
 CUT_DRAIN = 3.0  # seconds that an interrupted command waits for it, after which it goes on behind its back
@@ -56,7 +56,7 @@ def start_report(plan: Plan, store: Store, report: Path) -> Tracker:
     if mode is WandbMode.disabled:
         return Tracker(None)
     try:
-        from ablate.tracking.report import Showing
+        from ablate.tracking.report_run import Showing
 
         description = describe_report(plan, store, report, mode)
         if Showing(description).is_shown():

@@ -12,12 +12,12 @@ import threading
 import time
 from pathlib import Path
 
-from ablate.output import accept_any_text
-from ablate.signals import kill_group
+from ablate.system.output import accept_any_text
+from ablate.system.signals import kill_group
 from ablate.tracking import DRAIN
 from ablate.tracking.follower import Follower
 from ablate.tracking.place import Unreachable
-from ablate.tracking.report import Showing
+from ablate.tracking.report_run import Showing
 
 
 def main(path: str, problem: str = "") -> None:

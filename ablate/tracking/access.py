@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ablate.config import BadInput, WandbConfig, WandbMode
-from ablate.places import home_folder
+from ablate.system.places import home_folder
 
 PROJECT = "ablate"  # where nobody names another
 REFUSED, LONGEST_NAME = "/\\#?%:", 128  # characters, and their number, of a project or an entity

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ablate.plain import config_from_plain
-from ablate.records import run_record
-from ablate.store import ALSO, RESULT_COLUMNS, Store
-from ablate.study import Cell, RunSpec, digest, evaluation_id
+from ablate.records.collect import run_record
+from ablate.store.folders import ALSO, RESULT_COLUMNS, Store
+from ablate.store.ids import RunSpec, digest, evaluation_id
+from ablate.store.plain import config_from_plain
+from ablate.study import Cell
 from ablate.tracking import SAYS, wandb_id
 from ablate.tracking.access import PROJECT
 from ablate.tracking.place import Place, Unreachable

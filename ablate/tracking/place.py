@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ablate.atomic import write_atomic
-from ablate.study import digest
+from ablate.store.ids import digest
+from ablate.system.atomic import write_atomic
 
 LONGEST = {"job_type": 64, "tag": 64, "group": 128, "name": 128}  # characters that W&B's server takes
 SHOWS = 2  # raised when more is shown of a run than before, so that runs shown already are shown again

@@ -7,7 +7,7 @@ import math
 import os
 from typing import Any
 
-from ablate.store import RunFolder
+from ablate.store.folders import RunFolder
 from ablate.tracking.translations import COLUMNS
 
 POINTS = 500  # of a training curve, at the most, so that a file of W&B's stays well below a megabyte

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ablate.data.batches import Batch, Batches
 from ablate.data.bounds import most_rows
+from ablate.data.vocabulary import PAD
 from ablate.model.architecture import Architecture
-from ablate.seeding import Streams
+from ablate.model.seeding import Streams
 from ablate.training.meter import Meter
 from ablate.training.objectives import Objective
-from ablate.vocabulary import PAD
 
 
 @dataclass

@@ -10,24 +10,24 @@ from typing import Any
 
 import torch
 
-from ablate.atomic import sweep, write_atomic
 from ablate.config import LEARNED_BELOW, BadInput, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
 from ablate.data.corpus import Corpus
 from ablate.diagnostics import diagnose, named
-from ablate.diagnostics.parts import parameter_counts
 from ablate.diagnostics.units import dead_units_over
+from ablate.diagnostics.watching import parameter_counts
 from ablate.evaluation.decoding import translate
-from ablate.evaluation.loss import mean_loss, pair_losses
+from ablate.evaluation.losses import mean_loss, pair_losses
 from ablate.evaluation.scores import Scorer
 from ablate.model import build
 from ablate.model.architecture import Architecture
-from ablate.model.cost import flops_per_token
 from ablate.model.dropout import Dropout
-from ablate.plain import config_from_plain
-from ablate.seeding import Streams
-from ablate.store import RunFolder
-from ablate.study import bleu_tokenizer, evaluation_id, scoring
+from ablate.model.flops import flops_per_token
+from ablate.model.seeding import Streams
+from ablate.store.folders import RunFolder
+from ablate.store.ids import bleu_tokenizer, evaluation_id, scoring
+from ablate.store.plain import config_from_plain
+from ablate.system.atomic import sweep, write_atomic
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ablate.config import TrainConfig
 from ablate.data.batches import Batch
+from ablate.data.vocabulary import PAD
 from ablate.model.architecture import Architecture
-from ablate.model.loss import token_loss
-from ablate.seeding import Streams
-from ablate.vocabulary import PAD
+from ablate.model.seeding import Streams
+from ablate.model.token_loss import token_loss
 
 
 class Objective(Protocol):

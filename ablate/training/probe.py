@@ -21,7 +21,7 @@ import torch
 from ablate.config import Config
 from ablate.data.batches import Batch, Batches
 from ablate.data.corpus import Corpus
-from ablate.plain import config_from_plain
+from ablate.store.plain import config_from_plain
 from ablate.training import machine
 from ablate.training.loop import TrainState, step
 from ablate.training.member import initial_state

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from ablate.atomic import write_atomic
-from ablate.store import RunFolder
-from ablate.study import digest
+from ablate.store.folders import RunFolder
+from ablate.store.ids import digest
+from ablate.system.atomic import write_atomic
 from ablate.training.checkpoints import Checkpoint
 from ablate.training.loop import TrainState
 from ablate.training.meter import Meter

@@ -36,11 +36,11 @@ class StudySweeper(Sweeper):
         """Run a job for each list of overrides, as many at a time as the launcher is told."""
         from joblib.externals.loky.backend import resource_tracker
 
-        from ablate import signals
+        from ablate.system import signals
 
         assert self.hydra_context is not None
         assert self.task_function is not None
-        from ablate.plain import escaped
+        from ablate.store.plain import escaped
 
         config = OmegaConf.create(self.config)
         with open_dict(config):

@@ -1,0 +1,210 @@
+"""From a command line to a plan: the study's cells composed, checked, named, and taken apart into runs."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ablate.config import READS, BadInput, Config, Match, Tune, Until, check_name
+from ablate.data.prepare import fingerprint
+from ablate.plan.arguments import override_keys
+from ablate.plan.matching import twins
+from ablate.plan.quoting import GROUPS, literal, quoted, typed
+from ablate.store.ids import RunSpec, digest, run_id
+from ablate.store.plain import config_from, escaped
+from ablate.store.study_checks import check_study
+from ablate.store.study_file import study_from
+from ablate.study import RATE, RATE_KEY, Cell, Pairs, Study
+
+Compose = Callable[[list[str]], DictConfig]
+
+DETERMINANTS = ("model", "optim", "train", "data", "evaluation")  # sections that determine a result
+NAMES = ("name", "loader", "path")  # of a corpus: its content determines a result, not what it is called
+LONGEST_SUFFIX = 60  # characters
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a command will do, before any of it is done."""
+
+    study: Study  # with its factors' levels of this preset, and what tune= and match= add
+    declared: Study  # as its file has it
+    setting: str
+    config: Config  # of the baseline
+    cells: list[Cell]
+    configs: dict[str, Config]  # cell -> resolved configuration
+    runs: list[RunSpec]
+    overrides: list[str]  # as on the command line
+    corpus: str  # fingerprint
+    added: dict[str, Any] = field(default_factory=dict)  # what tune= and match= added to the study, for its manifest
+
+    def with_seeds(self, seeds: int) -> Plan:
+        """The same study with another number of seeds."""
+        config = replace(self.config, seeds=seeds)
+        return replace(
+            self,
+            config=config,
+            runs=runs_of(self.study.name, self.setting, self.cells, self.configs, seeds, self.corpus),
+        )
+
+
+def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
+    """Compose and check every cell. Raises BadInput."""
+    arguments = [literal(argument) for argument in arguments]
+    keys = override_keys(arguments)
+    first = config_from(compose(arguments))
+    declared = study_from(first.study)
+    study = declared.at(first.preset)
+    check_study(declared)
+    check_name("data.name", first.data.label)
+    check_name("preset", first.preset)
+    for key in keys:
+        if key in study.varied():
+            raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
+    sizes = [f"{key}={quoted(value)}" for key, value in study.size(first.preset).items()]
+    selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
+
+    composed = compose([*sizes, *arguments])
+    base = config_from(composed)
+    default = config_from(compose([*sizes, *selections]))
+    setting = setting_name(base, default)
+    check_encoding(f"{study.name}/{setting}")
+    check_halves(study, base)
+    study, added = enlarged(study, base, composed)
+    cells, corpus = study.cells(), fingerprint(base.data)
+    configs = {}
+    for cell in cells:
+        configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
+    check_read(cells, configs, keys)
+    check_distinct(configs, corpus)
+    runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
+    overrides = [typed(argument) for argument in arguments]
+    return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpus, added)
+
+
+def runs_of(
+    study: str, setting: str, cells: list[Cell], configs: dict[str, Config], seeds: int, corpus: str
+) -> list[RunSpec]:
+    return [
+        RunSpec(run_id(configs[cell.name], seed, corpus), study, setting, cell.name, seed, configs[cell.name], corpus)
+        for cell in cells
+        for seed in range(seeds)
+    ]
+
+
+def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
+    """The study with what tune= and match= add to it, and that as its manifest keeps it. Raises BadInput."""
+    added: dict[str, Any] = {}
+    if config.match is Match.parameters:
+        variants = {name: config_from(changed(composed, overrides)) for name, overrides in study.variants.items()}
+        added["twins"] = twins(study, variants)
+        study = study.twinned(added["twins"])
+    if config.tune is Tune.lr:
+        if RATE_KEY in study.varied() or RATE in study.factors:
+            raise BadInput(f"tune=lr: the study {study.name} varies {RATE_KEY} itself")
+        added["grid"] = sorted({config.optim.lr, *map(float, config.grid or study.grid or around(config.optim.lr))})
+        study = study.tuned(added["grid"])
+    return study, added
+
+
+def check_halves(study: Study, config: Config) -> None:
+    """Raise BadInput where a study of a variant against itself cannot be cut into two halves that stay as they are."""
+    if study.pairs is not Pairs.halves:
+        return
+    if config.seeds % 2:
+        raise BadInput(
+            f"seeds={config.seeds}: the study {study.name} compares two halves of its seeds; give an even one"
+        )
+    if config.tune is not Tune.none or config.until is not Until.none:
+        raise BadInput(f"the study {study.name} compares two halves of one variant's seeds: no tune=, no until=")
+
+
+def around(rate: float) -> list[float]:
+    """A rate and its neighbours, each the double of the one before."""
+    return [float(f"{rate * factor:.6g}") for factor in (0.25, 0.5, 1, 2, 4)]
+
+
+def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
+    """What composing with these overrides last would give. Raises OmegaConf's errors for what the schema refuses."""
+    node = copy.deepcopy(composed)
+    for key, value in overrides.items():
+        OmegaConf.update(node, key, escaped(value))
+    return node
+
+
+def check_read(cells: list[Cell], configs: dict[str, Config], keys: Sequence[str]) -> None:
+    """Raise BadInput where a key of `model` is set that the architecture does not read: it would change nothing."""
+    models = {cell.name: configs[cell.name].model for cell in cells}
+    wanted = [(f"variant {cell.name} sets {key}", key, [models[cell.name]]) for cell in cells for key in cell.overrides]
+    wanted += [(f"{key} is set", key, [*models.values()]) for key in keys]
+    for what, key, concerned in wanted:
+        section, _, name = key.partition(".")
+        if section == "model" and not any(model.reads(name) for model in concerned):
+            architecture = concerned[0].architecture
+            read = ", ".join(f"model.{each}" for each in sorted(READS[architecture] or ()))
+            raise BadInput(f"{what}, which model.architecture={architecture} does not read; it reads {read}")
+
+
+def check_distinct(configs: dict[str, Config], corpus: str) -> None:
+    """Raise BadInput where two cells would train the same run: nothing can be learnt from their difference."""
+    seen: dict[str, str] = {}
+    for cell, config in configs.items():
+        other = seen.setdefault(run_id(config, 0, corpus), cell)
+        if other != cell:
+            raise BadInput(f"variants {other} and {cell} train the same run here; each must change how it is trained")
+
+
+def setting_name(config: Config, default: Config) -> str:
+    """`<data>-<preset>`, and a suffix for what else of the result's determinants was overridden."""
+    changed = difference(determinants(config), determinants(default))
+    changed |= {key: getattr(config, key) for key in ("tune", "match") if getattr(config, key).name != "none"}
+    if config.grid is not None:
+        changed["grid"] = "+".join(map(text, sorted(config.grid)))
+    if config.precision is not default.precision:
+        changed["precision"] = config.precision.name
+    leaves = [key.rpartition(".")[2] for key in changed]
+    suffix = ",".join(
+        f"{leaf if leaves.count(leaf) == 1 else key}={text(value)}"
+        for leaf, (key, value) in zip(leaves, changed.items())
+    )
+    if len(suffix) > LONGEST_SUFFIX or not re.fullmatch(r"[\w.,=+-]*", suffix, re.ASCII):  # it names a folder
+        suffix = digest(changed)
+    return "-".join(part for part in (config.data.label, config.preset, suffix) if part)
+
+
+def check_encoding(folder: str) -> None:
+    """Raise BadInput for a folder that the system's encoding of file names cannot name."""
+    try:
+        os.fsencode(folder)
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{folder} names a folder, and file names are {error.encoding} here: set PYTHONUTF8=1") from None
+
+
+def determinants(config: Config) -> dict[str, Any]:
+    """Dotted key -> value of everything but the seed and the precision that determines a result."""
+    flat = {
+        f"{section}.{key}": value for section in DETERMINANTS for key, value in asdict(getattr(config, section)).items()
+    }
+    return {key: value for key, value in flat.items() if key not in {f"data.{name}" for name in NAMES}}
+
+
+def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in these.items() if value != those[key]}
+
+
+def text(value: Any) -> str:
+    """A value as a setting's name has it."""
+    if value in (None, "null"):
+        return "null" if value is None else '"null"'
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)

@@ -1,0 +1,76 @@
+"""Text through Hydra's grammar and OmegaConf without a change: `7027e0362055` is a number there, `null` nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Any, Optional, get_type_hints
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from ablate.config import BadInput, Config
+from ablate.store.plain import escaped
+
+GROUPS = ("data", "preset", "sweep")  # files of conf/ that are chosen by name
+STUDY_TEXT = ("name", "question", "baseline", "metric")  # keys of a study that hold text
+BARE = re.compile(r"(?!(?:null|true|false|inf|nan)\Z)[a-z_/][a-z0-9_/.-]*", re.ASCII | re.IGNORECASE)  # text as it is
+QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)  # text in quotes, as in Hydra's grammar
+MISSING = "???"  # OmegaConf has no way to write it as text
+
+
+def quoted(value: Any) -> str:
+    """A value for the right side of an override: what Hydra and OmegaConf make of it is that value again.
+
+    Raises BadInput for the text `???`.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, Enum):
+        return value.name
+    if not isinstance(value, str):
+        return str(value)
+    if value == MISSING:
+        raise BadInput(f"{MISSING} stands for a value that is missing; a file of that name is ./{MISSING}")
+    return value if BARE.fullmatch(value) else QuotedString(escaped(value), Quote.double).with_quotes()
+
+
+def literal(argument: str) -> str:
+    """An argument KEY=VALUE, with VALUE quoted where KEY holds text, so that it is taken as it was typed.
+
+    A value that is in quotes already stays as it is, and so does `null` where the key may be null. What comes back is
+    not changed a second time. Raises BadInput for the text `???`.
+    """
+    key, equals, value = argument.partition("=")
+    name = key.lstrip("+")
+    if not equals or name not in TEXT_KEYS or QUOTED.fullmatch(value) or (value == "null" and TEXT_KEYS[name]):
+        return argument
+    try:
+        return f"{key}={quoted(value)}"
+    except BadInput as error:
+        raise BadInput(f"{argument}: {error}") from None
+
+
+def typed(override: str) -> str:
+    """The shortest argument of which `literal` makes this override: for people to read, and to give again."""
+    key, _, value = override.partition("=")
+    found = QUOTED.fullmatch(value)
+    if found is None:
+        return override
+    text = re.sub(r'(\\+)(?="|$)', lambda run: run[1][: len(run[1]) // 2], found[1][1:-1])
+    argument = f"{key}=" + re.sub(r"(\\+)\$\{", lambda run: run[1][: len(run[1]) // 2] + "${", text)
+    return argument if literal(argument) == override else override
+
+
+def text_keys(section: type = Config, above: str = "") -> dict[str, bool]:
+    """Every dotted key of the configuration that holds text, and whether it may be null."""
+    found: dict[str, bool] = {}
+    for name, kind in get_type_hints(section).items():
+        if is_dataclass(kind):
+            found |= text_keys(kind, f"{above}{name}.")  # type: ignore[arg-type]
+        elif kind in (str, Optional[str]):
+            found[above + name] = kind is not str
+    return found
+
+
+TEXT_KEYS = text_keys() | dict.fromkeys((*GROUPS, *(f"study.{name}" for name in STUDY_TEXT)), False)

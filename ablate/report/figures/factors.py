@@ -1,0 +1,136 @@
+"""Outcomes over a factor: where a variant stops to learn, and how well it does where it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablate.analysis.effects import of_cell, values
+from ablate.analysis.judging import shares
+from ablate.analysis.metrics import metric
+from ablate.analysis.statistics import Interval, mean_interval, wilson
+from ablate.records.read import ReportData
+from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
+from ablate.report.levels import coordinates, numeric
+from ablate.report.wording import with_unit
+from ablate.study import RATE, Cell, Study
+
+
+def over_factor(data: ReportData) -> Figure | None:
+    """Share that learned, BLEU and the study's metric over a factor's levels, a line a variant; a column each.
+
+    Levels stand evenly, whatever their numbers, so that 0 has a place and powers of two are apart. A further factor
+    makes a row for each of its levels.
+    """
+    cells = data.trained_cells
+    name = numeric_factor(data.study, cells)
+    if name is None:
+        return None
+    measures = [each for each in dict.fromkeys(["test_bleu", data.study.metric]) if scored(data, cells, each)]
+    learned = ["learned"] if tells_learning(data, cells) else []
+    if not measures and not learned:
+        return None
+    columns = learned + [each for each in measures if each != "learned"]
+    levels = list(dict.fromkeys(cell.factors[name] for cell in cells))
+    rows = rest(cells, name)
+    figure, axes = panels(len(rows), len(columns), 0.9 + 2.4 * len(rows), sharex=True, sharey="col")
+    for panels_of, column in zip(axes.T, columns):
+        points: list[float] = []
+        ends: list[float] = []
+        for panel, (title, mine) in zip(panels_of, rows.items()):
+            shown, outer = draw_column(panel, data, mine, name, levels, column, 0.15 * len(columns))
+            points, ends = points + shown, ends + outer
+            panel.set_title(title)
+            panel.set_ylabel("share that learned" if column == "learned" else with_unit(metric(column)))
+            panel.grid(axis="x", visible=False)
+        panels_of[0].set_ylim((-0.06, 1.06) if column == "learned" else at_least(column, limits(points, ends, floor=0)))
+    for panel in axes[-1]:
+        panel.set_xlabel(name)
+    own_ticks(axes[0, 0], range(len(levels)), levels)
+    axes[0, 0].set_xlim(-0.4, len(levels) - 0.6)
+    name_variants(axes[0, 0], data)
+    legend_above(figure, axes[0, 0])
+    return figure
+
+
+def at_least(column: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Scores near nothing are to look like nothing."""
+    return (ends[0], max(ends[1], LEAST_BLEU)) if column == "test_bleu" else ends
+
+
+LEAST_BLEU = 5.0  # that an axis reaches
+
+
+def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
+    """The first factor of which two levels or more, all of them numbers, were trained."""
+    for name in study.factors:
+        levels = {cell.factors[name] for cell in cells}
+        if name != RATE and len(levels) > 1 and all(numeric(level) for level in levels):  # rates have their own figure
+            return name
+    return None
+
+
+def rest(cells: Sequence[Cell], name: str) -> dict[str, list[Cell]]:
+    """The cells by the levels of the factors other than one."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        others = {other: level for other, level in cell.factors.items() if other != name}
+        found.setdefault(coordinates(others), []).append(cell)
+    return found
+
+
+def scored(data: ReportData, cells: Sequence[Cell], name: str) -> bool:
+    return any(values(of_cell(data.runs, cell.name), metric(name)) for cell in cells)
+
+
+def tells_learning(data: ReportData, cells: Sequence[Cell]) -> bool:
+    """Whether some run did not learn, or a claim says who does."""
+    counts = [shares(data.runs, cell.name) for cell in cells]
+    claimed = any(part.metric == "learned" for claim in data.study.claims for part in claim.parts)
+    return any(said for _, said in counts) and (claimed or any(learned < said for learned, said in counts))
+
+
+def draw_column(
+    panel: Axes, data: ReportData, cells: Sequence[Cell], name: str, levels: list[Any], column: str, room: float
+) -> tuple[list[float], list[float]]:
+    """A line a variant, within `room` of a level (levels are 1 apart). Returns points and ends of intervals."""
+    points: list[float] = []
+    ends: list[float] = []
+    variants = list(dict.fromkeys(cell.variant for cell in cells))
+    for index, variant in enumerate(variants):
+        aside = room * ((index + 0.5) / len(variants) - 0.5)
+        places, means = [], []
+        for cell in cells:
+            if cell.variant == variant:
+                place = levels.index(cell.factors[name]) + aside
+                shown, interval = draw_cell(panel, data, cell, place, column, room / 6)
+                if interval.n:
+                    places.append(place)
+                    means.append(interval.mean)
+                    points, ends = points + shown, [*ends, interval.low, interval.high]
+        panel.plot(places, means, zorder=3, **looks(data)[variant].line)
+    return points, ends
+
+
+def draw_cell(
+    panel: Axes, data: ReportData, cell: Cell, place: float, column: str, beside: float
+) -> tuple[list[float], Interval]:
+    """Of a share Wilson's interval; of a score the t interval, and every seed as a small mark beside it."""
+    look = looks(data)[cell.variant]
+    if column == "learned":
+        points, interval = [], wilson(*shares(data.runs, cell.name))
+    else:
+        points = list(values(of_cell(data.runs, cell.name), metric(column)).values())
+        interval = mean_interval(points)
+        panel.scatter([place + beside] * len(points), points, s=10, zorder=2, **look.seed)
+    if interval.n > 1 or (interval.n and column == "learned"):
+        bar(panel, place, interval.low, interval.high, look.color)
+    return points, interval
+
+
+def bar(panel: Axes, place: float, low: float, high: float, color: Any) -> None:
+    """An interval with caps at its ends: one without a cap goes on outside the panel."""
+    panel.plot([place, place], [low, high], "_", color=color, linestyle="-", linewidth=1.3, markersize=6, zorder=2)

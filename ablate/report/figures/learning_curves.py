@@ -1,0 +1,128 @@
+"""Learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablate.analysis.statistics import mean_interval
+from ablate.config import LEARNED_BELOW
+from ablate.records.read import ReportData
+from ablate.report.figures.style import INK, beside, legend_above, looks, name_variants, panels
+from ablate.report.levels import by_level
+from ablate.study import Cell
+
+ACROSS = 4  # panels side by side, at the most
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Validation losses of a run, in nats a token [update]; those that are not finite are left out."""
+
+    cell: str
+    finished: bool
+    updates: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+def learning_curves(data: ReportData) -> Figure | None:
+    """Validation loss over updates: mean and band of the runs that finished; a run that did not, on its own to its end.
+
+    Without a factor, whole and last half side by side; with one, a panel a level, the last half below.
+    """
+    curves = validation_curves(data)
+    if not curves:
+        return None
+    levels = list(by_level(data.trained_cells).items())
+    last = max((curve.updates[-1] for curve in curves if curve.finished), default=0)
+    late = {update for curve in curves if curve.finished for update in curve.updates if update >= last / 2}
+    zoomed = len(late) > 1 and len(levels) <= beside([title for title, _ in levels], ACROSS)
+    if len(levels) == 1:
+        figure, axes = panels(1, 1 + zoomed, 3.6)
+        whole, zoom = axes[:, 0], axes[0, 1:]
+    else:
+        across = beside([title for title, _ in levels], ACROSS)
+        rows = -(-len(levels) // across)
+        figure, axes = panels(rows + zoomed, across, 0.8 + 2.3 * (rows + zoomed), sharex="row", sharey="row")
+        whole, zoom = axes[:rows].ravel(), axes[rows:].ravel()
+    for panel in whole[len(levels) :]:
+        panel.set_visible(False)
+    for panel, (title, cells) in zip(whole, levels):
+        mean_curves(panel, data, cells, curves, 0)
+        lost_curves(panel, data, cells, curves)
+        panel.set_title(title)
+    for panel, (_, cells) in zip(zoom, levels):
+        mean_curves(panel, data, cells, curves, last / 2)
+    longest = max(curve.updates[-1] for curve in curves)
+    for panel in whole:
+        panel.set_xlim(0, 1.04 * longest)
+    name_variants(whole[0], data)
+    label_marks(whole, data, curves)
+    for panel in axes.flat:
+        panel.set_xlabel("updates")
+    for panel in axes[:, 0]:
+        panel.set_ylabel("validation loss\n(nats/token)" if len(levels) > 1 else "validation loss (nats/token)")
+    if len(levels) > 1:
+        for panel in axes.flat:
+            panel.label_outer(remove_inner_ticks=False)
+            panel.tick_params(labelbottom=True)
+    legend_above(figure, whole[0])
+    return figure
+
+
+def mean_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: list[Curve], start: float) -> None:
+    """A line and a band for each variant, from an update on."""
+    for cell in cells:
+        at: dict[int, list[float]] = {}
+        for curve in curves:
+            if curve.cell == cell.name and curve.finished:
+                for update, loss in zip(curve.updates, curve.losses):
+                    at.setdefault(update, []).append(loss)
+        updates = sorted(update for update in at if update >= start)
+        if updates:
+            look, intervals = looks(data)[cell.variant], [mean_interval(at[update]) for update in updates]
+            every = max(1, len(updates) // 6)
+            panel.plot(updates, [each.mean for each in intervals], markevery=every, **look.line)
+            low, high = ([each.low for each in intervals], [each.high for each in intervals])
+            panel.fill_between(
+                updates, low, high, color=look.color, alpha=0.15 if len(cells) < 5 else 0.08, linewidth=0
+            )
+
+
+def lost_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: list[Curve]) -> None:
+    """Runs that did not finish, each to its end."""
+    for cell in cells:
+        color = looks(data)[cell.variant].color
+        for curve in curves:
+            if curve.cell == cell.name and not curve.finished:
+                panel.plot(curve.updates, curve.losses, color=color, linewidth=1)
+                panel.plot(curve.updates[-1], curve.losses[-1], "x", color=color, markersize=9, markeredgewidth=2)
+
+
+def label_marks(whole: Sequence[Axes], data: ReportData, curves: list[Curve]) -> None:
+    """The cross, where there is one, and the loss below which a run has learned, where it is in sight."""
+    if not all(curve.finished for curve in curves):
+        whole[0].plot([], [], "x", color=INK, markersize=8, markeredgewidth=2, label="did not finish")
+    unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+    if unigram is not None and LEARNED_BELOW * unigram < 1.1 * max(max(curve.losses) for curve in curves):
+        for panel in whole:
+            label = "below: learned" if panel is whole[0] else None
+            panel.axhline(LEARNED_BELOW * unigram, color=INK, linewidth=1, linestyle=":", label=label)
+
+
+def validation_curves(data: ReportData) -> list[Curve]:
+    found = []
+    for run in data.runs:
+        curve = (data.curves.get(run["run_id"]) or {}).get("validation") or {"update": (), "loss": ()}
+        points = [
+            (update, loss)
+            for update, loss in zip(curve["update"], curve["loss"])
+            if loss is not None and np.isfinite(loss)
+        ]
+        if points and run.get("updates") != 0:
+            found.append(Curve(run["variant"], run["status"] == "finished", *zip(*points)))
+    return found

@@ -1,0 +1,64 @@
+"""Score and validation loss over the learning rate, a line a variant."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablate.analysis.effects import of_cell, values
+from ablate.analysis.metrics import metric
+from ablate.analysis.statistics import mean_interval
+from ablate.records.read import ReportData
+from ablate.report.figures.factors import rest
+from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
+from ablate.report.wording import with_unit
+from ablate.study import RATE, Cell
+
+
+def sensitivity(data: ReportData) -> Figure | None:
+    """Means over seeds with bands of 95 % t intervals; a ring where a variant does best on validation.
+
+    A further factor makes a row for each of its levels.
+    """
+    if data.tuning is None:
+        return None
+    rows, columns = rest(data.cells, RATE), list(dict.fromkeys(["validation_loss", data.study.metric]))
+    figure, axes = panels(len(rows), len(columns), 0.9 + 2.6 * len(rows), sharex=True, sharey="col")
+    rates = list(data.study.factors[RATE])
+    for panels_of, column in zip(axes.T, columns):
+        points: list[float] = []
+        for panel, (title, cells) in zip(panels_of, rows.items()):
+            points += draw(panel, data, cells, column)
+            panel.set_title(title)
+            panel.set_ylabel(with_unit(metric(column)))
+        if points:
+            panels_of[0].set_ylim(limits(points, points))
+    for panel in axes[-1]:
+        panel.set_xlabel("peak learning rate")
+    axes[0, 0].set_xscale("log")
+    own_ticks(axes[0, 0], rates, [f"{rate:g}" for rate in rates])
+    name_variants(axes[0, 0], data)
+    legend_above(figure, axes[0, 0])
+    return figure
+
+
+def draw(panel: Axes, data: ReportData, cells: list[Cell], column: str) -> list[float]:
+    """A line a variant. Returns every seed's value."""
+    assert data.tuning is not None
+    points: list[float] = []
+    for variant in dict.fromkeys(cell.variant for cell in cells):
+        found = {cell.factors[RATE]: cell for cell in cells if cell.variant == variant}
+        each = {
+            rate: list(values(of_cell(data.runs, cell.name), metric(column)).values()) for rate, cell in found.items()
+        }
+        shown = {rate: mean_interval(scores) for rate, scores in each.items() if scores}
+        look = looks(data)[variant]
+        panel.plot(list(shown), [interval.mean for interval in shown.values()], zorder=3, **look.line)
+        low, high = zip(*((one.low, one.high) for one in shown.values())) if shown else ((), ())
+        panel.fill_between(list(shown), low, high, color=look.color, alpha=0.15, linewidth=0)
+        plain = next(iter(found.values())).name.rpartition(f",{RATE}=")[0]
+        best = data.tuning.best.get(plain)
+        if best is not None and best.rate in shown:
+            panel.plot([best.rate], [shown[best.rate].mean], "o", mfc="none", mec=look.color, markersize=12, zorder=4)
+        points += [score for scores in each.values() for score in scores]
+    return points

@@ -1,0 +1,175 @@
+"""What a report opens with: the answer in a sentence, and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from ablate.analysis.effects import Comparison, of_cell, values
+from ablate.analysis.judging import shares
+from ablate.analysis.metrics import Metric, metric
+from ablate.analysis.statistics import mean_interval
+from ablate.analysis.verdicts import Reading
+from ablate.records.read import ReportData
+from ablate.report.text import tuned
+from ablate.report.text.instead import instead
+from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
+
+TOLD = {  # how a reading is said of a variant and its baseline
+    Reading.better: "{variants} {be} better than {baseline}",
+    Reading.worse: "{variants} {be} worse than {baseline}",
+    Reading.higher: "{variants} {be} higher than {baseline}",
+    Reading.lower: "{variants} {be} lower than {baseline}",
+    Reading.equivalent: "{variants} {be} as good as {baseline} within the margin",
+    Reading.unresolved: "{variants} cannot yet be told apart from {baseline}",
+}
+
+DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
+
+
+def answer(data: ReportData) -> str:
+    """The findings, and what they go by where the study's metric measures nothing. Markdown."""
+    said = escape(instead(data))
+    if said and not data.stand_ins:
+        return said
+    return f"{findings(data)} {said}".rstrip()
+
+
+def findings(data: ReportData) -> str:
+    """The findings by the study's metric in a sentence; where there is but one difference, with it. Markdown."""
+    if data.tuning is not None and data.tuning.rows:
+        return tuned.answer(data.tuning)
+    cells = {cell.name: cell for cell in data.trained_cells}
+    held = [each for each in data.comparisons if each.variant in cells]
+    found = [each for each in held if each.arms.seeds]
+    if not held:
+        return alone(data)
+    if some_did_not_learn(data):
+        return learned_counts(data)
+    groups: dict[tuple[str, Reading, bool], list[Comparison]] = {}
+    for each in found:
+        groups.setdefault((cells[each.variant].variant, each.reading, each.conditional), []).append(each)
+    by_reading: dict[tuple[Reading, bool, str], dict[str, list[Comparison]]] = {}
+    for (variant, reading, conditional), members in groups.items():
+        where = spoken_levels([cells[each.variant].factors for each in members], data)
+        by_reading.setdefault((reading, conditional, where), {})[name(variant)] = members
+    sentences = [
+        TOLD[reading].format(
+            variants=spoken(list(variants)),
+            be="is" if len(variants) == 1 else "are",
+            baseline=name(data.study.baseline),
+        )
+        + (f" at {where}" if where else "")
+        + by_how_much(list(chain(*variants.values()))) * (len(held) > 1 and reading in DIFFERENT)
+        + (" among the runs that finished" if conditional else "")
+        for (reading, conditional, where), variants in by_reading.items()
+    ]
+    lost = [name(each.variant) for each in held if not each.arms.seeds]
+    sentences += [f"of {spoken(lost)} no pair of runs is left to compare"] if lost else []
+    measure = metric(data.study.metric)
+    if len(held) == len(found) == 1:
+        (effect,) = (each.effect for each in found)
+        difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
+        return f"{sentences[0]}: {difference} {in_units(measure)}."
+    told = any(reading in DIFFERENT for reading, _, _ in by_reading)
+    return "; ".join(sentences) + ("." if told else f" (by {measure.label}).")
+
+
+def some_did_not_learn(data: ReportData) -> bool:
+    counts = [shares(data.runs, cell.name) for cell in data.trained_cells]
+    return any(learned < said for learned, said in counts)
+
+
+def learned_counts(data: ReportData) -> str:
+    """Who learned, a clause a variant: where some did not, that is the answer, and differences in score come after."""
+    clauses = []
+    for variant in data.study.variants:
+        cells = [cell for cell in data.trained_cells if cell.variant == variant]
+        groups: dict[str, list[dict]] = {}
+        for cell in cells:
+            learned, said = shares(data.runs, cell.name)
+            groups.setdefault(f"{learned} of {said}", []).append(cell.factors)
+        counts = [
+            count + (f" at {where}" if (where := spoken_levels(levels, data)) else "")
+            for count, levels in groups.items()
+        ]
+        clauses += [f"{name(variant)} {spoken(counts)}"] if counts else []
+    return f"Runs that learned: {'; '.join(clauses)}."
+
+
+def by_how_much(found: Sequence[Comparison]) -> str:
+    """The size of differences that all point the same way, one by one where they are few."""
+    unit = in_units(metric(found[0].metric))
+    if len(found) <= 4:
+        return f", by {spoken([number(size(each), digits_of(each)) for each in found])} {unit}"
+    ends, digits = (min(map(size, found)), max(map(size, found))), min(map(digits_of, found))
+    return f", by {' to '.join(number(each, digits) for each in ends)} {unit}"
+
+
+def size(found: Comparison) -> float:
+    return abs(found.effect.mean)
+
+
+def digits_of(found: Comparison) -> int:
+    """Decimals that the difference's interval leaves."""
+    effect = found.effect
+    return decimals_for(effect.mean, (effect.high - effect.low) / 2, metric(found.metric).digits)
+
+
+def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
+    """The levels at which something holds; nothing where the study has no factor, or it holds at all of them."""
+    if not data.study.factors:
+        return ""
+    levels = {tuple(cell.factors.items()) for cell in data.cells if cell.baseline is not None}
+    if len(factors) == len(levels) > 1:
+        return "every " + spoken([escape(factor) for factor in data.study.factors])
+    if len(data.study.factors) == 1:
+        (factor,) = data.study.factors
+        return f"{escape(factor)} {spoken([each[factor] for each in factors])}"
+    return spoken([name(" ".join(f"{key}={level}" for key, level in each.items())) for each in factors])
+
+
+def effect_lines(data: ReportData) -> list[str]:
+    """A line a comparison with its numbers. Markdown."""
+    return [f"{compared(data, each)}." for each in data.comparisons if each.arms.seeds]
+
+
+def alone(data: ReportData) -> str:
+    """A study of one variant compares nothing."""
+    measure, cell = metric(data.study.metric), data.cells[0].name
+    interval = mean_interval(list(values(of_cell(data.runs, cell), measure).values()))
+    if not interval.n:
+        return f"{name(cell)} has no {measure.label} to report."
+    text = estimate(interval.mean, interval.low, interval.high, measure)
+    seeds = plural(interval.n, "seed")
+    return f"{name(cell)}: {text} {in_units(measure)} over {seeds}; there is nothing to compare it with."
+
+
+def compared(data: ReportData, found: Comparison) -> str:
+    """Names, means, the difference with its interval, and the reading."""
+    measure, effect = metric(found.metric), found.effect
+    arms = [mean_interval(arm) for arm in (found.arms.variant, found.arms.baseline)]
+    variant, baseline = (
+        number(each.mean, decimals_for(each.mean, (each.high - each.low) / 2, measure.digits)) for each in arms
+    )
+    difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
+    return (
+        f"{name(found.variant)} reaches {variant} {in_units(measure)}, {name(found.baseline)} {baseline}: "
+        f"a difference of {difference}, {worded(found)}"
+    )
+
+
+def worded(found: Comparison) -> str:
+    """The reading, never without the condition it stands under."""
+    if not found.arms.seeds:
+        return "no pair"
+    if found.effect.seeds == 1 and found.reading is Reading.unresolved:
+        return "unresolved (one pair)"
+    if found.reading is Reading.unresolved and not found.conditional and found.effect.low * found.effect.high > 0:
+        return f"unresolved (the interval excludes zero, p after Holm does not: {found.p_holm:.3f})"
+    return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
+
+
+def in_units(measure: Metric) -> str:
+    """After a number."""
+    return measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"

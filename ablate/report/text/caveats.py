@@ -1,0 +1,74 @@
+"""What qualifies a report's answer, and what would settle what it leaves open. Markdown lines."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from ablate.analysis.judging import ClaimVerdict
+from ablate.analysis.verdicts import Reading, Verdict
+from ablate.records.read import ReportData
+from ablate.report.wording import escape, listed, name, plural, spoken
+from ablate.study import Pairs
+
+
+def qualifications(data: ReportData) -> list[str]:
+    """What a reader must know before believing the answer. Markdown."""
+    lines = []
+    idle = []
+    for cell in data.trained_cells:
+        runs = data.runs_of(cell.name)
+        lost = Counter(run["status"] for run in runs if run["status"] != "finished")
+        if lost:
+            words = listed([f"{count} {status}" for status, count in sorted(lost.items())])
+            of = f"Of {plural(len(runs), 'run')} of {name(cell.name)}"
+            lines.append(f"{of}, {words}: its mean difference is conditional on survival.")
+        unlearned = sum(run["status"] == "finished" and run["learned"] == 0 for run in runs)
+        idle += [f"{unlearned} of {plural(len(runs), 'run')} of {name(cell.name)}"] if unlearned else []
+    if idle:
+        unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+        bar = f" ({unigram:.2f} nats a token)" if unigram else ""
+        lines.append(
+            f"{spoken(idle)} finished without having learned: they do little better than the tokens' frequencies alone"
+            f"{bar}, and the size of a difference to them says only that."
+        )
+    for found in data.comparisons:
+        if found.arms.mixed:
+            seeds = listed(found.arms.mixed)
+            where = "on another device or precision than the baseline"
+            lines.append(f"{name(found.variant)}: seeds {seeds} ran {where} and decide nothing.")
+    planned = len(data.manifest["plan"])
+    if planned > len(data.runs):
+        lines.append(f"{len(data.runs)} of {planned} planned runs are in the records.")
+    return lines
+
+
+def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str], str | None]:
+    """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
+    lines, most = [], 0
+    halves, of = (2, " a half") if data.study.pairs is Pairs.halves else (1, "")
+    for found in [row.own for row in data.tuning.rows] if data.tuning else data.comparisons:
+        if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
+            continue
+        if found.effect.seeds < 2:
+            lines.append(f"{name(found.variant)}: one seed shows no spread; run at least 3.")
+            most = max(most, 3)
+        elif found.more_seeds is None:
+            lines.append(f"{name(found.variant)}: more than 1000 seeds, at the spread seen; this study will not tell.")
+        else:
+            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}{of}.")
+            most = max(most, found.effect.seeds + found.more_seeds)
+    for claim in verdicts:
+        wanted = [part for part in claim.parts if part.more_seeds and claim.verdict is Verdict.unresolved]
+        if wanted:
+            more = max(part.more_seeds or 0 for part in wanted)
+            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}{of}.")
+            most = max(most, *(part.seeds + (part.more_seeds or 0) for part in wanted))
+    return lines, with_seeds(data.manifest["command"], halves * most) if most else None
+
+
+def with_seeds(command: str, seeds: int) -> str:
+    """The command of a study with this many seeds."""
+    key = "max_seeds" if "until=resolved" in command.split() else "seeds"
+    return re.sub(rf"\s+{key}=\S+", "", command) + f" {key}={seeds}"

@@ -1,0 +1,122 @@
+"""What a setting cannot tell, said beside what it tells. Markdown lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ablate.analysis.judging import ClaimVerdict
+from ablate.analysis.metrics import metric
+from ablate.config import DataConfig
+from ablate.data.lengths import what_was_too_long
+from ablate.data.unknown import described, much
+from ablate.records.read import ReportData
+from ablate.report.wording import decimals_for, escape, number, plural, spoken
+from ablate.study import Pairs
+
+
+def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
+    unmeasured = [escape(each.claim.id) for each in verdicts if not each.measured]
+    if unmeasured:
+        yield f"Not measured here: {spoken(unmeasured)}. What stands in for a metric decides no claim about it."
+    untested = [escape(each.claim.id) for each in verdicts if each.verdict is None and each.measured]
+    if untested:
+        yield f"Not tested here: {spoken(untested)}. No neighbouring contrast stands in for what was not run."
+    varied = data.study.varied()
+    if "optim.lr" not in varied and len(data.cells) > 1 and data.study.pairs is Pairs.seeds:
+        lr = data.manifest["config"].get("optim", {}).get("lr")
+        yield (
+            f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them cannot be "
+            "told from an artefact of tuning. A variant that wants another rate may look worse than it is."
+        )
+    yield from map(escape, data.study.limits)
+    yield from too_small_to_see(data)
+    corpus = data.manifest["corpus"]
+    size = f", {corpus['train_pairs']:,} training pairs" if "train_pairs" in corpus else ""
+    test = f", and one test set of {corpus['test_sentences']:,} sentences" if "test_sentences" in corpus else ""
+    yield (
+        f"One corpus, {escape(corpus.get('name', 'unnamed'))}{size}{test}. Intervals cover the choice of seed, not the "
+        "choice of sentences or corpus: every result is conditional on this test set."
+    )
+    yield from too_long(data)
+    yield from blank_sentences(data)
+    yield from unknown_text(data)
+    yield from one_size(data)
+    if different_sizes(data):
+        yield (
+            "Variants are compared at equal updates. One that has more parameters or operations than another is not "
+            "matched to it in size or in cost."
+        )
+    yield "A run's time and memory are those of a run beside others on the same machine."
+
+
+def too_long(data: ReportData) -> Iterator[str]:
+    """What was dropped from training or cut for its length, where anything was."""
+    longest = data.manifest["config"].get("data", {}).get("max_tokens", DataConfig().max_tokens)
+    parts = what_was_too_long(data.manifest["corpus"].get("too_long") or {}, longest)
+    if parts:
+        yield f"Sentences of more than {longest:,} subwords are not seen whole: {spoken(parts)}."
+
+
+def blank_sentences(data: ReportData) -> Iterator[str]:
+    """How many pairs of official sets have a side without a word, where there are any."""
+    counts = data.manifest["corpus"].get("blank") or {}
+    parts = [f"{count:,} in {name}" for name, count in counts.items() if count]
+    if parts:
+        yield f"Pairs with a side that has no word, kept as published and scored: {spoken(parts)}."
+
+
+def too_small_to_see(data: ReportData) -> Iterator[str]:
+    """How large an effect must be for this many seeds to show it, at the spread seen."""
+    measure = metric(data.study.metric)
+    halves = [
+        (found.effect.high - found.effect.low) / 2
+        for found in data.comparisons
+        if found.effect.seeds > 1 and found.effect.high > found.effect.low
+    ]
+    if halves:
+        ends = list(
+            dict.fromkeys(number(half, decimals_for(half, half, measure.digits)) for half in (min(halves), max(halves)))
+        )
+        seeds = plural(max(len(data.runs_of(cell.name)) for cell in data.cells), "seed")
+        yield (
+            f"With {seeds} a variant the intervals reach {' to '.join(ends)} {measure.unit} to either side: "
+            "a true difference of that size is missed about half the time, a much smaller one nearly always."
+        )
+
+
+def unknown_text(data: ReportData) -> Iterator[str]:
+    """How much of the text is outside the vocabulary, where that was counted and there is any."""
+    shares = data.manifest["corpus"].get("unknown") or {}
+    if parts := described(shares):
+        remedy = (
+            " No model here can read or write that text. A larger `data.vocabulary_size` or `data.byte_fallback=true` "
+            "makes it known."
+        )
+        yield f"Tokens outside the vocabulary (`<unk>`): {escape(parts)}.{remedy if much(shares) else ''}"
+
+
+def one_size(data: ReportData) -> Iterator[str]:
+    config = data.manifest["config"]
+    model, train = config.get("model", {}), config.get("train", {})
+    if "layers" in model and {"updates", "batch_tokens"} <= train.keys():
+        layers = sorted({run["config"]["model"]["layers"] for run in data.runs if "config" in run}) or [model["layers"]]
+        stacks = f"{model['layers']} + {model['layers']}" if len(layers) < 2 else f"{layers[0]} to {layers[-1]}"
+        yield (
+            f"One size: {stacks} layers of width {model['d_model']}, {train['updates']:,} updates of "
+            f"{train['batch_tokens']:,} target positions. Larger models trained longer may differ"
+            + (", and a run that has not learned by then might still." if unlearned(data) else ".")
+        )
+
+
+def unlearned(data: ReportData) -> bool:
+    return any(run["learned"] == 0 and run["status"] == "finished" for run in data.runs)
+
+
+def different_sizes(data: ReportData) -> bool:
+    """Whether some variant has another number of operations than its baseline."""
+    for cell in data.trained_cells:
+        if cell.baseline is not None:
+            mine, base = ({run["flops_per_token"] for run in data.runs_of(name)} for name in (cell.name, cell.baseline))
+            if mine != base:
+                return True
+    return False

@@ -1,0 +1,214 @@
+"""How each number of a report is made from its runs, for a reader with a statistics package and none of this code."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pandas as pd
+
+from ablate.analysis.metrics import metric
+from ablate.analysis.robust import MINIMUM_SEEDS
+from ablate.analysis.verdicts import ALPHA
+from ablate.config import LEARNED_BELOW
+from ablate.records.read import ReportData
+from ablate.report.wording import escape, table
+from ablate.store.bleu_tokenizers import DEFAULT
+from ablate.store.folders import RESULT_COLUMNS
+from ablate.study import Pairs
+
+
+def recipes(data: ReportData) -> str:
+    """A row a kind of number that this report has: which column or key of which file, and the formula."""
+    parts = [part for claim in data.study.claims for part in claim.parts]
+    named = list(dict.fromkeys([data.study.metric, *(part.metric for part in parts)]))
+    rows = [(metric(each).label, *SOURCES[each]) for each in named if each in SOURCES]
+    scored = [each for each in SCORED if any(run.get(each) is not None for run in data.recorded)]
+    rows += [tokenised(data, SCORED[each]) for each in scored]
+    rows += [SEQUENTIAL] if data.looked_again else []
+    rows += STATISTICS
+    rows += [CHANGE] if data.interactions else []
+    rows += [TUNED] if data.tuning else []
+    rows += [HALVED] if data.study.pairs is Pairs.halves else []
+    rows += [ROBUST] if max((len(data.runs_of(cell.name)) for cell in data.cells), default=0) >= MINIMUM_SEEDS else []
+    rows += SPEED if data.cost else []
+    if any(part.metric == "learned" for part in parts):
+        rows.append(SHARE)
+    return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
+
+
+def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, str]:
+    """The row of BLEU with its tokeniser, where that is not the usual one, and with why there is no BLEU; others as
+    they are."""
+    if row is not SCORED["test_chrf"]:
+        return row
+    label, source, how = row
+    how += f"; BLEU's tokeniser is `{data.bleu_tokenizer}`" if data.bleu_tokenizer != DEFAULT else ""
+    how += f"; BLEU is not measured here: {escape(data.unmeasured[BLEU])}" if BLEU in data.unmeasured else ""
+    return label, source, how
+
+
+def snippet(data: ReportData) -> str:
+    """Code that recomputes the first difference in the table of variants; empty where no t test gives it."""
+    found = [each for each in data.comparisons if each.effect.seeds > 1]
+    plain = data.study.pairs is Pairs.seeds and not data.looked_again
+    if not found or not plain or data.study.metric not in RESULT_COLUMNS:
+        return ""
+    first, results = found[0], f"reports/{data.study.name}/{data.setting}/results.csv"
+    names = [run["variant"] for run in data.runs]
+    kept = "" if read_back(names) == names else ", dtype={'variant': str}"
+    return "\n".join(
+        [
+            "import pandas as pd",
+            "from scipy import stats",
+            "",
+            f"runs = pd.read_csv({results!r}, keep_default_na=False, na_values=['']{kept})",
+            "finished = runs[runs.status == 'finished']",
+            f"score = finished.pivot(index='seed', columns='variant', values={data.study.metric!r})",
+            f"difference = (score[{first.variant!r}] - score[{first.baseline!r}]).dropna()",
+            "test = stats.ttest_1samp(difference, 0)",
+            "print(difference.mean(), *test.confidence_interval(), test.pvalue)",
+        ]
+    )
+
+
+def read_back(names: list[str]) -> list[Any]:
+    """What pandas makes of a column of these names: of `1` and `1e5` numbers."""
+    column = io.StringIO("".join(f'"{name}"\n' for name in ["variant", *names]))
+    return pd.read_csv(column, keep_default_na=False, na_values=[""])["variant"].tolist()
+
+
+BLEU = "test_bleu"
+LOOK = "layers.jsonl.gz, the entry of `diagnostics` with `update` 0"
+RATES = (
+    "runs.jsonl, `best_validation_loss`, by `variant` and `lr`; no more than the "
+    "`unigram_cross_entropy` of manifest.json, which stands for a run that diverged"
+)
+COUNTS = "layers.jsonl.gz, `parameter_counts`"
+SOURCES = {  # metric -> where a run's value is, and how it is made of that; results.csv names the others itself
+    "initial_gradient_norm_last_ffn": (LOOK, "`gradient_norm` of `decoder.N.feedforward` with the highest N"),
+    "initial_gradient_norm_ratio_last_to_first": (
+        LOOK,
+        "`gradient_norm` of `decoder.N.feedforward` with the highest N, over that with N = 0",
+    ),
+    "initial_gradient_span": (
+        LOOK,
+        "log10 of the largest over the smallest `gradient_norm` of all parts called `feedforward`, none taken below "
+        "1.2e-38",
+    ),
+    "initial_score_variance": (LOOK, "mean of `score_variance` over the parts"),
+    "initial_largest_attention_weight": (LOOK, "mean of `largest_attention_weight` over the parts"),
+    "initial_softmax_slope": (LOOK, "mean of `softmax_slope` over the parts"),
+    "initial_query_key_gradient_norm": (
+        LOOK,
+        "root of the sum of the squares of `query_key_gradient_norm` over the parts",
+    ),
+    "lr_sensitivity": (RATES, "the mean over the grid less the lowest, seed by seed"),
+    "dead_unit_share": ("layers.jsonl.gz, `final_dead_units`", "the largest value"),
+    "ffn_parameter_share": (COUNTS, "sum over parts `encoder.N.feedforward`, over the sum of all parts `encoder.N`"),
+    "encoder_layer_parameters_over_d_model_squared": (
+        COUNTS,
+        "sum over all parts `encoder.N`, over the number of layers and the square of `d_model`",
+    ),
+}
+SCORED = {  # column -> what it is made of
+    "test_chrf": (
+        "BLEU and chrF of a run",
+        "hypotheses.jsonl.gz, `beam` (`greedy`) of its `run_id`; test.jsonl.gz, `references`",
+        "sacreBLEU with the signature under Provenance; `test_bleu_lower` adds `lc`",
+    ),
+    "test_loss": (
+        "test loss of a run",
+        "hypotheses.jsonl.gz",
+        "sum of `loss` over sum of `tokens`, which have an entry for each reference of each sentence",
+    ),
+    "validation_loss": (
+        "validation loss of a run",
+        "curves.jsonl.gz, `validation`; runs.jsonl, `best_update`",
+        "the loss at that update, where the checkpoint kept is the best; an average of checkpoints is in no curve",
+    ),
+    "learned": (
+        "whether a run learned",
+        "curves.jsonl.gz, `validation`; manifest.json, `unigram_cross_entropy` of the corpus",
+        f"whether the run finished and its lowest loss is at most {LEARNED_BELOW:g} times that",
+    ),
+}
+STATISTICS = [
+    (
+        "mean [95 %]",
+        "the runs of a variant that have the number",
+        "mean ± t(0.975, n - 1) s / √n, where s is the standard deviation with n - 1",
+    ),
+    (
+        "paired difference [95 %]",
+        "the seeds of which both runs have the number, on one type of device and in one precision",
+        "variant minus baseline, seed by seed; then mean and interval as above, p by the paired t test",
+    ),
+    (
+        "p (Holm)",
+        "the p of all that is held against the same baseline by the same metric: rows of the table and contrasts of "
+        "the claims in manifest.json",
+        "times k, k - 1, ..., 1 from the smallest up, each at least the one before and at most 1",
+    ),
+    (
+        "more seeds",
+        "mean and s of the paired differences",
+        f"the least n at which p (Holm) falls below {ALPHA:g} or the interval fits into the margin, less the n there "
+        "is; of a claim of a range or a margin, at which half the interval is shorter than the way to its nearest end",
+    ),
+    (
+        "what the pairing bought",
+        "the same pairs",
+        "Pearson's correlation; variance of the difference over the sum of the two variances",
+    ),
+    (
+        "seeds against sentences",
+        "hypotheses.jsonl.gz: of each sentence, the sum of `loss` over its references",
+        "analysis of variance, seeds by sentences without replication, of (d - r tokens) / mean tokens, where d is a "
+        "sentence's difference and r the sum of d over that of tokens",
+    ),
+    (
+        "inside the model",
+        "layers.jsonl.gz, the last entry of `diagnostics` of runs that finished",
+        "mean over parts and runs",
+    ),
+]
+SPEED = [
+    ("tokens/s", "cost.json, the variant among `cells`", "median over rounds of `tokens` over `seconds`"),
+    (
+        "time of an update [quartiles]",
+        "cost.json, the variant and its baseline among `cells`",
+        "median and quartiles over rounds of the variant's `seconds` over the baseline's",
+    ),
+]
+SEQUENTIAL = (
+    "every interval and p below",
+    "the runs that their row names",
+    "not by t, which is for a number of seeds fixed beforehand, but by the confidence sequence of "
+    "ablate/analysis/sequential.py, and for shares that of sequential_shares.py",
+)
+TUNED = (
+    "own best rate",
+    RATES,
+    "the rate of the lowest mean over seeds; the test scores of both arms at theirs are then a paired difference",
+)
+HALVED = (
+    "pairs of one variant",
+    "results.csv, `seed`",
+    "seed i of the first half with seed n + i, where there are 2n",
+)
+ROBUST = (
+    "inter-quartile mean, probability of improvement",
+    "the runs of a variant that have the number",
+    "as rliable does; the bootstrap's draws are those of ablate/analysis/robust.py",
+)
+CHANGE = (
+    "change of a difference",
+    "the differences at two levels",
+    "one minus the other, seed by seed; then as a paired difference. Holm over the rows of a variant",
+)
+SHARE = (
+    "difference in the share that learned",
+    "results.csv, `learned`",
+    "Newcombe's interval of the two Wilson intervals; p is Fisher's, two-sided",
+)

@@ -1,0 +1,93 @@
+"""What a t interval over seeds does not say: robust statistics where there are seeds enough, and the test set's part.
+
+Markdown.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ablate.analysis.effects import Comparison, compare, pair, values
+from ablate.analysis.metrics import Metric, metric
+from ablate.analysis.robust import MINIMUM_SEEDS, interquartile_mean, probability_of_improvement
+from ablate.analysis.statistics import Interval
+from ablate.analysis.variance import apportion, per_sentence
+from ablate.records.read import ReportData
+from ablate.report.wording import ABSENT, estimate, name, number, table
+from ablate.study import Cell
+
+
+def robust(data: ReportData) -> str:
+    """A row a cell with enough seeds: inter-quartile mean, probability of improvement; empty without such a cell."""
+    measure, rows = metric(data.study.metric), []
+    for cell in data.trained_cells:
+        scores = list(values(data.runs_of(cell.name), measure).values())
+        if len(scores) >= MINIMUM_SEEDS:
+            middle = interquartile_mean(scores)
+            rows.append(
+                [
+                    name(cell.name),
+                    str(len(scores)),
+                    estimate(middle.mean, middle.low, middle.high, measure),
+                    improvement(data, cell, measure),
+                ]
+            )
+    header = ["variant", "seeds", f"inter-quartile mean of {measure.label} [95 %]", f"{ODDS[better(measure)]} [95 %]"]
+    return table(header, rows, right=[1, 2, 3]) if rows else ""
+
+
+ODDS = {True: "probability of improvement over the baseline", False: "probability of exceeding the baseline"}
+
+
+def better(measure: Metric) -> bool:
+    """Whether one end of a metric is better at all."""
+    return measure.higher_is_better is not None
+
+
+def improvement(data: ReportData, cell: Cell, measure: Metric) -> str:
+    """How often a run of a cell does better than one of its baseline's."""
+    if cell.baseline is None:
+        return ABSENT
+    baseline, variant = (list(values(data.runs_of(each), measure).values()) for each in (cell.baseline, cell.name))
+    found = probability_of_improvement(baseline, variant, higher_is_better=measure.higher_is_better is not False)
+    return percentages(found) if np.isfinite(found.mean) else ABSENT
+
+
+def percentages(found: Interval) -> str:
+    return f"{found.mean:.0%} [{found.low:.0%}, {found.high:.0%}]"
+
+
+def seeds_and_sentences(data: ReportData) -> list[str]:
+    """How the uncertainty of each mean difference in test loss splits between them, a line a comparison."""
+    lines = []
+    for each in data.comparisons:
+        found = compare(data.study, data.recorded, "test_loss", each.variant, each.baseline)
+        differences = sentence_differences(data, found)
+        if differences is None:
+            continue
+        parts = apportion(differences)
+        if parts.total > 0 and np.isfinite(parts.widening):
+            shares = [round(100 * part / parts.total) for part in (parts.seeds, parts.sentences, parts.both)]
+            lines.append(
+                f"{name(each.variant)}: {shares[0]} % seeds, {shares[1]} % sentences, {shares[2]} % the two together; "
+                f"an interval that covered other sentences too would be {number(parts.widening, 2)} times as wide."
+            )
+    return lines
+
+
+def sentence_differences(data: ReportData, found: Comparison) -> np.ndarray | None:
+    """What each test sentence adds to the difference in loss of each pair of runs, [seed, sentence].
+
+    A sentence with several references is one sentence. None without two pairs, or where records have no such losses.
+    """
+    runs = {(run["variant"], pair(run)): data.hypotheses.get(run["run_id"], {}) for run in data.runs}
+    arms = [[runs[cell, seed] for seed in found.arms.seeds] for cell in (found.baseline, found.variant)]
+    references = [len(sentence["references"]) for sentence in data.test]
+    if len(found.arms.seeds) < 2 or any(len(run.get("loss") or ()) != sum(references) for arm in arms for run in arm):
+        return None
+    if any(None in run["loss"] for arm in arms for run in arm) or len(arms[0][0]["tokens"]) != sum(references):
+        return None
+    starts = np.cumsum([0, *references[:-1]])
+    baseline, variant = (np.add.reduceat([run["loss"] for run in arm], starts, axis=1) for arm in arms)
+    tokens = np.add.reduceat(np.array(arms[0][0]["tokens"]), starts)
+    return per_sentence(variant - baseline, tokens)

@@ -1,0 +1,57 @@
+"""until=resolved: seeds are added, a few at a time, until the study has decided what it can decide.
+
+Every batch is a look at the data, so what decides are anytime-valid intervals (`ablate.analysis.sequential`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ablate.analysis.judging import SURVIVORS
+from ablate.analysis.verdicts import Reading, Verdict
+from ablate.data.corpus import Corpus
+from ablate.plan.composition import Plan
+from ablate.records.collect import collect
+from ablate.records.read import ReportData, read_records
+from ablate.store.folders import Store
+
+BATCH = 2  # seeds that are added at a time
+
+
+def next_batch(plan: Plan, store: Store, corpus: Corpus, say: Callable[[str], None]) -> Plan | None:
+    """The study with more seeds; None where it is decided, has all its seeds, or has runs that failed."""
+    seeds, most = plan.config.seeds, plan.config.max_seeds
+    if not all(store.run(spec.id).done(spec.config) for spec in plan.runs):
+        return None
+    data = read_records(collect(store, plan, corpus))
+    undecided = open_questions(data)
+    if not undecided:
+        never = unmeasured_claims(data)
+        say(f"decided with {seeds} seeds" + (f"; not measured here: {', '.join(never)}" if never else ""))
+        return None
+    if seeds >= most:
+        say(f"max_seeds={most} are trained; undecided: {', '.join(undecided)}")
+        return None
+    more = min(seeds + BATCH, most)
+    say(f"after {seeds} seeds undecided: {', '.join(undecided)}; on to {more}")
+    return plan.with_seeds(more)
+
+
+def unmeasured_claims(data: ReportData) -> list[str]:
+    """Claims that no number of seeds decides, because their metric measures nothing here."""
+    return [found.claim.id for found in data.verdicts if not found.measured]
+
+
+def open_questions(data: ReportData) -> list[str]:
+    """Claims that more seeds may decide; of a study that tests no claim, the variants whose reading is open."""
+    tested = [found for found in data.verdicts if found.verdict is not None]
+    if tested or unmeasured_claims(data):
+        return [
+            found.claim.id
+            for found in tested
+            if found.verdict is Verdict.unresolved
+            and any(part.verdict is Verdict.unresolved and part.note != SURVIVORS for part in found.parts)
+        ]
+    return [
+        found.variant for found in data.comparisons if found.reading is Reading.unresolved and not found.conditional
+    ]

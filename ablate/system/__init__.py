@@ -1,0 +1,1 @@
+"""The operating system underneath: signals, locks, files, paths, output. Nothing here knows what is trained."""

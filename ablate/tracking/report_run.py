@@ -1,0 +1,158 @@
+"""A study's report in W&B, as one more run of its group: figures, tables, verdicts and the page itself."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ablate.store.folders import RESULT_COLUMNS
+from ablate.store.study_file import as_level
+from ablate.tracking import REPORT, SAYS, wandb_id
+from ablate.tracking.follower import place_of
+from ablate.tracking.place import Unreachable
+
+SENT = ("report.md", "report.html", "results.csv", "summary.json", "figures/*.png")  # of a report's folder
+UPLOAD_TIMEOUT = 40.0  # seconds, which nobody waits for: the process goes on by itself
+
+Table = tuple[list[str], list[list[Any]]]  # columns, rows
+
+
+class Showing:
+    def __init__(self, description: dict[str, Any], problem: str = "") -> None:
+        """`description` is that of `ablate.tracking.describe_report`; a `problem` is why nothing goes online."""
+        self.description, self.problem, self.place = description, problem, place_of(description, problem)
+        self.folder = Path(description["report"])
+        self.id = wandb_id(description["study"], description["setting"], REPORT)
+
+    def is_shown(self) -> bool:
+        return self.place.has_shown(self.id, fingerprint(self.folder))
+
+    def show(self) -> None:
+        """Begin the run, fill it and end it. Raises Unreachable where W&B fails online."""
+        content = fingerprint(self.folder)  # before it is read, so that what changes meanwhile is shown again
+        try:
+            url = self.send()
+        except Exception as error:
+            if self.place.online:
+                raise Unreachable(str(error).partition("\n")[0][:120]) from error
+            raise
+        self.place.mark(self.id, content)
+        failed = f"online failed ({self.problem}); " if self.problem else ""
+        print(f"{SAYS}{failed}report " + (f"at {url}" if url else f"offline; {self.place.upload()}"), flush=True)
+
+    def send(self) -> str | None:
+        """The run's address, if it has one."""
+        import wandb
+
+        summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        run = self.place.open(
+            self.id,
+            UPLOAD_TIMEOUT,
+            group=f"{self.description['study']}/{self.description['setting']}",
+            job_type=REPORT,
+            name=REPORT,
+            tags=self.description["tags"],
+            config={key: self.description[key] for key in ("study", "setting", "question")}
+            | {key: value for key, value in summary.items() if isinstance(value, str)},
+        )
+        figures = sorted(self.folder.glob("figures/*.png"))
+        tables = {"results": results(self.folder / "results.csv"), **tables_of(summary, self.description["claims"])}
+        run.log(
+            {f"figures/{path.stem}": wandb.Image(str(path), caption=path.stem.replace("_", " ")) for path in figures}
+            | {
+                f"tables/{name}": wandb.Table(columns=[*columns], data=[*rows])
+                for name, (columns, rows) in tables.items()
+            }
+            | {"report": wandb.Html(str(self.folder / "report.html"), inject=False)}
+        )
+        run.log_artifact(self.artifact(Path(run.dir)))
+        run.summary.update(
+            {f"verdict/{claim['id']}": claim["verdict"] or without_verdict(claim) for claim in summary["claims"]}
+        )
+        url = run.url if self.place.online else None
+        run.finish()
+        return url
+
+    def artifact(self, into: Path) -> Any:
+        """The report's folder, copied into the run's, so that it is still what it was when it is uploaded."""
+        import wandb
+
+        name = f"report-{self.description['study']}-{self.description['setting']}"
+        artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:128], type=REPORT)
+        for path in files(self.folder):
+            relative = path.relative_to(self.folder)
+            (into / REPORT / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, into / REPORT / relative)
+            artifact.add_file(str(into / REPORT / relative), str(relative), policy="immutable", skip_cache=True)
+        return artifact
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for pattern in SENT for path in folder.glob(pattern))
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash of everything that would be sent."""
+    found = hashlib.sha256()
+    for path in files(folder):
+        found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def results(path: Path) -> Table:
+    """results.csv, its numbers as numbers; what does not exist is None."""
+    with path.open(encoding="utf-8", newline="") as file:
+        columns, *rows = csv.reader(file)
+    return columns, uniform([[value(name, text) for name, text in zip(columns, row)] for row in rows])
+
+
+def value(column: str, text: str) -> Any:
+    if not text or RESULT_COLUMNS.get(column) == "str":
+        return text or None
+    return float(text) if column in RESULT_COLUMNS else as_level(text)
+
+
+def without_verdict(claim: dict[str, Any]) -> str:
+    return "not measured here" if "unmeasured" in claim else "not tested here"
+
+
+def tables_of(summary: dict[str, Any], sentences: dict[str, str]) -> dict[str, Table]:
+    """Each list of summary.json as a table (variants, claims), a column a key, nested ones with a dot."""
+    lists = {name: entries for name, entries in summary.items() if isinstance(entries, list) and entries}
+    for each in lists.pop("stand_ins", []):
+        inner = {name: entries for name, entries in each.items() if isinstance(entries, list) and entries}
+        lists |= {f"{name}_by_{each['metric']}": entries for name, entries in inner.items()}
+    if "claims" in lists:
+        lists["claims"] = [{"id": each["id"], "says": sentences.get(each["id"]), **each} for each in lists["claims"]]
+    tables = {}
+    for name, entries in lists.items():
+        flat = [flattened(entry) for entry in entries]
+        keys = dict.fromkeys(key for entry in flat for key in entry)
+        columns = [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]  # None, or nested
+        tables[name] = columns, uniform([[entry.get(column) for column in columns] for entry in flat])
+    return tables
+
+
+def flattened(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in entry.items():
+        flat |= flattened(item, f"{prefix}{key}.") if isinstance(item, dict) else {f"{prefix}{key}": item}
+    return flat
+
+
+def uniform(rows: list[list[Any]]) -> list[list[Any]]:
+    """W&B refuses a column of numbers and words: such a one becomes words, what is None stays None."""
+    columns: Iterable[list[Any]] = (list(column) for column in zip(*rows))
+    mended = [
+        column
+        if all(item is None or isinstance(item, int | float) for item in column)
+        else [None if item is None else str(item) for item in column]
+        for column in columns
+    ]
+    return [list(row) for row in zip(*mended)]
