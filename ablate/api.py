@@ -76,13 +76,13 @@ def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:
     import torch
 
     from ablate.data.corpus import Corpus
+    from ablate.evaluation.measuring import load_model
     from ablate.store.folders import Store
     from ablate.store.plain import config_from_plain
-    from ablate.training.member import load_model
 
     folder = Store(Path(root)).run(run_id)
-    frozen = folder.read("run.json")
-    if frozen is None or folder.result() is None:
+    task = folder.task()
+    if task is None or folder.result() is None:
         raise BadInput(f"there is no trained run {run_id} in {folder.path.parent}")
-    config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
+    config, corpus = config_from_plain(task.config), Corpus.load(task.corpus)
     return LoadedRun(load_model(folder, config, corpus, torch.device("cpu")), corpus.tokenizer, config)

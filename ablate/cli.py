@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, Until, plain_line
 from ablate.system import signals
@@ -16,12 +16,11 @@ from ablate.system import signals
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
     from omegaconf import DictConfig
 
-    from ablate.data.corpus import Corpus
     from ablate.plan.composition import Plan
+    from ablate.records.collect import Corpora
+    from ablate.run.launching import Launch
     from ablate.run.progress import Progress
     from ablate.store.folders import Store
-
-Launch = Callable[[Sequence[Sequence[str]], Path, int], None]
 
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folder / "config.yaml").exists())
@@ -58,6 +57,8 @@ def main() -> int:
     except BadInput as error:
         return complain(str(error))
     except (HydraException, OmegaConfBaseException) as error:
+        from ablate.run.launching import in_a_line
+
         return complain(in_a_line(error))
     except Stuck as error:
         return complain(str(error), 1)
@@ -80,14 +81,14 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
-    from ablate.data.cache import cache_folder
+    from ablate.data.cache import cache_folder, corpus_folder
     from ablate.data.corpus import Corpus
-    from ablate.data.prepare import check_size, prepare
     from ablate.evaluation.scores import check_tokenizer
     from ablate.plan.forecast import forecast as make_forecast
     from ablate.plan.forecast import workers
-    from ablate.records.collect import check_corpus
+    from ablate.records.collect import check_corpus, check_test_set
     from ablate.run import costs
+    from ablate.run.launching import train
     from ablate.run.progress import Progress
     from ablate.store.folders import Store
     from ablate.system.locks import caveat
@@ -104,7 +105,10 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     check_corpus(store, plan)
     forecast, progress = make_forecast(plan, store, device), Progress(store, plan)
     if plan.config.prepare_only:
-        return prepared(plan, progress)
+        for mark, metadata in prepared(plan, progress).items():
+            progress.say(f"{metadata['name']} is prepared: {metadata['train_pairs']:,} training pairs")
+            progress.say(str(corpus_folder(mark)))
+        return 0
     progress.show_plan(forecast)
     if plan.config.dry_run:
         return 0
@@ -112,20 +116,21 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     progress.say(tracking.notice(plan.config.wandb))
     store.check_writable()
     progress.say(caveat(store.root / "runs"))
-    metadata = prepare(plan.config.data, progress.say, plan.corpus)
+    corpora = {}  # read now, since the cache may be gone when the report is made
+    for mark, metadata in prepared(plan, progress).items():
+        corpora[mark] = replace(Corpus.load(mark), metadata=metadata)
     progress.say(caveat(cache_folder()))
-    check_size(metadata, plan.config.train.batch_tokens)
+    check_test_set(corpora)
     from ablate.run.until import next_batch
 
-    corpus = replace(Corpus.load(plan.corpus), metadata=metadata)  # now, lest the cache be gone when it is reported
     try:
         train(plan, store, launch, progress, forecast.workers)
-        while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpus, progress.say)):
+        while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpora, progress.say)):
             plan = more
             train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.cost_probe:
             costs.measure(plan, store, device, progress.say)
-        return report(plan, store, corpus, progress)
+        return report(plan, store, corpora, progress)
     except KeyboardInterrupt:
         progress.say(f"interrupted: {so_far(plan, store)}")
         raise
@@ -136,91 +141,28 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
 
 def so_far(plan: Plan, store: Store) -> str:
     """What is done of a study that was cut short, and how to go on."""
-    done = sum(store.run(spec.id).done(spec.config) for spec in plan.runs)
+    done = sum(map(store.done, plan.runs))
     command = shlex.join(["python", "-m", "ablate", *sys.argv[1:]])  # with Hydra's options, which are in no plan
     return f"{done} of {len(plan.runs)} runs are done and kept; to go on: {command}"
 
 
-def prepared(plan: Plan, progress: Progress) -> int:
-    """Put the corpus into the cache, and nothing anywhere else."""
-    from ablate.data.cache import corpus_folder
+def prepared(plan: Plan, progress: Progress) -> dict[str, dict[str, Any]]:
+    """Put the study's corpora into the cache; the metadata of each by its fingerprint."""
     from ablate.data.prepare import check_size, prepare
 
-    metadata = prepare(plan.config.data, progress.say, plan.corpus)
-    check_size(metadata, plan.config.train.batch_tokens)
-    progress.say(f"{metadata['name']} is prepared: {metadata['train_pairs']:,} training pairs")
-    progress.say(str(corpus_folder(plan.corpus)))
-    return 0
+    found = {mark: prepare(recipe, progress.say, mark) for mark, recipe in plan.corpora.items()}
+    for spec in plan.runs:
+        check_size(found[spec.corpus], spec.config.train.batch_tokens)
+    return found
 
 
-def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:
-    """Hand the runs that are not done to the launcher. The terminal and W&B watch their folders meanwhile."""
-    from ablate import tracking
-    from ablate.run.stopping import stopping
-
-    todo = store.freeze(plan.runs)
-    taken = sum(store.run(run).taken() for run in todo)
-    progress.say(f"another command is at {taken} of them already: this one waits for those" if taken else None)
-    tracker = tracking.start(plan, store, plan.config.wandb)
-    try:
-        with progress.watching(todo), stopping(store, todo):
-            launch_all(plan, store, todo, lambda jobs: launch(jobs, store.root, workers), progress)
-    except KeyboardInterrupt:
-        tracker.hurry()
-        raise
-    finally:
-        progress.say(tracker.finish())
-    for run in todo:
-        for line in store.run(run).lines("notes.txt"):
-            progress.say(f"runs/{run}: {line}")
-
-
-def launch_all(
-    plan: Plan, store: Store, todo: list[str], launch: Callable[[list[list[str]]], None], progress: Progress
-) -> None:
-    """Launch until every run has ended, whatever becomes of single workers.
-
-    Launchers raise when a worker dies, and its neighbours go down with it. What counts is what is on disk: those that
-    had not begun go again together, then those that were under way one by one, so that a run which brings about its
-    worker's death does so alone, and is the one that failed.
-    """
-    from ablate.plan.quoting import quoted
-    from ablate.system.places import check_current_folder
-
-    configs, device = {spec.id: spec.config for spec in plan.runs}, plan.config.device.name
-    root = quoted(str(store.root))
-    suspects: list[str] = []
-    while todo or suspects:
-        alone = not todo
-        batch = [suspects.pop(0)] if alone else todo
-        try:
-            launch([[f"run={quoted(run)}", f"root={root}", f"device={device}"] for run in batch])
-            broke_off = False
-        except Exception as error:
-            check_current_folder()  # without which no worker starts
-            progress.say(f"a worker died: {in_a_line(error)[:200]}")
-            broke_off = True
-        cut = [run for run in batch if store.run(run).died()]
-        for run in cut:
-            store.run(run).left()
-            if alone:
-                store.run(run).append("failure.txt", ["its worker died, beside others and alone: killed, or no memory"])
-            else:
-                suspects.append(run)
-        if broke_off and not cut and not alone:  # it was not a run's doing, so it would only happen again
-            return
-        begun = {*suspects, *cut}
-        ended = {run for run in todo if store.run(run).done(configs[run]) or store.run(run).failure()}
-        todo = [run for run in todo if run not in begun | ended] if broke_off else []
-
-
-def report(plan: Plan, store: Store, corpus: Corpus, progress: Progress) -> int:
+def report(plan: Plan, store: Store, corpora: Corpora, progress: Progress) -> int:
     """Gather the records, build the report and the ledger, show the results."""
     from ablate import tracking
     from ablate.records.collect import collect, without_curves
     from ablate.report import build, headline, ledger
 
-    collect(store, plan, corpus)
+    collect(store, plan, corpora)
     for line in without_curves(store, plan):
         progress.say(line)
     folder = build(store.root, plan.study.name, plan.setting)
@@ -228,7 +170,7 @@ def report(plan: Plan, store: Store, corpus: Corpus, progress: Progress) -> int:
     ledger(store.root)
     for line in headline(folder):
         progress.say(line)
-    failed = [spec for spec in plan.runs if not store.run(spec.id).done(spec.config)]
+    failed = [spec for spec in plan.runs if not store.done(spec)]
     for spec in failed:
         why = store.run(spec.id).failure() or "its worker died"
         log = store.run(spec.id).file("failure.txt")
@@ -254,12 +196,3 @@ def complain(line: str, code: int = 2) -> int:
     """Say it on one line of text, whatever it quotes; the exit code."""
     print(f"ablate: {plain_line(line)}", file=sys.stderr)
     return code
-
-
-def in_a_line(error: BaseException) -> str:
-    """Hydra's and OmegaConf's messages run over several lines, the choices among them, and may hide in a cause."""
-    messages = [str(error)]
-    if error.__cause__ is not None:
-        messages.append(str(error.__cause__).splitlines()[0])
-    lines = [line.strip() for message in messages for line in message.partition("Config search path")[0].splitlines()]
-    return " ".join(line for line in lines if line)

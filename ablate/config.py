@@ -63,12 +63,17 @@ CHOICES: dict[str, list[str]] = {  # key -> names in the table of components tha
     "model.position": ["sinusoidal", "none"],
     "optim.kind": ["adamw", "sgd"],
     "optim.schedule": ["linear", "inverse_sqrt"],
-    "train.objective": ["teacher_forcing"],
+    "train.objective": ["teacher_forcing", "distillation"],
     "train.checkpoint": ["best", "average_last_10"],
 }
 READS: dict[str, frozenset[str] | None] = {  # architecture -> the keys of `model` that it reads; None for all of them
     "encoder_decoder": None,
     "lstm": frozenset({"architecture", "d_model", "layers", "dropout"}),
+}
+READ_BY = {  # key -> (the choice of its section that decides whether it is read, the members that read it)
+    "train.teacher": ("objective", frozenset({"distillation"})),
+    "train.teacher_share": ("objective", frozenset({"distillation"})),
+    "train.temperature": ("objective", frozenset({"distillation"})),
 }
 FIRST = object()  # marks a key that is as old as the first ids
 
@@ -148,6 +153,15 @@ def identity(section: Any) -> dict[str, Any]:
     return {name: value for name, (value, introduced) in values.items() if introduced is FIRST or value != introduced}
 
 
+def reads(section: Any, name: str, key: str) -> bool:
+    """Whether the choices made in `section`, known to the user as `name`, read its key."""
+    if isinstance(section, ModelConfig):
+        keys = READS.get(section.architecture)
+        return keys is None or key in keys
+    choice, readers = READ_BY.get(f"{name}.{key}", ("", frozenset()))
+    return not choice or getattr(section, choice) in readers
+
+
 def is_rate(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -182,17 +196,12 @@ class ModelConfig:
         check_bounds(self, "model")
         if self.d_model % 2:
             raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
-        if self.reads("heads") and self.head_width is None and self.d_model % self.heads:
+        if reads(self, "model", "heads") and self.head_width is None and self.d_model % self.heads:
             divisors = ", ".join(str(heads) for heads in range(1, self.d_model + 1) if self.d_model % heads == 0)
             raise BadInput(
                 f"model.heads={self.heads} does not divide model.d_model={self.d_model}; it may be {divisors}, "
                 "or any number beside a model.head_width"
             )
-
-    def reads(self, key: str) -> bool:
-        """Whether a key of this section means anything to the architecture."""
-        keys = READS[self.architecture]
-        return keys is None or key in keys
 
     @property
     def d_ffn(self) -> int:
@@ -282,6 +291,13 @@ class TrainConfig:
     """How long to train, on how much at a time, and which weights to keep."""
 
     objective: str = knob("teacher_forcing", "what is minimised", introduced="teacher_forcing")
+    teacher: Optional[str] = knob(
+        None, "variant of the study whose model of the same seed is the teacher of distillation", introduced=None
+    )
+    teacher_share: float = knob(0.5, "share of distillation's loss that the teacher decides", "[0, 1]", introduced=0.5)
+    temperature: float = knob(
+        1.0, "temperature of the teacher's and the student's distributions", "(0, 100]", introduced=1.0
+    )
     updates: int = knob(1000, "optimiser updates", "[0, 1e9]")
     batch_tokens: int = knob(1000, "target positions in a batch", "[1, 1e9]")
     label_smoothing: float = knob(0.1, "probability taken from the reference and spread evenly", "[0, 1)")
@@ -291,6 +307,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_choices(self, "train")
         check_bounds(self, "train")
+        if (self.teacher is None) == (self.objective == "distillation"):
+            needed = "needs a train.teacher" if self.teacher is None else "has no use for a train.teacher"
+            raise BadInput(f"train.objective={self.objective} {needed}")
         if self.checkpoint == "average_last_10" and self.validations < LEAST_VALIDATIONS:
             raise BadInput(
                 f"train.checkpoint=average_last_10 needs train.validations={LEAST_VALIDATIONS} or more, not "

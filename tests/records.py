@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ablate.records.collect import BY_LAYER, without
+from ablate.store.record_schema import BY_LAYER
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Study
 
@@ -169,7 +169,11 @@ def write_records(
         **more,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "runs.jsonl").write_text(lines(without({**run, "setting": folder.name}, BY_LAYER) for run in runs))
+    (folder / "runs.jsonl").write_text(
+        lines(
+            {key: value for key, value in run.items() if key not in BY_LAYER} | {"setting": folder.name} for run in runs
+        )
+    )
     write_gzip(folder / "layers.jsonl.gz", ({key: run.get(key) for key in ("run_id", *BY_LAYER)} for run in runs))
     write_gzip(folder / "curves.jsonl.gz", (curve(run) for run in runs))
     write_gzip(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpora import composed
+from msgspec import structs
 
 import ablate
 from ablate.api import LoadedRun
@@ -28,7 +29,6 @@ from ablate.report.verify import verify
 from ablate.run.progress import ending
 from ablate.run.until import next_batch
 from ablate.store.folders import Store
-from ablate.store.ids import evaluation_id
 from ablate.training.member import run_member
 
 ENGLISH = [("I", "you", "we", "they"), ("read", "buy", "see", "want"), ("a book", "a car", "the apple", "tea"),
@@ -43,6 +43,10 @@ class Trained:
     store: Store
     corpus: Corpus
     folder: Path  # the report's
+
+    @property
+    def corpora(self) -> dict[str, Corpus]:
+        return {self.plan.corpus: self.corpus}
 
 
 def trained(root: Path, target: str, *overrides: str) -> Trained:
@@ -62,7 +66,7 @@ def trained(root: Path, target: str, *overrides: str) -> Trained:
     store.check_writable()
     for run in store.freeze(planned.runs):
         run_member(store.run(run), Device.cpu)
-    collect(store, planned, corpus)
+    collect(store, planned, {planned.corpus: corpus})
     folder = build(root, "norm_placement", planned.setting)
     ledger(root)
     return Trained(planned, store, corpus, folder)
@@ -94,9 +98,9 @@ def test_a_language_without_spaces_is_scored_by_its_tokeniser_and_that_is_writte
     assert "BLEU's tokeniser is `zh`" in report
     assert "tok:zh" in report
     for spec in chinese.plan.runs:
-        scores = chinese.store.run(spec.id).scores(evaluation_id(spec.config))
+        scores = chinese.store.run(spec.id).scores(spec.evaluation)
         assert scores is not None
-        assert scores["evaluation"] == {"beam": 5, "length_penalty": 1.0, "bleu_tokenizer": "zh"}
+        assert scores.evaluation == {"beam": 5, "length_penalty": 1.0, "bleu_tokenizer": "zh"}
         assert "finished: BLEU" in (ending(chinese.store.run(spec.id), spec) or "")
 
 
@@ -122,11 +126,11 @@ def test_records_of_another_tokeniser_than_they_say_do_not_hold(chinese: Trained
 
 def test_a_bleu_that_cannot_be_is_null_from_the_scores_to_the_report(one_word: Trained) -> None:
     for spec in one_word.plan.runs:
-        scores = one_word.store.run(spec.id).scores(evaluation_id(spec.config))
+        scores = one_word.store.run(spec.id).scores(spec.evaluation)
         assert scores is not None
-        assert scores["test_bleu"] is scores["test_bleu_greedy"] is scores["test_bleu_lower"] is None
-        assert "no reference of the test set has the 4 tokens" in scores["unmeasured"]["test_bleu"]
-        assert scores["test_chrf"] is not None
+        assert scores.test_bleu is scores.test_bleu_greedy is scores.test_bleu_lower is None
+        assert "no reference of the test set has the 4 tokens" in scores.unmeasured["test_bleu"]
+        assert scores.test_chrf is not None
         assert "finished: chrF" in (ending(one_word.store.run(spec.id), spec) or "")
     lines = headline(one_word.folder)
     assert any(line.startswith("BLEU is not measured here") for line in lines)
@@ -137,24 +141,25 @@ def test_a_bleu_that_cannot_be_is_null_from_the_scores_to_the_report(one_word: T
 
 
 def test_scores_of_an_earlier_version_say_no_more_than_those_of_today(one_word: Trained) -> None:
-    folders = [(one_word.store.run(spec.id), evaluation_id(spec.config)) for spec in one_word.plan.runs]
-    today = {folder: folder.scores(evaluation) or {} for folder, evaluation in folders}
+    folders = [(one_word.store.run(spec.id), spec.evaluation) for spec in one_word.plan.runs]
+    today = {folder: score for folder, evaluation in folders if (score := folder.scores(evaluation)) is not None}
+    assert len(today) == len(folders)
     try:
         for folder, evaluation in folders:
-            stale = {key: value for key, value in today[folder].items() if key != "unmeasured"}
-            folder.write(f"result-{evaluation}.json", stale | {"test_bleu": 0.0, "test_bleu_greedy": 0.0})
-        records = collect(one_word.store, one_word.plan, one_word.corpus)
+            stale = structs.replace(today[folder], unmeasured={}, test_bleu=0.0, test_bleu_greedy=0.0)
+            folder.write(folder.evaluation_file(evaluation).name, stale)
+        records = collect(one_word.store, one_word.plan, one_word.corpora)
         assert all(run["test_bleu"] is None for run in read_records(records).recorded)
         assert "unmeasured" in json.loads((records / "manifest.json").read_text())
     finally:
         for folder, evaluation in folders:
-            folder.write(f"result-{evaluation}.json", today[folder])
-        collect(one_word.store, one_word.plan, one_word.corpus)
+            folder.write(folder.evaluation_file(evaluation).name, today[folder])
+        collect(one_word.store, one_word.plan, one_word.corpora)
 
 
 def test_seeds_until_resolved_end_with_what_can_be_resolved(one_word: Trained) -> None:
     said: list[str] = []
-    next_batch(one_word.plan, one_word.store, one_word.corpus, said.append)
+    next_batch(one_word.plan, one_word.store, one_word.corpora, said.append)
     assert said
     assert "norm-3" not in said[0] or "not measured here: norm-3" in said[0]
 

@@ -211,8 +211,8 @@ def test_a_loaded_run_cuts_what_it_translates_as_test_sources_are_cut(tmp_path: 
     translated = run.translate(["the cat " * 5000, first, "the cat"])
     assert translated[0] == translated[1]
     assert translated[2:] == run.translate(["the cat"])
-    [scores] = folder.path.glob("result-*.json")
-    corpus = (folder.read("run.json") or {})["corpus"]
+    [scores] = folder.path.glob("evaluation-*.json")
+    corpus = folder.task().corpus
     assert run.translate(Corpus.load(corpus).sources) == json.loads(scores.read_text())["beam"]
 
 
@@ -242,7 +242,7 @@ prepare(planned.config.data, print)
 store, run = Store(Path(root)), planned.runs[0]
 store.freeze([run])
 run_member(store.run(run.id), run.config.device)
-assert store.run(run.id).done(run.config), store.run(run.id).failure()
+assert store.run(run.id).done(run), store.run(run.id).failure()
 assert len(load_run(run.id, root).translate(["A line.", line])) == 2
 print("PEAK", machine.peak_memory(machine.choose_device(run.config.device)))
 """

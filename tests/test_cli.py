@@ -245,7 +245,7 @@ def test_a_run_whose_weights_are_gone_is_trained_anew_only_to_be_scored_anew(tmp
     again = ablate(*arguments, "evaluation.beam=3")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "weights that are damaged or gone" in again.stdout
-    assert len(list(weights.parent.glob("result-*.json"))) == 2
+    assert len(list(weights.parent.glob("evaluation-*.json"))) == 2
 
 
 def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:

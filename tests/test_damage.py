@@ -160,7 +160,7 @@ def test_weights_run_no_code(tmp_path: Path) -> None:
     assert study(root).code == 0
     (path,) = root.glob("runs/*/weights.pt")
     path.write_bytes(evil_zip(trace))
-    for scores in path.parent.glob("result-*.json"):
+    for scores in path.parent.glob("evaluation-*.json"):
         scores.unlink()
     said = study(root)
     assert said.code == 1

@@ -63,7 +63,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_goes_on(tmp_path: Path, numb
         study(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells start background jobs without it
     )  # fmt: skip
-    while process.poll() is None and not list(tmp_path.glob("runs/*/result-*.json")):
+    while process.poll() is None and not list(tmp_path.glob("runs/*/evaluation-*.json")):
         time.sleep(0.02)
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=120)
@@ -71,7 +71,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_goes_on(tmp_path: Path, numb
     assert "Traceback" not in err
     line = next(line for line in out.splitlines() if line.startswith("interrupted: "))
     assert "python -m ablate +sweep=ffn_ratio preset=smoke" in line
-    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/result-*.json")}
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/evaluation-*.json")}
     assert finished
     assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
     assert all(path.stat().st_mtime_ns == time_of for path, time_of in finished.items())

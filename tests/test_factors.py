@@ -23,7 +23,8 @@ from ablate.records.read import read_records
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.side_by_side import CARRIES, OPEN, TURNS, compare
-from ablate.store.folders import RECORD_KEYS, RunFolder
+from ablate.store.folders import RunFolder
+from ablate.store.record_schema import RECORD_KEYS, LayersRecord
 from ablate.store.study_checks import check_study
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Cell, Study
@@ -90,7 +91,8 @@ def test_no_factor_is_called_as_something_in_a_record(name: str) -> None:
 def test_records_hold_no_other_keys_than_their_factors(tmp_path: Path) -> None:
     spec = fixture_plan().runs[0]
     record = run_record(RunFolder(tmp_path), spec, Cell(spec.cell, spec.cell, {"depth": 1}, {}, None))
-    assert record.keys() == {*RECORD_KEYS, "depth"}
+    assert record.factors == {"depth": 1}
+    assert {*record.__struct_fields__, *LayersRecord.__struct_fields__} == {*RECORD_KEYS}
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 60)] * 4), min_size=2, max_size=6))

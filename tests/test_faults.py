@@ -61,7 +61,7 @@ FULL = {  # when -> which file is the first that the disk has no room for, and h
     "planning": ("*run.json*", 1, 0),
     "training": ("*curve.csv", 7, 1),
     "checkpointing": ("*.checkpoint.pt.*", 8, 2),
-    "scoring": ("*.result-*", 4, 3),
+    "scoring": ("*.evaluation-*", 4, 3),
     "collecting records": ("root/experiments/*.runs.jsonl*", 1, 4),
     "reporting": ("root/reports/*.summary.json*", 1, 4),
 }
@@ -149,14 +149,14 @@ def test_a_cache_that_vanishes_fails_the_runs_that_need_it_and_the_next_command_
     assert failing.err == ""
     assert failing.out.count("\nfailed: ") == 2
     assert "run the study again to prepare it" in failing.out
-    assert len(list(study.root.glob("runs/*/result-*.json"))) == 2
+    assert len(list(study.root.glob("runs/*/evaluation-*.json"))) == 2
     check_whole(study.root)
     goes_on_as(study, whole)
 
 
 def test_a_cache_that_vanishes_when_all_is_trained_is_not_missed(tmp_path: Path, whole: Study) -> None:
     study = Study(tmp_path, SMALL)
-    done = study.run(Vanish("replace", "*/result-*.json", 4, study.cache))
+    done = study.run(Vanish("replace", "*/evaluation-*.json", 4, study.cache))
     assert (done.code, done.err) == (0, "")
     assert left_by(study.root) == left_by(whole.root)
 
@@ -191,7 +191,7 @@ def harm(path: Path, how: str) -> None:
 def test_what_is_damaged_in_a_store_is_not_believed(ended: Study, whole: Study, how: str) -> None:
     """A fault a run: its result, its scores, its description, its curve."""
     first, second, third, fourth = sorted(path.parent for path in ended.root.glob("runs/*/result.json"))
-    (scores,) = second.glob("result-*.json")
+    (scores,) = second.glob("evaluation-*.json")
     kept = finished(ended.root)
     for path in (first / "result.json", scores, third / "run.json", fourth / "curve.csv"):
         harm(path, how)
@@ -217,7 +217,7 @@ def test_weights_that_are_damaged_are_made_anew_where_they_are_needed(ended: Stu
     folder = min(ended.root.glob("runs/*/weights.pt")).parent
     harm(folder / "weights.pt", how)
     assert "0 runs to train" in goes_on_as(ended, whole).out
-    for scores in folder.glob("result-*.json"):
+    for scores in folder.glob("evaluation-*.json"):
         scores.unlink()
     again = ended.run()
     assert (again.code, again.err) == (0, "")
@@ -249,7 +249,7 @@ def test_a_checkpoint_that_is_damaged_is_set_aside_and_the_study_goes_on(
 
 def test_a_run_that_cannot_be_scored_has_failed_alone_and_is_tried_again(tmp_path: Path, whole: Study) -> None:
     study = Study(tmp_path, SMALL)
-    failing = study.run(Once("create", "*.result-*", 2, errno.EACCES))
+    failing = study.run(Once("create", "*.evaluation-*", 2, errno.EACCES))
     assert (failing.code, failing.err) == (1, "")
     assert failing.out.count("\nfailed: ") == 1
     (results,) = study.root.glob("reports/*/*/results.csv")
@@ -283,7 +283,7 @@ def test_a_wandb_that_does_not_serve_neither_stops_nor_slows_a_study(
             setattr(server, what, True)
         study = Study(tmp_path, online, environment)
         done = study.run()
-        trained = max(path.stat().st_mtime for path in study.root.glob("runs/*/result-*.json"))
+        trained = max(path.stat().st_mtime for path in study.root.glob("runs/*/evaluation-*.json"))
         (report,) = study.root.glob("reports/*/*/report.md")
         assert report.stat().st_mtime - trained < DRAIN + REPORT_DRAIN + 15
     assert (done.code, done.err) == (0, "")

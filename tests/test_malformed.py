@@ -59,7 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("finished")
     with quick(cli.CONF):
         assert ablate(*TINY, f"root={root}").code == 0
-    assert list(root.glob("runs/*/result-*.json"))
+    assert list(root.glob("runs/*/evaluation-*.json"))
     return root
 
 
@@ -235,7 +235,7 @@ BAD_STUDIES = {  # a file -> what the line names
     study_with(variants={"a": {}, "b": {3: 1}}): "sets 3",
     study_with(variants={"a": {}, "b": {"model": {"heads": 1}}}): "with dots",
     study_with(variants={"a": {}, "b": {"model.heads": 3}}): "model.heads=3",
-    study_with(variants={"a": {}, "b": {}}, factors={}, claims=[]): "train the same run",
+    study_with(variants={"a": {}, "b": {}}, factors={}, claims=[]): "are the same runs",
     study_with(variants=["a", "b"]): "form",
     study_with(variants={"a": ["bc"]}): "KEY: VALUE",
     study_with(factors={"seed": {0: {"optim.warmup": 0}}}, claims=[]): "what records call",

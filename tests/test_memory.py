@@ -86,9 +86,11 @@ def test_a_run_short_of_memory_is_finished_and_says_how(tmp_path: Path, monkeypa
     easy = trained(tmp_path / "easy", "model.dropout=0")
     short_of_memory(monkeypatch, 8)
     hard = trained(tmp_path / "hard", "model.dropout=0")
-    (one, other) = (folder.result() or {} for folder in (easy, hard))
-    assert one["micro_batches"] == 1 < other["micro_batches"]
-    assert other["best_validation_loss"] == pytest.approx(one["best_validation_loss"], rel=1e-3)
+    one, other = (folder.result() for folder in (easy, hard))
+    assert one is not None
+    assert other is not None
+    assert one.micro_batches == 1 < other.micro_batches
+    assert other.best_validation_loss == pytest.approx(one.best_validation_loss, rel=1e-3)
 
 
 def test_a_diverged_run_is_never_tried_again(tmp_path: Path) -> None:

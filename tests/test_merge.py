@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from corpora import fixture_plan
+from msgspec import structs
 
 from ablate.merge.__main__ import main
 from ablate.store.folders import RunFolder, Store
-from ablate.store.ids import evaluation_id
+from ablate.store.schema import Task
 from ablate.training.member import run_member
 
 PLAN = ("+sweep=norm_placement", "train.updates=20", "seeds=1")
@@ -30,6 +31,12 @@ def runs(root: Path) -> list[RunFolder]:
     return [Store(root).run(spec.id) for spec in fixture_plan(*PLAN).runs]
 
 
+def task_of(run: RunFolder) -> Task:
+    task = run.task()
+    assert task is not None
+    return task
+
+
 def merged(there: Path, here: Path) -> int:
     return main([str(there), f"root={here}"])
 
@@ -42,7 +49,7 @@ def state(root: Path) -> dict[Path, tuple[int, int]]:
 def test_runs_of_another_store_are_done_here(trained: Path, tmp_path: Path, part: str) -> None:
     assert merged(trained / part, tmp_path) == 0
     plan = fixture_plan(*PLAN)
-    assert all(Store(tmp_path).run(spec.id).done(spec.config) for spec in plan.runs)
+    assert all(Store(tmp_path).run(spec.id).done(spec) for spec in plan.runs)
     assert Store(tmp_path).freeze(plan.runs) == []
 
 
@@ -58,7 +65,9 @@ def test_another_result_under_the_same_id_is_named_and_left(
 ) -> None:
     merged(trained, tmp_path)
     run = runs(tmp_path)[0]
-    run.write("result.json", {**(run.result() or {}), "best_validation_loss": 1.5})
+    known = run.result()
+    assert known is not None
+    run.write("result.json", structs.replace(known, best_validation_loss=1.5))
     before = state(tmp_path)
     assert merged(trained, tmp_path) == 1
     assert f"conflict: {run.id}" in (said := capsys.readouterr().out)
@@ -75,7 +84,7 @@ def test_scores_by_another_measure_join_those_that_are_here(trained: Path, tmp_p
         run_member(Store(other).run(run), plan.config.device)
     assert merged(other, tmp_path) == 0
     for wanted in (plan, fixture_plan(*PLAN)):
-        assert all(Store(tmp_path).run(spec.id).scores(evaluation_id(spec.config)) for spec in wanted.runs)
+        assert all(Store(tmp_path).run(spec.id).scores(spec.evaluation) for spec in wanted.runs)
 
 
 def test_a_run_cut_short_goes_on_here(trained: Path, tmp_path: Path) -> None:
@@ -95,8 +104,8 @@ DAMAGE = {
     "half of run.json": lambda run: run.file("run.json").write_text(run.file("run.json").read_text()[:50]),
     "half of result.json": lambda run: run.file("result.json").write_text("{"),
     "a result that is no object": lambda run: run.file("result.json").write_text("[1]"),
-    "another run's run.json": lambda run: run.write("run.json", {**(run.read("run.json") or {}), "seed": 7}),
-    "a configuration that is none": lambda run: run.write("run.json", {**(run.read("run.json") or {}), "config": {}}),
+    "another run's run.json": lambda run: run.write("run.json", structs.replace(task_of(run), seed=7)),
+    "a configuration that is none": lambda run: run.write("run.json", structs.replace(task_of(run), config={})),
 }
 
 

@@ -27,7 +27,7 @@ from ablate.plan.arguments import OPEN, override_keys, parse
 from ablate.plan.quoting import QUOTED, TEXT_KEYS, literal, quoted, text_keys, typed
 from ablate.run.progress import Progress
 from ablate.store.folders import Store
-from ablate.store.ids import run_id
+from ablate.store.ids import training_id
 from ablate.store.plain import config_from, config_from_plain, config_to_plain, schema
 
 NUMBERLIKE = ["7027e0362055", "123456789012", "2024_11_25", "12e3", "1_0", ".5", "-1", "0x10", "1:30", "007", "1e400"]
@@ -184,7 +184,7 @@ def test_a_run_whose_id_is_a_number_is_trained(tmp_path: Path) -> None:
     config = fixture_plan(*small).config
     mark = fingerprint(config.data)
     rates = map(float, range(1, 5000))
-    ids = ((rate, run_id(replace(config, optim=replace(config.optim, lr=rate)), 0, mark)) for rate in rates)
+    ids = ((rate, training_id(replace(config, optim=replace(config.optim, lr=rate)), 0, mark)) for rate in rates)
     rate, run = next((rate, run) for rate, run in ids if re.fullmatch(r"\d+e\d+", run))
     root = tmp_path / "2024_11_25" / "文 (1) it's a=b, ${x} \\${y} #"
     here = [f"root={root}", "wandb.mode=disabled", "cost_probe=false"]

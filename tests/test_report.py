@@ -111,6 +111,7 @@ def test_results_are_the_columns_that_others_rely_on(tmp_path, undrawn):
         "variant",
         "seed",
         "run_id",
+        "evaluation_id",
         "status",
         "learned",
         "test_bleu",

@@ -131,13 +131,13 @@ def test_a_run_that_another_command_is_at_keeps_its_files(tmp_path: Path) -> Non
     folder.enter()
     folder.append("notes.txt", ["of the one that is at it"])
     with folder.lock():
-        assert folder.taken()
-        assert not folder.died()
+        assert folder.is_locked()
+        assert not folder.worker_died()
         assert store.freeze([spec]) == [spec.id]
         assert folder.lines("notes.txt")
         assert folder.file("running").exists()
-    assert not folder.taken()
-    assert folder.died()
+    assert not folder.is_locked()
+    assert folder.worker_died()
     store.freeze([spec])
     assert not folder.file("notes.txt").exists()
 
@@ -167,7 +167,7 @@ def test_what_is_edited_while_a_study_runs_changes_none_of_its_runs(tmp_path: Pa
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     plan = fixture_plan(*SHORT[:1], *SHORT[4:])
-    assert all(Store(root).run(spec.id).done(spec.config) for spec in plan.runs)
+    assert all(Store(root).run(spec.id).done(spec) for spec in plan.runs)
     assert len(list(root.glob("runs/*/result.json"))) == len(plan.runs)
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from corpora import fixture_plan
+from msgspec import structs
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ablate.store.folders import ASIDE, RunFolder, Store
-from ablate.store.ids import RunSpec, evaluation_id
+from ablate.store.ids import RunSpec
 from ablate.training import loop, member, resume
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.member import run_member
@@ -56,16 +57,23 @@ def cut(monkeypatch: pytest.MonkeyPatch, folder: RunFolder, spec: RunSpec, updat
 def left_behind(folder: RunFolder, spec: RunSpec) -> dict:
     """What a run's later reader sees, time aside."""
     curve = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(folder.lines("curve.csv"))]
-    result, scores = folder.result(), folder.scores(evaluation_id(spec.config))
+    result, scores = folder.result(), folder.scores(spec.evaluation)
     assert result is not None
     assert scores is not None
-    timed = ("seconds", "tokens_per_second", "peak_memory", "provenance", "curves")  # hashes of times, the last
+    timed = (
+        "seconds",
+        "decoding_seconds",
+        "tokens_per_second",
+        "peak_memory",
+        "provenance",
+        "curves",
+    )  # hashes of times, the last
     return {
         "curve": curve,
         "validation": folder.lines("validation.csv"),
         "diagnostics": folder.lines("diagnostics.jsonl"),
-        "result": {key: value for key, value in result.items() if key not in timed},
-        "scores": {key: value for key, value in scores.items() if key != "seconds"},
+        "result": {key: value for key, value in structs.asdict(result).items() if key not in timed},
+        "scores": {key: value for key, value in structs.asdict(scores).items() if key not in timed},
     }
 
 

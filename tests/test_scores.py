@@ -98,17 +98,22 @@ def config(target: str = "fr", tokenizer: str | None = None) -> Config:
     return replace(Config(), data=DataConfig(target=target), evaluation=EvaluationConfig(bleu_tokenizer=tokenizer))
 
 
-def test_scores_by_the_usual_tokeniser_keep_the_id_that_they_had_before_there_was_a_choice() -> None:
+def evaluated_as(configuration: Config) -> str:
+    return evaluation_id(configuration, "a training")
+
+
+def test_scores_by_the_usual_tokeniser_have_an_id_in_which_it_is_not() -> None:
     before = {key: value for key, value in asdict(EvaluationConfig()).items() if key != "bleu_tokenizer"}
-    assert evaluation_id(config("fr")) == evaluation_id(config("ko")) == digest(before)
-    assert evaluation_id(config("zh", DEFAULT)) == digest(before)
+    expected = digest({"training": "a training", **before})
+    assert evaluated_as(config("fr")) == evaluated_as(config("ko")) == expected
+    assert evaluated_as(config("zh", DEFAULT)) == expected
 
 
 def test_another_tokeniser_is_another_evaluation_however_it_was_chosen() -> None:
-    ids = {evaluation_id(config("fr", tokenizer)) for tokenizer in (None, "zh", "char", "intl", "none", "flores200")}
+    ids = {evaluated_as(config("fr", tokenizer)) for tokenizer in (None, "zh", "char", "intl", "none", "flores200")}
     assert len(ids) == 6
-    assert evaluation_id(config("zh_Hans")) == evaluation_id(config("zh", "zh")) == evaluation_id(config("fr", "zh"))
-    assert evaluation_id(config("th")) == evaluation_id(config("ja")) == evaluation_id(config("fr", "char"))
+    assert evaluated_as(config("zh_Hans")) == evaluated_as(config("zh", "zh")) == evaluated_as(config("fr", "zh"))
+    assert evaluated_as(config("th")) == evaluated_as(config("ja")) == evaluated_as(config("fr", "char"))
 
 
 def test_an_unknown_tokeniser_is_told_which_there_are() -> None:

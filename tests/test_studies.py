@@ -21,7 +21,7 @@ from ablate.model.norm import NORMS
 from ablate.model.position import POSITIONS
 from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS
 from ablate.plan.composition import plan, text
-from ablate.store.ids import MEANING, evaluation_id, run_id
+from ablate.store.ids import MEANING, evaluation_id, training_id
 from ablate.store.plain import config_from_plain, config_to_plain
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Kind
@@ -58,7 +58,7 @@ def test_every_study_composes_with_every_preset_and_corpus(name: str, preset: st
     assert made.study.name == name
     called = {"files": "own", "hub": "owner_set"}.get(corpus, corpus)
     assert made.setting == f"{called}-{preset}"
-    assert len({spec.id for spec in made.runs}) == len(made.runs) == len(made.cells) * made.config.seeds
+    assert len({spec.evaluation for spec in made.runs}) == len(made.runs) == len(made.cells) * made.config.seeds
     if preset == "smoke":
         assert made.config.seeds == 2
         assert all(config.model.layers <= 4 for config in made.configs.values())
@@ -122,15 +122,14 @@ def test_what_a_study_sets_for_all_its_cells_cannot_be_set_on_the_command_line(n
 
 @each_study
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_cell_trains_otherwise_than_its_baseline(name: str, preset: str) -> None:
+def test_every_cell_is_a_run_of_its_own(name: str, preset: str) -> None:
     made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
-    ids = {cell: run_id(config, 0, made.corpus) for cell, config in made.configs.items()}
-    assert len(set(ids.values())) == len(made.cells)
+    assert len({spec.evaluation for spec in made.runs if spec.seed == 0}) == len(made.cells)
 
 
 def test_variants_that_would_train_alike_are_refused() -> None:
     study = {**one_part(), "variants": {"pre": {}, "post": {"model.norm_placement": "pre"}}, "claims": []}
-    with pytest.raises(BadInput, match="pre and post train the same run"):
+    with pytest.raises(BadInput, match="pre and post are the same runs"):
         plan(lambda overrides: OmegaConf.merge(composed(overrides), {"study": study}), [])
 
 
@@ -206,7 +205,10 @@ def recorded() -> Iterator[tuple[dict, Config, dict]]:
 
 
 def test_committed_runs_are_still_what_their_configuration_is_called() -> None:
-    found = [(record["run_id"], run_id(config, record["seed"], record["corpus"])) for record, config, _ in recorded()]
+    found = [
+        (record["run_id"], training_id(config, record["seed"], record["corpus"], (), record.get("meaning", 1)))
+        for record, config, _ in recorded()
+    ]
     assert found
     assert [then for then, _ in found] == [now for _, now in found]
 
@@ -223,7 +225,7 @@ def test_committed_corpora_are_still_what_their_recipe_is_called() -> None:
 @pytest.mark.parametrize("section", ["model", "optim", "train", "evaluation", "data"])
 def test_a_key_added_with_a_default_moves_no_id(section: str) -> None:
     def ids(config: Config) -> tuple[str, ...]:
-        return run_id(config, 0, "abc"), evaluation_id(config), mark_of(config.data, "a hash")
+        return training_id(config, 0, "abc"), evaluation_id(config, "a training"), mark_of(config.data, "a hash")
 
     old = Config(data=DataConfig(loader="tatoeba"))
     of_old = type(getattr(old, section))
@@ -252,8 +254,8 @@ def test_a_key_that_the_architecture_does_not_read_is_refused_and_in_no_id() -> 
         plan(composed, ["model.architecture=lstm", "model.heads=2"])
     plan(composed, ["model.architecture=lstm", "model.layers=3"])
     lstm = replace(Config(), model=ModelConfig(architecture="lstm"))
-    assert run_id(lstm, 0, "abc") == run_id(replace(lstm, model=replace(lstm.model, heads=2)), 0, "abc")
-    assert run_id(lstm, 0, "abc") != run_id(replace(lstm, model=replace(lstm.model, layers=3)), 0, "abc")
+    assert training_id(lstm, 0, "abc") == training_id(replace(lstm, model=replace(lstm.model, heads=2)), 0, "abc")
+    assert training_id(lstm, 0, "abc") != training_id(replace(lstm, model=replace(lstm.model, layers=3)), 0, "abc")
 
 
 def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:
@@ -280,9 +282,9 @@ def test_a_long_suffix_is_hashed() -> None:
 @given(seed=st.integers(0, 1000))
 def test_an_id_is_the_hash_of_seed_corpus_and_configuration(seed: int) -> None:
     config = Config()
-    assert run_id(config, seed, "abc") == run_id(Config(), seed, "abc")
-    assert run_id(config, seed, "abc") != run_id(config, seed + 1, "abc")
-    assert run_id(config, seed, "abc") != run_id(config, seed, "abd")
+    assert training_id(config, seed, "abc") == training_id(Config(), seed, "abc")
+    assert training_id(config, seed, "abc") != training_id(config, seed + 1, "abc")
+    assert training_id(config, seed, "abc") != training_id(config, seed, "abd")
     assert MEANING >= 1
     assert asdict(config)["study"] is None
 

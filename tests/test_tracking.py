@@ -22,8 +22,10 @@ from ablate import tracking
 from ablate.config import BadInput, Config, DataConfig, ModelConfig, TrainConfig, WandbConfig, WandbMode
 from ablate.data.cache import corpus_folder
 from ablate.plan.composition import Plan
-from ablate.store.folders import RESULT_COLUMNS, RunFolder, Store
-from ablate.store.ids import RunSpec, evaluation_id, run_id
+from ablate.store.folders import RunFolder, Store
+from ablate.store.ids import RunSpec, evaluation_id, training_id
+from ablate.store.record_schema import RESULT_COLUMNS
+from ablate.store.schema import EvaluationResult, TrainingResult
 from ablate.study import Claim, Study
 from ablate.tracking import access
 from ablate.tracking.access import MODES, resolve
@@ -55,9 +57,11 @@ def two_runs() -> Plan:
         for name in variants
     }
     specs = [
-        RunSpec(run_id(config, 0, "c"), "norms", "toy-smoke", cell, 0, config, "c") for cell, config in configs.items()
+        RunSpec(id, evaluation_id(config, id), "norms", "toy-smoke", cell, 0, config, "c")
+        for cell, config in configs.items()
+        for id in [training_id(config, 0, "c")]
     ]
-    return Plan(study, study, "toy-smoke", configs["pre"], study.cells(), configs, specs, [], "c")
+    return Plan(study, study, "toy-smoke", configs["pre"], study.cells(), configs, specs, [], {"c": DataConfig()})
 
 
 def begin(folder: RunFolder) -> None:
@@ -76,26 +80,42 @@ def train(folder: RunFolder, first: int = 1, last: int = UPDATES) -> None:
 
 
 def end(folder: RunFolder, spec: RunSpec) -> None:
-    result = {
-        "status": "finished",
-        "scorable": True,
-        "diagnostics": [{"update": 0}],
-        "learned": 1,
-        "updates": UPDATES,
-        "parameters": 1234,
-        "flops_per_token": 1e6,
-        "seconds": 7.0,
-    }
-    folder.write("result.json", result | {"validation_loss": 1.5, "tokens_per_second": 5e3, "peak_memory": 1e8})
-    scores: dict[str, Any] = {
-        "test_bleu": 41.5,
-        "test_bleu_greedy": 40.0,
-        "test_bleu_lower": 42.0,
-        "test_chrf": 60.0,
-        "test_loss": 1.6,
-    }
-    scores |= {"beam": [f"{spec.cell} beam {i}" for i in range(TEST)], "greedy": [f"greedy {i}" for i in range(TEST)]}
-    folder.write(f"result-{evaluation_id(spec.config)}.json", scores | {"seconds": 2.0})
+    result = TrainingResult(
+        status="finished",
+        scorable=True,
+        learned=1,
+        diverged_at=None,
+        updates=UPDATES,
+        best_update=UPDATES,
+        best_validation_loss=1.5,
+        validation_loss=1.5,
+        parameters=1234,
+        parameter_counts={"embedding": 1234},
+        flops_per_token=1e6,
+        peak_memory=10**8,
+        tokens_per_second=5e3,
+        batch_real_share=0.9,
+        diagnostics=[{"update": 0}],
+        final_dead_units=None,
+        seconds=7.0,
+        provenance={},
+    )
+    folder.write("result.json", result)
+    scores = EvaluationResult(
+        test_bleu=41.5,
+        test_bleu_greedy=40.0,
+        test_bleu_lower=42.0,
+        test_chrf=60.0,
+        test_loss=1.6,
+        signatures={},
+        evaluation={},
+        seconds=2.0,
+        beam=[f"{spec.cell} beam {i}" for i in range(TEST)],
+        greedy=[f"greedy {i}" for i in range(TEST)],
+        loss=[],
+        tokens=[],
+    )
+    folder.write(folder.evaluation_file(spec.evaluation).name, scores)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,5 +1,5 @@
-import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from corpora import fixture_plan
+from msgspec import structs
 from tiny import VOCABULARY, tiny_model, tokens
 
 from ablate.config import (
@@ -30,6 +31,7 @@ from ablate.model.token_loss import pair_loss, token_loss
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import evaluation_id
 from ablate.store.plain import config_to_plain
+from ablate.store.schema import VERSION, Task
 from ablate.system.atomic import PART
 from ablate.training import meter as metering
 from ablate.training.checkpoints import AverageLast10, Best
@@ -172,7 +174,7 @@ def trained(root: Path, *overrides: str, cell: int = 0) -> RunFolder:
     folder = store.run(spec.id)
     run_member(folder, spec.config.device)
     assert folder.failure() is None, folder.file("failure.txt").read_text()
-    assert folder.done(spec.config)
+    assert folder.done(spec)
     return folder
 
 
@@ -186,11 +188,11 @@ def test_the_same_seed_in_two_empty_stores_gives_the_same_run(tmp_path: Path) ->
     assert losses(first) == losses(second)
     weights = [torch.load(folder.file("weights.pt"), weights_only=True) for folder in (first, second)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    evaluation = evaluation_id(Config())
-    ours, theirs = (folder.scores(evaluation) for folder in (first, second))
+    ours, theirs = (folder.scores(evaluation_id(Config(), folder.id)) for folder in (first, second))
     assert ours is not None
     assert theirs is not None
-    assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+    clocks = {"seconds": 0, "decoding_seconds": 0}
+    assert structs.replace(ours, **clocks) == structs.replace(theirs, **clocks)
 
 
 def test_a_run_does_not_depend_on_what_its_process_did_before(tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_variants_of_a_seed_see_the_same_batches_in_the_same_order(tmp_path: Pat
 
 def test_a_result_says_what_later_analysis_needs(tmp_path: Path) -> None:
     folder = trained(tmp_path)
-    result, scores = folder.result(), folder.scores(evaluation_id(Config()))
+    result, scores = folder.result(), folder.scores(evaluation_id(Config(), folder.id))
     assert result is not None
     assert scores is not None
     parts = {
@@ -231,8 +233,8 @@ def test_a_result_says_what_later_analysis_needs(tmp_path: Path) -> None:
         )
         for sublayer in subs
     }
-    assert [measured["update"] for measured in result["diagnostics"]] == [0, 30, 60]
-    for measured in result["diagnostics"]:
+    assert [measured["update"] for measured in result.diagnostics] == [0, 30, 60]
+    for measured in result.diagnostics:
         assert parts | {"embedding"} <= set(measured["gradient_norm"])
         assert (
             set(measured["attention_entropy"])
@@ -242,41 +244,41 @@ def test_a_result_says_what_later_analysis_needs(tmp_path: Path) -> None:
         assert set(measured["dead_units"]) == set(measured["negative_preactivations"]) == {"encoder.0", "decoder.0"}
         assert all(0 <= share <= 1 for share in measured["dead_units"].values())
         assert all(value > 0 for value in measured["gradient_norm"].values())
-    assert sum(result["parameter_counts"].values()) == result["parameters"]
-    assert result["flops_per_token"] > 6 * result["parameter_counts"]["encoder.0.feedforward"]
-    assert result["peak_memory"] > 2**20
-    assert result["provenance"]["threads"] == 1
-    assert len(scores["beam"]) == len(scores["greedy"])
-    assert sum(scores["loss"]) / sum(scores["tokens"]) == pytest.approx(scores["test_loss"], abs=1e-3)
+    assert sum(result.parameter_counts.values()) == result.parameters
+    assert result.flops_per_token > 6 * result.parameter_counts["encoder.0.feedforward"]
+    assert result.peak_memory > 2**20
+    assert result.provenance["threads"] == 1
+    assert len(scores.beam) == len(scores.greedy)
+    assert sum(scores.loss) / sum(scores.tokens) == pytest.approx(scores.test_loss, abs=1e-3)
 
 
 def test_a_run_of_zero_updates_is_finished_and_not_decoded(tmp_path: Path) -> None:
     folder = trained(tmp_path, "train.updates=0")
     result = folder.result()
     assert result is not None
-    assert (result["status"], result["learned"], result["scorable"]) == ("finished", None, False)
-    assert [measured["update"] for measured in result["diagnostics"]] == [0]
-    assert not list(folder.path.glob("result-*.json"))
+    assert (result.status, result.learned, result.scorable) == ("finished", None, False)
+    assert [measured["update"] for measured in result.diagnostics] == [0]
+    assert not list(folder.path.glob("evaluation-*.json"))
 
 
 def test_a_run_that_diverges_is_a_result_and_gets_no_score(tmp_path: Path) -> None:
     folder = trained(tmp_path, "optim.lr=1e30", "optim.warmup=0", "optim.clip=1e30")
     result = folder.result()
     assert result is not None
-    assert (result["status"], result["learned"], result["scorable"]) == ("diverged", 0, False)
-    assert 1 <= result["diverged_at"] <= 60
-    assert result["validation_loss"] is None
-    assert not list(folder.path.glob("result-*.json"))
+    assert (result.status, result.learned, result.scorable) == ("diverged", 0, False)
+    assert 1 <= result.diverged_at <= 60
+    assert result.validation_loss is None
+    assert not list(folder.path.glob("evaluation-*.json"))
 
 
 def test_a_run_that_was_not_looked_into_is_done_again_where_that_is_wanted(tmp_path: Path) -> None:
     without = trained(tmp_path, "diagnostics.times=0")
     before = losses(without)
     wanted = fixture_plan("+sweep=norm_placement").runs[0]
-    assert not without.done(wanted.config)
+    assert not without.done(wanted)
     again = trained(tmp_path)
     assert losses(again) == before
-    assert again.done(wanted.config)
+    assert again.done(wanted)
 
 
 def test_a_run_that_two_commands_ask_for_is_trained_once(tmp_path: Path) -> None:
@@ -332,6 +334,9 @@ KNOBS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [  # section, what it 
     ("train", {}, {"label_smoothing": 0.0}),
     ("train", {"validations": 4}, {"validations": 2}),
     ("train", {}, {"checkpoint": "average_last_10"}),
+    ("train", {}, {"objective": "distillation", "teacher": "teacher"}),
+    ("train", {"objective": "distillation", "teacher": "teacher"}, {"teacher_share": 0.1}),
+    ("train", {"objective": "distillation", "teacher": "teacher"}, {"temperature": 3.0}),
 ]
 
 
@@ -377,10 +382,20 @@ def left(smallest: Config, tmp_path_factory: pytest.TempPathFactory) -> Left:
 def left_by(config: Config, path: Path) -> Left:
     """What training leaves: its curve, its validations, the weights that were kept."""
     corpus = Corpus.load(fingerprint(config.data))
-    frozen = {"corpus": corpus.metadata["fingerprint"], "seed": 0, "config": config_to_plain(config)}
+    if config.train.teacher:
+        taught = replace(config.train, objective="teacher_forcing", teacher=None, updates=4)
+        left_by(replace(config, train=taught, model=replace(config.model, d_model=12)), path.with_name("teacher"))
+    task = Task(
+        version=VERSION,
+        seed=0,
+        corpus=corpus.metadata["fingerprint"],
+        config=config_to_plain(config),
+        parents=["teacher"] if config.train.teacher else [],
+    )
     folder = RunFolder(path)
-    folder.write("run.json", frozen)
-    train_member(folder, frozen, config, corpus, torch.device("cpu"), Request())
+    shutil.rmtree(path, ignore_errors=True)
+    folder.write("run.json", task)
+    train_member(folder, task, config, corpus, torch.device("cpu"), Request())
     weights = torch.load(folder.file("weights.pt"), weights_only=True)
     return losses(folder), folder.lines("validation.csv"), [each.double().sum().item() for each in weights.values()]
 
@@ -388,7 +403,7 @@ def left_by(config: Config, path: Path) -> Left:
 def test_learned_is_held_against_the_unigram_distribution(tmp_path: Path) -> None:
     result = trained(tmp_path, "train.updates=1").result()
     assert result is not None
-    assert result["learned"] == 0
+    assert result.learned == 0
     assert 0.9 < LEARNED_BELOW < 1
 
 
@@ -411,8 +426,9 @@ def test_a_fault_ends_in_the_runs_folder(tmp_path: Path) -> None:
     store, spec = Store(tmp_path), plan.runs[0]
     store.freeze([spec])
     folder = store.run(spec.id)
-    frozen = json.loads(folder.file("run.json").read_text())
-    folder.write("run.json", {**frozen, "corpus": "0" * 12})
+    task = folder.task()
+    assert task is not None
+    folder.write("run.json", structs.replace(task, corpus="0" * 12))
     run_member(folder, spec.config.device)
     assert folder.result() is None
     assert "corpus" in str(folder.failure())
@@ -421,7 +437,7 @@ def test_a_fault_ends_in_the_runs_folder(tmp_path: Path) -> None:
 def test_bf16_trains_too(tmp_path: Path) -> None:
     result = trained(tmp_path, "precision=bf16").result()
     assert result is not None
-    assert result["status"] == "finished"
+    assert result.status == "finished"
     assert replace(Config()).precision.name == "fp32"
 
 
@@ -431,5 +447,5 @@ def test_what_a_dead_worker_left_in_the_making_is_swept_by_the_next(tmp_path: Pa
     store.freeze([spec])
     folder.file(f".result.json.dead{PART}").write_text("{")
     run_member(folder, spec.config.device)
-    assert folder.done(spec.config)
+    assert folder.done(spec)
     assert not list(folder.path.glob(f".*{PART}"))

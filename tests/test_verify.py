@@ -22,7 +22,7 @@ from ablate.report.side_by_side import compare
 from ablate.report.text.summary import summary
 from ablate.report.text.tracing import SOURCES, snippet
 from ablate.report.verify import verify
-from ablate.store.folders import RESULT_COLUMNS
+from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.study import Pairs
 
 HERE = Path(__file__).parents[1]

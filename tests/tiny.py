@@ -9,7 +9,7 @@ import torch
 from allpairspy import AllPairs
 from torch import Tensor
 
-from ablate.config import CHOICES, ModelConfig
+from ablate.config import CHOICES, ModelConfig, reads
 from ablate.model import build
 from ablate.model.architecture import Architecture
 from ablate.model.transformer import Transformer
@@ -29,7 +29,7 @@ def every_choice() -> list[ModelConfig]:
     combined = []
     for architecture in architectures:
         base = replace(TINY, architecture=architecture)
-        read = {name: names for name, names in vocabularies.items() if base.reads(name)}
+        read = {name: names for name, names in vocabularies.items() if reads(base, "model", name)}
         pairs = AllPairs(OrderedDict(read)) if len(read) > 1 else []
         combined += [base, *(replace(base, **pair._asdict()) for pair in pairs)]
     own_widths = [*(replace(TINY, head_width=width) for width in HEAD_WIDTHS), replace(TINY, heads=3, head_width=4)]

@@ -12,6 +12,14 @@ STAND_INS = ("test_chrf", "test_loss")  # for each other and for BLEU, in this o
 QUALITY = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "validation_loss", *STAND_INS)
 
 
+def incomparable(vocabularies: Sequence[str]) -> dict[str, str]:
+    """Metric -> why variants do not compare by it, where their corpora have these hashes of their vocabularies."""
+    if len(set(vocabularies)) <= 1:
+        return {}
+    why = "variants have different vocabularies, so nats a token do not compare; bits a byte do"
+    return dict.fromkeys(("test_loss", "validation_loss"), why)
+
+
 def unmeasured(records: Sequence[Record], known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Metric -> why it measures nothing: what is `known` of the test set, and scores that are alike in all runs.
 

@@ -155,6 +155,9 @@ METRICS: dict[str, Metric] = {
     "test_bleu_lower": Metric(column("test_bleu_lower"), "BLEU (lower-cased)", **_BLEU),  # type: ignore[arg-type]
     "test_chrf": Metric(column("test_chrf"), "chrF", "chrF", True, 2, margin=0.5),
     "test_loss": Metric(column("test_loss"), "test loss", **_LOSS),  # type: ignore[arg-type]
+    "test_bits_per_byte": Metric(
+        column("test_bits_per_byte"), "bits a byte of the references", "bits/byte", False, 4, margin=0.01, relative=True
+    ),
     "validation_loss": Metric(column("validation_loss"), "validation loss", **_LOSS),  # type: ignore[arg-type]
     "learned": Metric(column("learned"), "share that learned", "share", True, 2, Known.started),
     "parameters": Metric(column("parameters"), "parameters", "parameters", None, 0, Known.counted),
@@ -167,6 +170,7 @@ METRICS: dict[str, Metric] = {
     "peak_memory": Metric(column("peak_memory"), "peak memory", "bytes", False, 0),
     "tokens_per_second": Metric(column("tokens_per_second"), "target tokens per second", "tokens/s", True, 0),
     "seconds": Metric(column("seconds"), "time", "s", False, 1),
+    "decoding_seconds": Metric(column("decoding_seconds"), "time of translating the test set", "s", False, 2),
     "initial_gradient_norm_last_ffn": Metric(
         initial_gradient_norm_last_ffn,
         "gradient norm of the last decoder feed-forward at update 0",

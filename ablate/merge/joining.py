@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import msgspec
 
 from ablate.config import BadInput
 from ablate.store.folders import RunFolder, Store
-from ablate.store.ids import run_id
+from ablate.store.ids import training_id
 from ablate.store.plain import config_from_plain
+from ablate.store.schema import Damaged, EvaluationResult, Stored, Task, TrainingResult, unsealed
 from ablate.system.atomic import write_atomic
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
-MEASURED = ("seconds", "peak_memory", "tokens_per_second", "provenance", "curves")  # may differ from try to try
+T = TypeVar("T", bound=Stored)
+# These may differ from try to try.
+MEASURED = ("version", "seconds", "decoding_seconds", "peak_memory", "tokens_per_second", "provenance", "curves")
 
 
 def merge(source: Path, store: Store) -> list[str]:
@@ -50,61 +52,55 @@ class Refused(Exception):
 
 def join(theirs: RunFolder, ours: RunFolder) -> str:
     """Take in one run; what came of it. Raises Refused."""
-    frozen, result = checked(theirs)
+    task, result = checked(theirs)
     ours.path.mkdir(parents=True, exist_ok=True)
-    if ours.taken():
-        raise Refused("a command is at it")
+    if ours.is_locked():
+        raise Refused("a command is working on it")
     with ours.lock():
         known = ours.result()
-        if known is not None and result is not None and outcome_of(known) != outcome_of(result):
-            raise Refused(f"is here with another result: {differing(known, result)}")
+        if known is not None and result is not None and (why := difference(known, result)):
+            raise Refused(f"is here with another result: {why}")
         if known is None and (result is not None or not ours.file("checkpoint.pt").exists()):
-            for name in (*TRAINING, "run.json"):  # what makes it a trained run comes last
+            for name in (*TRAINING, "run.json"):  # the file that makes it a trained run comes last
                 copy(theirs, ours, name)
             copy(theirs, ours, "result.json")
-            taken = "taken in" if result is not None else "taken in, to be gone on with"
+            taken = "taken in" if result is not None else "taken in, to be continued"
         else:
             taken = "here already"
         if ours.result() is not None:
-            evaluations = {**(ours.read("run.json") or {}).get("evaluations", {}), **frozen.get("evaluations", {})}
-            for path in sorted(theirs.path.glob("result-*.json")):
+            kept = ours.task() or task
+            for path in sorted(theirs.path.glob("evaluation-*.json")):
+                other = readable(theirs, path.name, EvaluationResult)
                 if not ours.file(path.name).exists():
                     copy(theirs, ours, path.name)
-                elif outcome_of(readable(ours, path.name)) != outcome_of(readable(theirs, path.name)):
+                elif difference(readable(ours, path.name, EvaluationResult), other):
                     raise Refused(f"{path.name} is here with other scores")
-            ours.write("run.json", {**(ours.read("run.json") or frozen), "evaluations": evaluations})
+            evaluations = {**kept.evaluations, **task.evaluations}
+            ours.write("run.json", msgspec.structs.replace(kept, evaluations=evaluations))
     return taken
 
 
-def checked(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def checked(folder: RunFolder) -> tuple[Task, TrainingResult | None]:
     """run.json and result.json of a run that is what its name says. Raises Refused."""
-    frozen, result = readable(folder, "run.json"), readable(folder, "result.json", optional=True)
-    with unreadable("run.json"):
-        config = config_from_plain(frozen["config"])
-        if run_id(config, int(frozen["seed"]), str(frozen["corpus"])) != folder.id:
-            raise Refused("run.json is of another run, or of a version of ablate in which runs meant something else")
-    return frozen, result
-
-
-def readable(folder: RunFolder, name: str, optional: bool = False) -> Any:
-    """A JSON object of the folder. Raises Refused."""
-    with unreadable(name):
-        value = folder.read(name)
-        if value is None and folder.file(name).exists():
-            raise Refused(f"{name} is damaged")
-        if value is None and not optional:
-            raise Refused(f"has no {name}")
-        return value
-
-
-@contextlib.contextmanager
-def unreadable(name: str) -> Iterator[None]:
+    task = readable(folder, "run.json", Task)
+    result = readable(folder, "result.json", TrainingResult) if folder.file("result.json").exists() else None
     try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, BadInput) as error:
-        raise Refused(
-            f"{name} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        ) from None
+        config = config_from_plain(task.config)
+    except BadInput as error:
+        raise Refused(f"run.json is damaged: {error}") from None
+    if training_id(config, task.seed, task.corpus, task.parents, task.meaning) != folder.id:
+        raise Refused("run.json is of another run, or of a version of ablate in which runs meant something else")
+    return task, result
+
+
+def readable(folder: RunFolder, name: str, kind: type[T]) -> T:
+    """A file of the folder. Raises Refused."""
+    try:
+        return unsealed(folder.file(name).read_bytes(), kind)
+    except FileNotFoundError:
+        raise Refused(f"has no {name}") from None
+    except Damaged as error:
+        raise Refused(f"{name} is damaged: {error}") from None
 
 
 def copy(theirs: RunFolder, ours: RunFolder, name: str) -> None:
@@ -114,17 +110,10 @@ def copy(theirs: RunFolder, ours: RunFolder, name: str) -> None:
         write_atomic(ours.file(name), path.read_bytes())
 
 
-def outcome_of(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in result.items() if key not in MEASURED}
-
-
-def differing(these: dict[str, Any], those: dict[str, Any]) -> str:
-    """The first of their numbers that differs."""
-    for key in these:
-        if key not in MEASURED and these[key] != those.get(key):
-            return f"{key} {short(these[key])} here, {short(those.get(key))} there"
-    return "keys"
-
-
-def short(value: Any) -> str:
-    return json.dumps(value)[:40]
+def difference(here: Stored, there: Stored) -> str:
+    """The first number of two results that differs; empty where only what varies from try to try does."""
+    for name in here.__struct_fields__:
+        ours, theirs = repr(getattr(here, name)), repr(getattr(there, name))  # as text nan equals nan
+        if name not in MEASURED and ours != theirs:
+            return f"{name} {ours[:40]} here, {theirs[:40]} there"
+    return ""

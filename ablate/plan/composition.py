@@ -12,12 +12,25 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ablate.config import READS, BadInput, Config, Match, Tune, Until, check_name
+from ablate.config import (
+    READ_BY,
+    READS,
+    BadInput,
+    Config,
+    DataConfig,
+    Match,
+    ModelConfig,
+    Tune,
+    Until,
+    check_name,
+    reads,
+)
 from ablate.data.prepare import fingerprint
 from ablate.plan.arguments import override_keys
 from ablate.plan.matching import twins
 from ablate.plan.quoting import GROUPS, literal, quoted, typed
-from ablate.store.ids import RunSpec, digest, run_id
+from ablate.plan.runs import runs_of
+from ablate.store.ids import RunSpec, digest
 from ablate.store.plain import config_from, escaped
 from ablate.store.study_checks import check_study
 from ablate.store.study_file import study_from
@@ -42,17 +55,18 @@ class Plan:
     configs: dict[str, Config]  # cell -> resolved configuration
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
-    corpus: str  # fingerprint
+    corpora: dict[str, DataConfig]  # fingerprint -> recipe; the baseline's first
     added: dict[str, Any] = field(default_factory=dict)  # what tune= and match= added to the study, for its manifest
 
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
-        config = replace(self.config, seeds=seeds)
-        return replace(
-            self,
-            config=config,
-            runs=runs_of(self.study.name, self.setting, self.cells, self.configs, seeds, self.corpus),
-        )
+        runs = runs_of(self.study, self.setting, self.configs, seeds, self.corpora)
+        return replace(self, config=replace(self.config, seeds=seeds), runs=runs)
+
+    @property
+    def corpus(self) -> str:
+        """Fingerprint of the baseline's corpus."""
+        return next(iter(self.corpora))
 
 
 def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
@@ -78,25 +92,16 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     check_encoding(f"{study.name}/{setting}")
     check_halves(study, base)
     study, added = enlarged(study, base, composed)
-    cells, corpus = study.cells(), fingerprint(base.data)
-    configs = {}
+    cells, configs = study.cells(), {}
     for cell in cells:
         configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
     check_read(cells, configs, keys)
-    check_distinct(configs, corpus)
-    runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
+    recipes = dict.fromkeys([base.data, *(config.data for config in configs.values())])
+    corpora = {fingerprint(recipe): recipe for recipe in recipes}
+    runs = runs_of(study, setting, configs, base.seeds, corpora)
+    check_distinct(runs)
     overrides = [typed(argument) for argument in arguments]
-    return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpus, added)
-
-
-def runs_of(
-    study: str, setting: str, cells: list[Cell], configs: dict[str, Config], seeds: int, corpus: str
-) -> list[RunSpec]:
-    return [
-        RunSpec(run_id(configs[cell.name], seed, corpus), study, setting, cell.name, seed, configs[cell.name], corpus)
-        for cell in cells
-        for seed in range(seeds)
-    ]
+    return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpora, added)
 
 
 def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
@@ -140,25 +145,37 @@ def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
 
 
 def check_read(cells: list[Cell], configs: dict[str, Config], keys: Sequence[str]) -> None:
-    """Raise BadInput where a key of `model` is set that the architecture does not read: it would change nothing."""
-    models = {cell.name: configs[cell.name].model for cell in cells}
-    wanted = [(f"variant {cell.name} sets {key}", key, [models[cell.name]]) for cell in cells for key in cell.overrides]
-    wanted += [(f"{key} is set", key, [*models.values()]) for key in keys]
+    """Raise BadInput where a key is set that the choices of its section do not read: it would change nothing."""
+    wanted = [
+        (f"variant {cell.name} sets {key}", key, [configs[cell.name]]) for cell in cells for key in cell.overrides
+    ]
+    wanted += [(f"{key} is set", key, [*configs.values()]) for key in keys]
     for what, key, concerned in wanted:
-        section, _, name = key.partition(".")
-        if section == "model" and not any(model.reads(name) for model in concerned):
-            architecture = concerned[0].architecture
-            read = ", ".join(f"model.{each}" for each in sorted(READS[architecture] or ()))
-            raise BadInput(f"{what}, which model.architecture={architecture} does not read; it reads {read}")
+        name, _, inner = key.partition(".")
+        sections = [getattr(config, name) for config in concerned] if inner else []
+        if sections and not any(reads(section, name, inner) for section in sections):
+            raise BadInput(f"{what}, which {not_read(sections[0], name, key)}")
 
 
-def check_distinct(configs: dict[str, Config], corpus: str) -> None:
-    """Raise BadInput where two cells would train the same run: nothing can be learnt from their difference."""
+def not_read(section: Any, name: str, key: str) -> str:
+    """Why a section does not read a key, and what it takes."""
+    if isinstance(section, ModelConfig):
+        known = ", ".join(f"model.{each}" for each in sorted(READS[section.architecture] or ()))
+        return f"model.architecture={section.architecture} does not read; it reads {known}"
+    choice, readers = READ_BY[key]
+    return f"{name}.{choice}={getattr(section, choice)} does not read; {name}.{choice}={', '.join(readers)} does"
+
+
+def check_distinct(runs: list[RunSpec]) -> None:
+    """Raise BadInput where two cells are the same runs, since nothing can be learnt from their difference."""
     seen: dict[str, str] = {}
-    for cell, config in configs.items():
-        other = seen.setdefault(run_id(config, 0, corpus), cell)
-        if other != cell:
-            raise BadInput(f"variants {other} and {cell} train the same run here; each must change how it is trained")
+    for spec in runs:
+        other = seen.setdefault(spec.evaluation, spec.cell)
+        if other != spec.cell:
+            raise BadInput(
+                f"variants {other} and {spec.cell} are the same runs here; each must change how a model is trained or "
+                "evaluated"
+            )
 
 
 def setting_name(config: Config, default: Config) -> str:

@@ -48,7 +48,7 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
     for cell in plan.cells:
         config = plan.configs[cell.name]
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
-        done = sum(store.run(spec.id).done(config) for spec in specs)
+        done = sum(map(store.done, specs))
         parameters = parameter_count(config.model, vocabulary)
         operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
         speed = speed_of_like(measured, config.model.layers, parameters)
@@ -89,12 +89,12 @@ def measured_speeds(store: Store, device: torch.device) -> list[tuple[int, int, 
     speeds = []
     for path in store.root.glob("runs/*/result.json"):
         folder = store.run(path.parent.name)
-        result, frozen = folder.result(), folder.read("run.json")
-        if result is None or frozen is None:  # damaged
+        result, task = folder.result(), folder.task()
+        if result is None or task is None:  # damaged
             continue
-        if result["provenance"]["device"] == device.type and result["tokens_per_second"]:
-            speed = OPERATIONS * result["parameters"] * result["tokens_per_second"]
-            speeds.append((frozen["config"]["model"]["layers"], result["parameters"], speed))
+        if result.provenance["device"] == device.type and result.tokens_per_second:
+            speed = OPERATIONS * result.parameters * result.tokens_per_second
+            speeds.append((task.config["model"]["layers"], result.parameters, speed))
     return speeds
 
 

@@ -1,6 +1,6 @@
-"""Evidence: what the runs of a study left in `runs/`, gathered into `experiments/<study>/<setting>/`.
+"""Gather what the runs of a study left in `runs/` into `experiments/<study>/<setting>/`.
 
-Everything that a report or a later analysis needs is here, the weights aside, so that nothing has to be trained again.
+Records hold everything that a report or a later analysis needs, the weights aside, so that nothing is trained again.
 """
 
 from __future__ import annotations
@@ -10,77 +10,90 @@ import gzip
 import json
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
-from ablate.store.folders import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
-from ablate.store.ids import RunSpec, bleu_tokenizer, evaluation_id
+from ablate.store.folders import CURVES, RunFolder, Store
+from ablate.store.ids import MEANING, RunSpec, bleu_tokenizer
 from ablate.store.plain import config_to_plain
+from ablate.store.record_schema import CurvesRecord, LayersRecord, Manifest, RunRecord, TestSentence, Translations
+from ablate.store.record_schema import Validation as ValidationCurve
+from ablate.store.schema import VERSION, EvaluationResult, TrainingResult, to_plain
 from ablate.store.study_file import study_to_plain
 from ablate.study import Cell
 from ablate.system.atomic import sweep, write_atomic
 
-# What says where and how, and not what.
+Corpora = Mapping[str, Corpus]  # by fingerprint
+# Sections and keys that say where and how a command runs, and not what.
 LOCAL = ("root", "workers", "device", "dry_run", "cost_probe", "wandb", "hydra", "hydra/launcher")
 
 
-def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
-    """Write the records of every run that has ended, and say how the study was put together."""
+def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
+    """Write the records of every run that has ended, and how the study was put together. Returns their folder."""
     folder = store.root / "experiments" / plan.study.name / plan.setting
     sweep(folder)
     cells = {cell.name: cell for cell in plan.cells}
-    overrides = anywhere(plan.overrides)
-    runs = [run_record(store.run(spec.id), spec, cells[spec.cell]) for spec in plan.runs]
-    scores = [store.run(spec.id).scores(evaluation_id(spec.config)) for spec in plan.runs]
-    scored = [(spec, score) for spec, score in zip(plan.runs, scores) if score is not None]
-    signatures = scored[0][1]["signatures"] if scored else {"bleu": None, "chrf": None}
-    why = unmeasured(corpus.references, bleu_tokenizer(plan.config)) if scored else {}
-    runs = [{**run, **dict.fromkeys(why)} for run in runs]  # scores of earlier versions have 0 there
-    manifest = {
-        "study": study_to_plain(plan.declared),
-        "setting": plan.setting,
-        "preset": plan.config.preset,
-        "overrides": overrides,
-        "command": shlex.join(["python", "-m", "ablate", *overrides]),
-        "corpus": corpus.metadata,
-        "seeds": plan.config.seeds,
-        **plan.added,
-        **({"max_seeds": plan.config.max_seeds} if plan.config.until is Until.resolved else {}),
-        "config": determining(config_to_plain(plan.config)),
-        "cells": [cell_record(cell) for cell in plan.cells],
-        "plan": [[spec.cell, spec.seed, spec.id] for spec in plan.runs],
-        "bleu_signature": signatures["bleu"],
-        "chrf_signature": signatures["chrf"],
-        **({"unmeasured": why} if why else {}),
-    }
+    corpus = corpora[plan.corpus]
+    trainings = {spec.id: store.run(spec.id) for spec in plan.runs}
+    scores = {spec.evaluation: store.run(spec.id).scores(spec.evaluation) for spec in plan.runs}
+    signatures = next((score.signatures for score in scores.values() if score is not None), {})
+    why = unmeasured(corpus.references, bleu_tokenizer(plan.config)) if signatures else {}
+    runs = [run_record(trainings[spec.id], spec, cells[spec.cell], why) for spec in plan.runs]
+    write_json(folder / "manifest.json", manifest_of(plan, corpora, signatures, why))
+    write_atomic(folder / "runs.jsonl", lines(runs))
+    write_gzip(folder / "layers.jsonl.gz", map(layers, trainings.values()))
+    write_gzip(folder / "curves.jsonl.gz", map(curves, trainings.values()))
     sentences = zip(corpus.sources, corpus.references, strict=True)
-    write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    write_atomic(folder / "runs.jsonl", lines(without(run, BY_LAYER) for run in runs))
-    write_gzip(folder / "layers.jsonl.gz", ({key: run[key] for key in ("run_id", *BY_LAYER)} for run in runs))
-    write_gzip(folder / "curves.jsonl.gz", (curve(store.run(spec.id)) for spec in plan.runs))
-    write_gzip(folder / "test.jsonl.gz", ({"source": source, "references": of} for source, of in sentences))
+    write_gzip(
+        folder / "test.jsonl.gz",
+        (TestSentence(source=source, references=list(references)) for source, references in sentences),
+    )
+    evaluations = {spec.evaluation: spec for spec in plan.runs}
     write_gzip(
         folder / "hypotheses.jsonl.gz",
-        (
-            {"run_id": spec.id, **{key: score[key] for key in ("beam", "greedy", "loss", "tokens")}}
-            for spec, score in scored
-        ),
+        (translations(evaluations[id], score) for id, score in scores.items() if score is not None),
     )
     return folder
+
+
+def manifest_of(plan: Plan, corpora: Corpora, signatures: Mapping[str, str], why: dict[str, str]) -> Manifest:
+    overrides = portable(plan.overrides)
+    metadata = {mark: corpora[mark].metadata for mark in plan.corpora}
+    return Manifest(
+        version=VERSION,
+        study=study_to_plain(plan.declared),
+        setting=plan.setting,
+        preset=plan.config.preset,
+        overrides=overrides,
+        command=shlex.join(["python", "-m", "ablate", *overrides]),
+        corpus=metadata[plan.corpus],
+        corpora=metadata if len(metadata) > 1 else {},
+        seeds=plan.config.seeds,
+        **plan.added,
+        max_seeds=plan.config.max_seeds if plan.config.until is Until.resolved else None,
+        config=determining(config_to_plain(plan.config)),
+        cells=[cell_record(cell) for cell in plan.cells],
+        plan=[[spec.cell, spec.seed, spec.id, spec.evaluation] for spec in plan.runs],
+        bleu_signature=signatures.get("bleu"),
+        chrf_signature=signatures.get("chrf"),
+        unmeasured=why,
+    )
 
 
 def without_curves(store: Store, plan: Plan) -> list[str]:
     """A line for each run of whose curves the records show nothing, because they are damaged."""
     return [
         f"{spec.cell}/seed{spec.seed}: its curves were damaged after it was trained and are left out, its scores are "
-        f"not; without runs/{spec.id} the same command trains it anew"
+        f"not; delete runs/{spec.id}, and the same command trains it again"
         for spec in plan.runs
-        if store.run(spec.id).result() is not None and not store.run(spec.id).curves_are_whole()
+        if not store.run(spec.id).curves_are_whole()
     ]
 
 
@@ -98,7 +111,17 @@ def check_corpus(store: Store, plan: Plan) -> None:
         )
 
 
-def anywhere(overrides: list[str]) -> list[str]:
+def check_test_set(corpora: Corpora) -> None:
+    """Raise BadInput where the cells of a study would be scored on different sentences."""
+    first, *others = corpora.values()
+    if any((corpus.sources, corpus.references) != (first.sources, first.references) for corpus in others):
+        raise BadInput(
+            "the study's variants have corpora with different test sentences, so their scores do not compare: vary "
+            "only keys of data that leave the test set as it is"
+        )
+
+
+def portable(overrides: list[str]) -> list[str]:
     """The overrides that would do the same on another machine; where a corpus lies is for its owner to fill in."""
     kept = []
     for override in overrides:
@@ -110,48 +133,86 @@ def anywhere(overrides: list[str]) -> list[str]:
     return kept
 
 
-def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
-    """A run as a row of results.csv and more. What does not exist is None."""
-    result = folder.result() or {"status": "failed"}
-    scores = folder.scores(evaluation_id(spec.config)) or {}
-    if not folder.done(spec.config):
-        result = {**result, "status": "failed"}  # trained, perhaps, but not scored
-    seconds = [part["seconds"] for part in (result, scores) if "seconds" in part]
-    known = {
-        **scores,
-        **result,
-        "study": spec.study,
-        "setting": spec.setting,
-        "variant": spec.cell,
-        "seed": spec.seed,
-        "run_id": spec.id,
-        "seconds": sum(seconds) if seconds else None,
+def run_record(folder: RunFolder, spec: RunSpec, cell: Cell, unmeasured: Iterable[str] = ()) -> RunRecord:
+    """A row of results.csv and more. Null: does not exist, or is in `unmeasured`."""
+    result, scores = folder.result(), folder.scores(spec.evaluation)
+    ended = folder.done(spec)
+    numbers = {
+        name: getattr(source, name)
+        for source, kind in ((scores, EvaluationResult), (result, TrainingResult))
+        if source is not None
+        for name in kind.__struct_fields__
+        if name in RunRecord.__struct_fields__
     }
-    return {
-        **{column: known.get(column) for column in RESULT_COLUMNS},
-        **cell.factors,
-        **{key: short(known.get(key)) for key in (*ALSO, *BY_LAYER, "provenance")},
-        "corpus": spec.corpus,
-        "config": determining(config_to_plain(spec.config)),
-    }
+    seconds = [part.seconds for part in (result, scores) if part is not None]
+    exact = {name: float(numbers[name]) for name in EXACT if numbers.get(name) is not None}
+    known = short(numbers) | {name: value for name, value in exact.items() if math.isfinite(value)}
+    return RunRecord(
+        **{
+            **dict.fromkeys(NUMBERS),
+            **known,
+            **dict.fromkeys(unmeasured),
+            "version": VERSION,
+            "study": spec.study,
+            "setting": spec.setting,
+            "variant": spec.cell,
+            "seed": spec.seed,
+            "run_id": spec.id,
+            "evaluation_id": spec.evaluation,
+            "status": result.status if result is not None and ended else "failed",
+            "seconds": sum(seconds) if seconds else None,
+            "factors": cell.factors,
+            "meaning": MEANING,
+            "parents": list(spec.parents),
+            "corpus": spec.corpus,
+            "config": determining(config_to_plain(spec.config)),
+        }
+    )
 
 
-def curve(folder: RunFolder) -> dict[str, Any]:
-    """A run's curves, a list a column; a loss that is not finite is None. Empty where they are damaged."""
+EXACT = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf", "test_loss", "validation_loss", "seconds",
+         "flops_per_token", "tokens_per_second")  # fmt: skip # columns of results.csv, with all their digits
+NUMBERS = ("learned", *EXACT, "parameters", "peak_memory")  # that a record has, if only as null
+
+
+def layers(folder: RunFolder) -> LayersRecord:
+    result = folder.result()
+    if result is None:
+        return LayersRecord(run_id=folder.id)
+    return LayersRecord(
+        run_id=folder.id,
+        parameter_counts=result.parameter_counts,
+        diagnostics=short(result.diagnostics),
+        final_dead_units=short(result.final_dead_units),
+    )
+
+
+def curves(folder: RunFolder) -> CurvesRecord:
+    """A run's curves, a list a column; a loss that is not finite is null. Empty where they are damaged."""
     read = folder.lines if folder.curves_are_whole() else lambda name: []
     rows, validation = (list(csv.DictReader(read(name))) for name in CURVES)
-    return {
-        "run_id": folder.id,
-        "update": [int(row["update"]) for row in rows],
-        "loss": [finite(row["loss"]) for row in rows],
-        "lr": [finite(row["lr"]) for row in rows],
-        "gradient_norm": [finite(row["gradient_norm"]) for row in rows],
-        "tokens": [int(row["tokens"]) for row in rows],
-        "validation": {
-            "update": [int(row["update"]) for row in validation],
-            "loss": [finite(row["loss"]) for row in validation],
-        },
-    }
+    return CurvesRecord(
+        run_id=folder.id,
+        update=[int(row["update"]) for row in rows],
+        loss=[finite(row["loss"]) for row in rows],
+        lr=[finite(row["lr"]) for row in rows],
+        gradient_norm=[finite(row["gradient_norm"]) for row in rows],
+        tokens=[int(row["tokens"]) for row in rows],
+        validation=ValidationCurve(
+            update=[int(row["update"]) for row in validation], loss=[finite(row["loss"]) for row in validation]
+        ),
+    )
+
+
+def translations(spec: RunSpec, score: EvaluationResult) -> Translations:
+    return Translations(
+        run_id=spec.id,
+        evaluation_id=spec.evaluation,
+        beam=score.beam,
+        greedy=score.greedy,
+        loss=[loss if math.isfinite(loss) else None for loss in score.loss],
+        tokens=score.tokens,
+    )
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:
@@ -170,28 +231,28 @@ def determining(plain: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "data": {key: value for key, value in kept["data"].items() if key != "path"}}
 
 
-def without(record: dict[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in keys}
-
-
 def finite(text: str) -> float | None:
     value = float(text)
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def short(value: Any) -> Any:
-    """The value with its numbers as long as anybody reads them, so that records stay small."""
+    """The value with six figures of each number, so that records stay small, and null for what is not finite."""
     if isinstance(value, dict):
         return {key: short(item) for key, item in value.items()}
     if isinstance(value, list):
         return [short(item) for item in value]
-    return finite(str(value)) if isinstance(value, float) else value
+    return finite(repr(float(value))) if isinstance(value, float) else value
 
 
-def lines(values: Iterable[Any]) -> str:
-    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+def lines(values: Iterable[Struct]) -> str:
+    return "".join(json.dumps(to_plain(value), ensure_ascii=False) + "\n" for value in values)
 
 
-def write_gzip(path: Path, values: Iterable[Any]) -> None:
+def write_json(path: Path, value: Struct) -> None:
+    write_atomic(path, json.dumps(to_plain(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def write_gzip(path: Path, values: Iterable[Struct]) -> None:
     """JSON lines, compressed to the same bytes each time."""
     write_atomic(path, gzip.compress(lines(values).encode(), mtime=0))

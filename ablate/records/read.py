@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,22 +12,30 @@ from typing import Any
 
 import pandas as pd
 import regex
+from msgspec import Struct
 
 from ablate.analysis.effects import Comparison, comparisons, halved, interactions
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.judging import ClaimVerdict, judge_all
-from ablate.analysis.measured import masked, stand_ins, unmeasured
+from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
 from ablate.analysis.tuning import Tuning, tuning
-from ablate.config import WORD, BadInput
-from ablate.records import shapes
+from ablate.config import WORD, BadInput, plain_line
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
-from ablate.store.folders import RESULT_COLUMNS
+from ablate.store.record_schema import (
+    RESULT_COLUMNS,
+    CostRecord,
+    CurvesRecord,
+    LayersRecord,
+    Manifest,
+    RunRecord,
+    TestSentence,
+    Translations,
+)
+from ablate.store.schema import Damaged, Level, decoded, to_plain
 from ablate.store.study_checks import check_names, check_texts
 from ablate.store.study_file import study_from
 from ablate.study import HALVES, MATCHED, Cell, Pairs, Study
 
-MANIFEST = ("study", "setting", "preset", "command", "corpus", "seeds", "config", "plan")
-COST = ("cells", "rounds", "updates_a_round", "others", "provenance")
 SAFE = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.,=+-]*")  # a study's name, or a setting's
 
 
@@ -41,13 +49,19 @@ class ReportData:
     recorded: tuple[dict[str, Any], ...]  # the runs as the records have them, in order of cells, then seeds
     curves: dict[str, dict[str, Any]]  # run id -> curves
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
-    hypotheses: dict[str, dict[str, Any]]  # run id -> translations and losses
+    hypotheses: dict[str, dict[str, Any]]  # evaluation (`evaluation_of`) -> translations and losses
     cost: dict[str, Any] | None = None  # what the probe measured; None where there was none
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:
         """Metric -> why it measures nothing here."""
-        return unmeasured(self.recorded, self.manifest.get("unmeasured"))
+        corpora = self.manifest.get("corpora", {})
+        known = incomparable([*corpora]) | self.manifest.get("unmeasured", {})
+        return unmeasured(self.recorded, known)
+
+    def corpus_of(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """corpus.json of the corpus that a run was trained on."""
+        return dict(self.manifest.get("corpora", {}).get(run["corpus"], self.manifest["corpus"]))
 
     @cached_property
     def stand_ins(self) -> tuple[str, ...]:
@@ -153,19 +167,23 @@ def updated(run: dict[str, Any]) -> bool:
 def read_records(folder: Path) -> ReportData:
     """Read one setting of one study. Raises BadInput that names the file at fault."""
     manifest, study, runs = read_runs(folder)
-    path = folder / "curves.jsonl.gz"
-    curves = {curve["run_id"]: curve for curve in read_lines(path, ("run_id", "update", "validation"), shapes.CURVE)}
+    curves = {each["run_id"]: each for each in read_lines(folder / "curves.jsonl.gz", CurvesRecord)}
+    test = tuple(read_lines(folder / "test.jsonl.gz", TestSentence))
     path = folder / "hypotheses.jsonl.gz"
-    hypotheses = {entry["run_id"]: entry for entry in read_lines(path, ("run_id", "beam"), shapes.HYPOTHESES)}
-    test = tuple(read_lines(folder / "test.jsonl.gz", ("source", "references"), shapes.TEST))
-    for run_id, entry in hypotheses.items():
+    hypotheses = {evaluation_of(each): each for each in read_lines(path, Translations)}
+    for name, entry in hypotheses.items():
         if len(entry["beam"]) != len(test):
-            counts = f"{len(entry['beam'])} translations of {len(test)} sentences"
-            raise BadInput(f"{path}: run {run_id} has {counts}")
-    cost = read_cost(folder / "cost.json")
-    if cost and study.pairs is Pairs.halves:  # of which the probe knows but the one variant
+            raise BadInput(f"{path}: {name} has {len(entry['beam'])} translations of {len(test)} sentences")
+    path = folder / "cost.json"
+    cost = read_object(path, CostRecord) if path.exists() else None
+    if cost and study.pairs is Pairs.halves:  # the probe knows one variant
         cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
     return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost)
+
+
+def evaluation_of(record: Mapping[str, Any]) -> str:
+    """What a record calls an evaluation: in those of the first version a training had one, and its id."""
+    return str(record.get("evaluation_id") or record["run_id"])
 
 
 def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]:
@@ -179,16 +197,15 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
         raise BadInput(f"{folder / 'manifest.json'} is damaged: {error}") from None
     study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {})
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
-    path = folder / "layers.jsonl.gz"
-    layers = {entry["run_id"]: entry for entry in read_lines(path, ("run_id", "diagnostics"), shapes.LAYERS)}
+    layers = {each["run_id"]: each for each in read_lines(folder / "layers.jsonl.gz", LayersRecord)}
     path, cells = folder / "runs.jsonl", {cell.name for cell in study.cells()}
-    columns = {column: shapes.COLUMN[kind] for column, kind in RESULT_COLUMNS.items()}
-    shape = {**columns, **shapes.RUN, "seed": int, **dict.fromkeys(study.factors, (str, int, float))}
     runs = []
-    for run in read_lines(path, (*RESULT_COLUMNS, *study.factors), shape):
-        if run["variant"] not in cells:
-            raise BadInput(f"{path}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}")
-        runs.append(run | layers.get(run["run_id"], {}))
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
+        if line:
+            run = read_run(line, study, f"{path}, line {number},")
+            if run["variant"] not in cells:
+                raise BadInput(f"{path}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}")
+            runs.append(run | layers.get(run["run_id"], {}))
     if study.pairs is Pairs.halves:
         half = manifest["seeds"] // 2
         if not all(0 <= run["seed"] < 2 * half for run in runs):
@@ -197,58 +214,51 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
     return manifest, study.compared, tuple(runs)
 
 
+def read_run(line: str, study: Study, where: str) -> dict[str, Any]:
+    """A line of runs.jsonl as analysis sees it: with a key for each factor."""
+    run = parsed(line, RunRecord, where)
+    levels = run.pop("factors") or {factor: parsed(line, dict, where).get(factor) for factor in study.factors}
+    if levels.keys() != study.factors.keys() or not all(isinstance(level, Level) for level in levels.values()):
+        raise BadInput(f"{where} is damaged: it does not have a level of each factor ({', '.join(study.factors)})")
+    return run | levels
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
-    manifest = read_object(path, MANIFEST, shapes.MANIFEST)
-    shapes.check_command(manifest["command"], str(path))
-    said = manifest["study"].get("name"), manifest["setting"]
-    if said != (folder.parent.name, folder.name) or not all(SAFE.fullmatch(name) for name in said):
-        raise BadInput(f"{path} is of {said[0]}/{said[1]}, which is not the name of its folder, or names no folder")
+    manifest = read_object(path, Manifest)
+    named = manifest["study"].get("name"), manifest["setting"]
+    if named != (folder.parent.name, folder.name) or not all(SAFE.fullmatch(name) for name in named):
+        raise BadInput(f"{path} is of {named[0]}/{named[1]}, which is not the name of its folder, or names no folder")
     return manifest
 
 
-def read_cost(path: Path) -> dict[str, Any] | None:
-    cost = read_object(path, COST, shapes.COST) if path.exists() else None
-    if cost is not None:
-        shapes.check_cost(cost, str(path))
-    return cost
+def read_object(path: Path, kind: type[Struct]) -> dict[str, Any]:
+    """A file that is one JSON object, checked and of plain types, without what is at its default."""
+    return parsed(text_of(path), kind, str(path))
 
 
-def read_object(path: Path, keys: tuple[str, ...], shape: Any) -> dict[str, Any]:
-    """A file that is one JSON object, which must have these keys and this shape."""
+def read_lines(path: Path, kind: type[Struct]) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, gzipped or not, checked and of plain types."""
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
+        if line:
+            yield parsed(line, kind, f"{path}, line {number},")
+
+
+def parsed(text: str, kind: type, where: str) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read: {reason(error)}") from None
-    value = shapes.parse(text, str(path))
-    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
-    if missing:
-        raise BadInput(f"{path} lacks {', '.join(missing)}")
-    shapes.check(value, shape, str(path))
-    assert isinstance(value, dict)
-    return value
+        return to_plain(decoded(text, kind))
+    except Damaged as error:
+        raise BadInput(f"{where} is damaged: {plain_line(str(error))}") from None
 
 
-def read_lines(path: Path, keys: tuple[str, ...], shape: Any) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines, gzipped or not, each of which must have these keys and this shape."""
+def text_of(path: Path) -> str:
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":
-            content = gzip.decompress(content or b"?")  # of nothing it would make nothing, and hide a loss
-        text = content.decode("utf-8")
+            content = gzip.decompress(content or b"?")  # an empty file would decompress to nothing, which hides a loss
+        return content.decode("utf-8")
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise BadInput(f"{path} cannot be read: {reason(error)}") from None
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line:
-            continue
-        value = shapes.parse(line, f"{path}, line {number},")
-        missing = [key for key in keys if not isinstance(value, dict) or key not in value]
-        if missing:
-            raise BadInput(f"{path}, line {number}, lacks {', '.join(missing)}")
-        shapes.check(value, shape, f"{path}, line {number},")
-        if path.name in CHECKS:
-            CHECKS[path.name](value, f"{path}, line {number},")
-        yield value
 
 
 def settings(root: Path) -> dict[str, list[str]]:
@@ -261,6 +271,3 @@ def settings(root: Path) -> dict[str, list[str]]:
 
 def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error).splitlines()[0]
-
-
-CHECKS = {"curves.jsonl.gz": shapes.check_curve, "test.jsonl.gz": shapes.check_test}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -9,8 +10,8 @@ from typing import Any
 
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer, unmeasured
-from ablate.records.read import ReportData, updated
-from ablate.store.ids import run_id
+from ablate.records.read import ReportData, evaluation_of, updated
+from ablate.store.ids import evaluation_id, training_id
 from ablate.store.plain import config_from_plain
 from ablate.study import Pairs
 
@@ -66,9 +67,9 @@ def recompute(data: ReportData, run: dict[str, Any]) -> Iterator[Recomputed]:
 
 def strays(data: ReportData) -> Iterator[str]:
     """What the records hold of no run, or twice of one."""
-    known = {run["run_id"] for run in data.runs}
+    known, evaluated = ({key(run) for run in data.runs} for key in (lambda run: run["run_id"], evaluation_of))
     yield from (f"curves of run {id}, which is not in runs.jsonl" for id in data.curves.keys() - known)
-    yield from (f"translations of run {id}, which is not in runs.jsonl" for id in data.hypotheses.keys() - known)
+    yield from (f"translations of {id}, which is not in runs.jsonl" for id in data.hypotheses.keys() - evaluated)
     arms = [(run["variant"], run["seed"]) for run in data.runs]
     yield from (f"{variant}/{seed} is there twice" for variant, seed in sorted({a for a in arms if arms.count(a) > 1}))
 
@@ -85,9 +86,10 @@ def identity(of: Evidence) -> Iterator[Recomputed]:
     run, data = of.run, of.data
     halves = data.study.pairs is Pairs.halves  # whose cells are made for the analysis, and in no plan
     planned = [
-        id for cell, seed, id in data.manifest["plan"] if seed == run["seed"] and (halves or cell == run["variant"])
+        ids for cell, seed, *ids in data.manifest["plan"] if seed == run["seed"] and (halves or cell == run["variant"])
     ]
-    yield Recomputed("run_id", run["run_id"], planned[0] if planned else None)
+    ids = [run["run_id"]] if run["version"] == 1 else [run["run_id"], run["evaluation_id"]]
+    yield Recomputed("run_id", ids, planned[0] if planned else None)
     cell = next(cell for cell in data.cells if cell.name == run["variant"])
     for factor, level in cell.factors.items():
         yield Recomputed(factor, run[factor], level)
@@ -96,16 +98,20 @@ def identity(of: Evidence) -> Iterator[Recomputed]:
         if section in run["config"]:
             has = run["config"][section]
             yield Recomputed(f"config.{key}", has.get(name) if name else has, value)
-    yield Recomputed("corpus", run["corpus"], data.manifest["corpus"]["fingerprint"])
+    yield Recomputed("corpus", run["corpus"], data.corpus_of(run)["fingerprint"])
     try:
-        yield Recomputed("run_id", run["run_id"], run_id(config_from_plain(run["config"]), run["seed"], run["corpus"]))
+        config = config_from_plain(run["config"])
+        training = training_id(config, run["seed"], run["corpus"], run["parents"], run["meaning"])
+        yield Recomputed("run_id", run["run_id"], training)
+        if run["version"] > 1:
+            yield Recomputed("evaluation_id", run["evaluation_id"], evaluation_id(config, training))
     except BadInput as error:
         yield Recomputed("config", "a configuration", str(error))
 
 
 def scores(of: Evidence) -> Iterator[Recomputed]:
     """BLEU and chrF of the translations; the loss from that of each sentence."""
-    run, entry = of.run, of.data.hypotheses.get(of.run["run_id"])
+    run, entry = of.run, of.data.hypotheses.get(evaluation_of(of.run))
     if entry is None:
         yield from (Recomputed(column, run[column], None) for column in (*SCORES, "test_loss"))
         return
@@ -115,6 +121,10 @@ def scores(of: Evidence) -> Iterator[Recomputed]:
     losses, tokens = entry["loss"], sum(entry["tokens"])
     loss = None if None in losses else sum(losses) / tokens
     yield Recomputed("test_loss", run["test_loss"], loss, LOSS_DIGITS * len(losses) / tokens)
+    if run["test_bits_per_byte"] is not None and loss is not None:
+        size = sum(len(reference.encode()) for of_sentence in references for reference in of_sentence)
+        bits = sum(losses) / math.log(2) / size
+        yield Recomputed("test_bits_per_byte", run["test_bits_per_byte"], bits, SIX_FIGURES * bits)
 
 
 def training(of: Evidence) -> Iterator[Recomputed]:
@@ -138,7 +148,7 @@ def training(of: Evidence) -> Iterator[Recomputed]:
 
 def learned(of: Evidence) -> Iterator[Recomputed]:
     """By the best validation loss. A fault says nothing, nor does a run that was not to be trained."""
-    run, unigram = of.run, of.data.manifest["corpus"]["unigram_cross_entropy"]
+    run, unigram = of.run, of.data.corpus_of(of.run)["unigram_cross_entropy"]
     if not updated(run):
         yield Recomputed("learned", run["learned"], None)
     elif run["status"] != "failed" and of.validation:

@@ -11,22 +11,25 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from ablate.config import Config
 from ablate.plan.composition import Plan
+from ablate.plan.runs import named_teachers
+from ablate.records.collect import write_json
 from ablate.store.folders import Store
 from ablate.store.ids import digest
 from ablate.store.plain import config_to_plain
-from ablate.system.atomic import write_atomic
+from ablate.store.record_schema import CostRecord
 from ablate.training.machine import device_name
 
 NAME = "cost.json"
-MEANING = 1  # raised when the probe comes to measure something else
+MEANING = 2  # raised when the probe comes to measure something else
 PATIENCE = 900  # seconds that a probe may take, on whatever machine
 
 
@@ -35,41 +38,44 @@ def measure(plan: Plan, store: Store, device: torch.device, say: Callable[[str],
 
     Whatever goes wrong is said in a line, and leaves the records without costs.
     """
-    configs = {cell.name: plan.configs[cell.name] for cell in plan.cells if plan.configs[cell.name].train.updates}
-    keys = {cell: cost_key(config) for cell, config in configs.items()}
+    asked = {cell.name: request_of(plan, cell.name) for cell in plan.cells if plan.configs[cell.name].train.updates}
+    keys = {cell: digest(request) for cell, request in asked.items()}
     path = store.root / "experiments" / plan.study.name / plan.setting / NAME
     here = {"device": device.type, "device_name": device_name(device), "torch": str(torch.__version__)}
-    mark = digest({"cells": keys, "corpus": plan.corpus, "meaning": MEANING, **here})
-    if not configs or mark_of(path) == mark:
+    mark = digest({"cells": keys, "meaning": MEANING, **here})
+    if not asked or mark_of(path) == mark:
         return
     path.unlink(missing_ok=True)  # of other cells, or of another machine
     trained_on = devices(plan, store)
     if trained_on != {device.type}:
         there = " and ".join(sorted(trained_on)) or "nothing"
         return say(f"costs are not measured: the runs were trained on {there}, and this machine has {device.type}")
-    alike = {key: configs[cell] for cell, key in keys.items()}  # what costs the same is measured once
+    alike = {key: asked[cell] for cell, key in keys.items()}  # what costs the same is measured once
     try:
-        measured = probed(alike, plan.corpus, device)
+        measured = probed(alike, device)
         cells = {cell: measured["cells"][key] for cell, key in keys.items()}
-        record = {"mark": mark, **measured, "cells": cells}
-        write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        write_json(path, msgspec.convert({"mark": mark, **measured, "cells": cells}, CostRecord))
     except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
         say(f"costs could not be measured, the report does without: {reason(error)}")
 
 
-def cost_key(config: Config) -> str:
-    """The same for configurations whose updates take the same: model, batches, precision, but neither rate nor seed."""
-    model = asdict(config.model)
-    return digest({"model": model, "batch_tokens": config.train.batch_tokens, "precision": config.precision})
-
-
-def probed(configs: dict[str, Config], corpus: str, device: torch.device) -> dict[str, Any]:
-    """What the probe has to say. Raises what running a process and reading JSON may raise."""
-    asked = {
-        "corpus": corpus,
-        "device": device.type,
-        "cells": {name: config_to_plain(config) for name, config in configs.items()},
+def request_of(plan: Plan, cell: str) -> dict[str, Any]:
+    """What the probe is told of a cell: all that the cost of an update depends on, so neither rate nor seed."""
+    config, recipes = plan.configs[cell], {recipe: mark for mark, recipe in plan.corpora.items()}
+    teachers = named_teachers(plan.study, next(each for each in plan.cells if each.name == cell), config)
+    costly = replace(Config(), model=config.model, precision=config.precision)
+    train = replace(costly.train, batch_tokens=config.train.batch_tokens, objective=config.train.objective,
+                    teacher=config.train.teacher)  # fmt: skip
+    return {
+        "config": config_to_plain(replace(costly, train=train, optim=replace(costly.optim, kind=config.optim.kind))),
+        "corpus": recipes[config.data],
+        "teachers": [asdict(plan.configs[teacher].model) for teacher in teachers],
     }
+
+
+def probed(cells: dict[str, dict[str, Any]], device: torch.device) -> dict[str, Any]:
+    """What the probe measured. Raises what running a process and reading JSON may raise."""
+    asked = {"device": device.type, "cells": cells}
     command = [sys.executable, "-m", "ablate.training.probe"]
     done = subprocess.run(
         command,
@@ -95,7 +101,7 @@ def mark_of(path: Path) -> str | None:
 def devices(plan: Plan, store: Store) -> set[str]:
     """The kinds of device that the study's runs were trained on."""
     results = [store.run(spec.id).result() for spec in plan.runs]
-    return {result["provenance"]["device"] for result in results if result is not None}
+    return {str(result.provenance["device"]) for result in results if result is not None}
 
 
 def reason(error: Exception) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 from ablate.plan.composition import Plan
 from ablate.plan.forecast import Forecast
 from ablate.store.folders import RunFolder, Store
-from ablate.store.ids import RunSpec, evaluation_id
+from ablate.store.ids import RunSpec
 
 POLL = 0.5  # seconds between looks at the run folders
 PLAIN_WIDTH = 110  # characters where there is no terminal to ask
@@ -62,7 +62,8 @@ class Progress:
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:
         """Follow these runs until the block ends."""
-        watcher = _Watcher(self, [spec for spec in self.plan.runs if spec.id in todo])
+        specs = [spec for spec in self.plan.runs if spec.id in todo and not self.store.done(spec)]
+        watcher = _Watcher(self, specs)
         thread, stop = threading.Thread(target=watcher.follow, daemon=True), watcher.stop
         thread.start()
         try:
@@ -133,17 +134,17 @@ def ending(folder: RunFolder, spec: RunSpec) -> str | None:
     failure = folder.failure()
     if failure is not None:
         return f"{label(spec)} failed: {failure} (runs/{spec.id}/failure.txt)"
-    if not folder.done(spec.config):
+    if not folder.done(spec):
         return None
-    result, scores = folder.result(), folder.scores(evaluation_id(spec.config))
+    result, scores = folder.result(), folder.scores(spec.evaluation)
     assert result is not None
-    if result["status"] == "diverged":
-        return f"{label(spec)} diverged at update {result['diverged_at']}"
-    loss = f"validation loss {result['validation_loss']:.3f}"
+    if result.status == "diverged":
+        return f"{label(spec)} diverged at update {result.diverged_at}"
+    loss = f"validation loss {result.validation_loss:.3f}"
     if scores is None:
         return f"{label(spec)} finished: {loss}"
-    seconds = result["seconds"] + scores["seconds"]
-    bleu, chrf = scores["test_bleu"], scores["test_chrf"]
+    seconds = result.seconds + scores.seconds
+    bleu, chrf = scores.test_bleu, scores.test_chrf
     score = f"BLEU {bleu:.1f}" if bleu is not None else f"chrF {chrf:.1f}"
     return f"{label(spec)} finished: {score}, {loss}, {duration(seconds)}"
 

@@ -36,7 +36,7 @@ def stopping(store: Store, runs: list[str]) -> Iterator[None]:
         deadline = time.monotonic() + PATIENCE
         while waiting and time.monotonic() < deadline:
             time.sleep(0.05)
-            waiting = [(run, pid) for run, pid in waiting if store.run(run).taken()]
+            waiting = [(run, pid) for run, pid in waiting if store.run(run).is_locked()]
         handler = before[number]
         if callable(handler):
             handler(number, frame)  # which raises

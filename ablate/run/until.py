@@ -9,21 +9,20 @@ from collections.abc import Callable
 
 from ablate.analysis.judging import SURVIVORS
 from ablate.analysis.verdicts import Reading, Verdict
-from ablate.data.corpus import Corpus
 from ablate.plan.composition import Plan
-from ablate.records.collect import collect
+from ablate.records.collect import Corpora, collect
 from ablate.records.read import ReportData, read_records
 from ablate.store.folders import Store
 
 BATCH = 2  # seeds that are added at a time
 
 
-def next_batch(plan: Plan, store: Store, corpus: Corpus, say: Callable[[str], None]) -> Plan | None:
+def next_batch(plan: Plan, store: Store, corpora: Corpora, say: Callable[[str], None]) -> Plan | None:
     """The study with more seeds; None where it is decided, has all its seeds, or has runs that failed."""
     seeds, most = plan.config.seeds, plan.config.max_seeds
-    if not all(store.run(spec.id).done(spec.config) for spec in plan.runs):
+    if not all(store.done(spec) for spec in plan.runs):
         return None
-    data = read_records(collect(store, plan, corpus))
+    data = read_records(collect(store, plan, corpora))
     undecided = open_questions(data)
     if not undecided:
         never = unmeasured_claims(data)

@@ -1,57 +1,70 @@
-"""Ids: hashes of what determines an artefact, and of nothing else."""
+"""What a study consists of on disk, and the ids by which it is known: hashes of what determines a result.
+
+A training is determined by its corpus, the sections `model`, `optim` and `train`, the seed, the precision, and the
+trainings that it learns from (its parents). An evaluation is determined by a training and the section `evaluation`.
+Neither depends on the study that asks for it, so studies share both.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ablate.config import Config, identity
+from ablate.config import Config, identity, reads
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 
-MEANING = 1  # raised when the same configuration would train differently than before
+MEANING = 1  # raised when the same configuration would train differently than before; records keep theirs
+NAMES_A_PARENT = "teacher"  # the key of `train` that names another variant: the id of its training stands for it
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run: everything that determines it, and where it stands in its study."""
+    """One seed of a cell: the training and the evaluation that it asks for, and where it stands in its study."""
 
-    id: str
+    id: str  # of the training
+    evaluation: str  # id
     study: str
     setting: str
     cell: str
     seed: int
     config: Config
     corpus: str  # fingerprint of the prepared corpus
+    parents: tuple[str, ...] = ()  # ids of the trainings that this one learns from
 
 
-def run_id(config: Config, seed: int, corpus: str) -> str:
-    """Hash of everything that determines a run's training, and of nothing else."""
+def training_id(config: Config, seed: int, corpus: str, parents: Sequence[str] = (), meaning: int = MEANING) -> str:
+    """The id of a training under a meaning of the configuration: today's, or that of an older record."""
     determinants = {
-        "meaning": MEANING,
+        "meaning": meaning,
         "seed": seed,
         "corpus": corpus,
         "precision": config.precision,
-        "model": {key: value for key, value in identity(config.model).items() if config.model.reads(key)},
-        "optim": identity(config.optim),
-        "train": identity(config.train),
+        "model": read(config.model, "model"),
+        "optim": read(config.optim, "optim"),
+        "train": {key: value for key, value in read(config.train, "train").items() if key != NAMES_A_PARENT},
     }
-    return digest(determinants)
+    return digest(determinants | ({"parents": list(parents)} if parents else {}))
 
 
-def evaluation_id(config: Config) -> str:
-    """Hash of what determines the scores of a trained model."""
-    return digest(scoring(config))
+def evaluation_id(config: Config, training: str) -> str:
+    """The id of an evaluation of a training."""
+    return digest({"training": training, **scoring(config)})
+
+
+def read(section: Any, name: str) -> dict[str, Any]:
+    """The keys of a section that go into ids and that its choices read."""
+    return {key: value for key, value in identity(section).items() if reads(section, name, key)}
 
 
 def scoring(config: Config) -> dict[str, Any]:
-    """What determines the scores of a trained model, with the tokeniser that is used in place of the one asked for.
+    """What determines the scores of a trained model, with the name of the tokeniser that null stands for.
 
-    13a is left out: the first scores were made with it, before there was a choice, and their ids stay valid.
+    13a is left out: the first scores were made with it, before there was a choice.
     """
-    tokenizer = bleu_tokenizer(config)
-    chosen = identity(config.evaluation) | {"bleu_tokenizer": tokenizer}
+    chosen = identity(config.evaluation) | {"bleu_tokenizer": bleu_tokenizer(config)}
     return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
 
 

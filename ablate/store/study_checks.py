@@ -9,13 +9,13 @@ from dataclasses import fields
 from typing import Any
 
 from ablate.config import CONTROL, BadInput, Config, check_key, check_name
-from ablate.store.folders import RECORD_KEYS
+from ablate.store.record_schema import RECORD_KEYS
 from ablate.store.study_file import study_to_plain
 from ablate.study import Study
 
-OF_A_CELL = ("model", "optim", "train", "precision")  # sections that a variant or a level may set: what a run's id has
+OF_A_CELL = ("model", "optim", "train", "precision", "data", "evaluation")  # what a variant or a level may set
 TAKEN = {*RECORD_KEYS, "pair", "lr_sensitivity", *(item.name for item in fields(Config))}  # no factor's name
-OF_A_SIZE = (*OF_A_CELL, "data", "evaluation", "diagnostics", "seeds")
+OF_A_SIZE = (*OF_A_CELL, "diagnostics", "seeds")
 
 
 def check_study(study: Study) -> None:

@@ -154,18 +154,7 @@ def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> d
         **describe_place(store, wandb, mode),
         "began": time.time(),
         "cells": [asdict(cell) for cell in plan.cells],
-        "runs": [
-            {
-                "id": spec.id,
-                "study": spec.study,
-                "setting": spec.setting,
-                "cell": spec.cell,
-                "seed": spec.seed,
-                "config": config_to_plain(spec.config) | {"study": None},
-                "corpus": spec.corpus,
-            }
-            for spec in plan.runs
-        ],
+        "runs": [{**vars(spec), "config": config_to_plain(spec.config) | {"study": None}} for spec in plan.runs],
     }
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ablate.records.collect import run_record
-from ablate.store.folders import ALSO, RESULT_COLUMNS, Store
-from ablate.store.ids import RunSpec, digest, evaluation_id
+from ablate.store.folders import Store
+from ablate.store.ids import RunSpec, digest
 from ablate.store.plain import config_from_plain
+from ablate.store.record_schema import ALSO, RESULT_COLUMNS
+from ablate.store.schema import to_plain
 from ablate.study import Cell
 from ablate.tracking import SAYS, wandb_id
 from ablate.tracking.access import PROJECT
@@ -37,7 +39,7 @@ class Follower:
 
     def follow(self, ended: threading.Event) -> None:
         """Follow until every run is done, or until no more will come."""
-        waiting = [spec for spec in self.specs if not self.place.has_shown(id_of(spec), evaluation_id(spec.config))]
+        waiting = [spec for spec in self.specs if not self.place.has_shown(id_of(spec), spec.evaluation)]
         while waiting:
             last = ended.is_set()  # asked before the look, so that nothing falls between the two
             waiting = [spec for spec in waiting if not self.look(spec)]
@@ -60,26 +62,26 @@ class Follower:
 
     def show(self, spec: RunSpec) -> bool:
         folder = self.store.run(spec.id)
-        done = folder.done(spec.config)
+        done = folder.done(spec)
         failed = not done and folder.failure() is not None
         if not (done or failed or self.started(spec)):
             return False
-        if spec.id not in self.open:
-            self.open[spec.id] = self.view(spec)
-        view = self.open[spec.id]
+        if spec.evaluation not in self.open:
+            self.open[spec.evaluation] = self.view(spec)
+        view = self.open[spec.evaluation]
         view.log_news(last=done or failed)
         if not (done or failed):
             return False
-        record, scores = run_record(folder, spec, self.cells[spec.cell]), folder.scores(evaluation_id(spec.config))
+        record, scores = self.record(spec), folder.scores(spec.evaluation)
         if scores is not None:
             view.log_scores(record, translations(spec.corpus, scores))
         view.finish(
             {key: record[key] for key in (*RESULT_COLUMNS, *ALSO) if key not in IDENTITY}, exit_code=int(failed)
         )
-        del self.open[spec.id]
+        del self.open[spec.evaluation]
         self.tracked += 1
         if done:  # a failed run is tried again by the next command
-            self.place.mark(id_of(spec), evaluation_id(spec.config))
+            self.place.mark(id_of(spec), spec.evaluation)
         return True
 
     def started(self, spec: RunSpec) -> bool:
@@ -91,7 +93,7 @@ class Follower:
 
     def view(self, spec: RunSpec) -> View:
         group = f"{spec.study}/{spec.setting}"
-        record = run_record(self.store.run(spec.id), spec, self.cells[spec.cell])
+        record = self.record(spec)
         keys = ("study", "setting", "variant", "seed", "run_id", "corpus", *self.cells[spec.cell].factors)
         run = self.place.open(
             id_of(spec),
@@ -104,6 +106,11 @@ class Follower:
         if self.place.online:
             self.url = f"{run.project_url}/groups/{quote(group, safe='')}"
         return View(self.store.run(spec.id), spec.config.train.updates, run)
+
+    def record(self, spec: RunSpec) -> dict[str, Any]:
+        """The run's row of results.csv, and more."""
+        record = to_plain(run_record(self.store.run(spec.id), spec, self.cells[spec.cell]))
+        return dict(record | record["factors"])
 
     def report(self) -> None:
         """The last words, for the user."""
@@ -135,7 +142,7 @@ def place_of(description: dict[str, Any], problem: str) -> Place:
 
 
 def id_of(spec: RunSpec) -> str:
-    return wandb_id(spec.study, spec.setting, spec.id)
+    return wandb_id(spec.study, spec.setting, spec.evaluation)
 
 
 def count(runs: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ablate.store.folders import RESULT_COLUMNS
+from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.store.study_file import as_level
 from ablate.tracking import REPORT, SAYS, wandb_id
 from ablate.tracking.follower import place_of

@@ -6,27 +6,27 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 from ablate.config import excerpt
 from ablate.data.cache import corpus_folder
+from ablate.store.schema import EvaluationResult
 
 SENTENCES = 20
 REFERENCES = 5  # at the most, of a sentence
 COLUMNS = ["source", "references", "beam", "greedy"]
 
 
-def translations(corpus: str, scores: dict[str, Any]) -> list[list[str]]:
-    """A row of COLUMNS a sentence, of a result-<evaluation>.json; none where the corpus is not in the cache."""
+def translations(corpus: str, scores: EvaluationResult) -> list[list[str]]:
+    """A row of COLUMNS a sentence, of an evaluation; none where the corpus is not in the cache."""
     test = test_set(corpus)
-    if not len(test) == len(scores["beam"]) == len(scores["greedy"]):
+    if not len(test) == len(scores.beam) == len(scores.greedy):
         return []
     return [
         [
             excerpt(source),
             "\n".join(excerpt(reference) for reference in references[:REFERENCES]),
-            excerpt(scores["beam"][index]),
-            excerpt(scores["greedy"][index]),
+            excerpt(scores.beam[index]),
+            excerpt(scores.greedy[index]),
         ]
         for index in in_hash_order([source for source, _ in test])[:SENTENCES]
         for source, references in [test[index]]

@@ -134,7 +134,7 @@ def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
     return {
         **commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "platform": f"{platform.system()} {platform.machine()}",
         "device": device.type,
         "device_name": device_name(device),

@@ -6,7 +6,7 @@ import json
 import math
 import time
 import traceback
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
@@ -16,17 +16,16 @@ from ablate.data.corpus import Corpus
 from ablate.diagnostics import diagnose, named
 from ablate.diagnostics.units import dead_units_over
 from ablate.diagnostics.watching import parameter_counts
-from ablate.evaluation.decoding import translate
-from ablate.evaluation.losses import mean_loss, pair_losses
-from ablate.evaluation.scores import Scorer
+from ablate.evaluation.losses import mean_loss
+from ablate.evaluation.measuring import evaluate, load_model
 from ablate.model import build
 from ablate.model.architecture import Architecture
 from ablate.model.dropout import Dropout
 from ablate.model.flops import flops_per_token
 from ablate.model.seeding import Streams
 from ablate.store.folders import RunFolder
-from ablate.store.ids import bleu_tokenizer, evaluation_id, scoring
 from ablate.store.plain import config_from_plain
+from ablate.store.schema import VERSION, Task, TrainingResult
 from ablate.system.atomic import sweep, write_atomic
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
@@ -38,40 +37,42 @@ from ablate.training.request import Request
 from ablate.training.resume import APPENDED, Damaged, Resume, packed
 from ablate.training.schedule import learning_rate
 
+Teachers = Sequence[Architecture]
 DIAGNOSED_PAIRS = 64  # of the validation set, in each look inside the model, at the most
 
 
 def run_member(folder: RunFolder, wanted: Device) -> None:
-    """Do what is missing of a run: train it, score it. A fault ends up in its folder, not in its neighbours' way."""
+    """Do what is missing of a run: train it, evaluate it. A fault is written into its folder and stops no other run."""
     machine.keep_freed_memory()
     machine.use_one_thread()
-    machine.commit()  # of the code as it is now, whatever becomes of it until the run ends
-    with Request() as request, folder.lock():  # two commands may share a run: the second finds it done
-        sweep(folder.path)  # what an earlier worker died at, which may be one of this very command
-        folder.enter()
+    machine.commit()  # now, since the code may be edited before the run ends
+    with Request() as request, folder.lock():  # where two commands share a run, the second finds it done
+        sweep(folder.path)  # a worker of this very command may have died here
+        folder.mark_active()
         try:
             complete(folder, machine.choose_device(wanted), request)
         except Exception:
             folder.append("failure.txt", traceback.format_exc().splitlines())
-        folder.left()
+        folder.clear_active()
 
 
 def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
-    frozen = folder.read("run.json")
-    assert frozen is not None
-    config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
+    task = folder.task()
+    assert task is not None
+    config, corpus = config_from_plain(task.config), Corpus.load(task.corpus)
     if not folder.trained(config):
         with request.patience():
-            train_member(folder, frozen, config, corpus, device, request)
-    frozen = folder.read("run.json") or frozen  # another command may have asked for its own scores meanwhile
-    for evaluation in frozen["evaluations"].values():
-        config = config_from_plain({**frozen["config"], "evaluation": evaluation})
-        if not folder.done(config):
-            score_member(folder, config, corpus, device)
+            train_member(folder, task, config, corpus, device, request)
+    result, task = folder.result(), folder.task() or task  # another command may want its own evaluation meanwhile
+    for evaluation, plain in task.evaluations.items():
+        if result and result.scorable and folder.scores(evaluation) is None:
+            config = config_from_plain(plain)
+            model = load_model(folder, config, corpus, device)
+            folder.write(folder.evaluation_file(evaluation).name, evaluate(model, config, corpus, device))
 
 
 def train_member(
-    folder: RunFolder, frozen: dict[str, Any], config: Config, corpus: Corpus, device: torch.device, request: Request
+    folder: RunFolder, task: Task, config: Config, corpus: Corpus, device: torch.device, request: Request
 ) -> None:
     """Train, from where an earlier try was cut short, and leave the curve, the kept weights and result.json.
 
@@ -79,13 +80,15 @@ def train_member(
     """
     began = time.perf_counter()
     machine.reset_peak_memory(device)
-    metadata, updates, seed = corpus.metadata, config.train.updates, int(frozen["seed"])
+    metadata, updates, seed = corpus.metadata, config.train.updates, task.seed
     batches = Batches(corpus.train, config.train.batch_tokens, device)
     validation = EvaluationBatches(corpus.validation, metadata["vocabulary_size"], device)
     probe = first_batch(corpus.validation, DIAGNOSED_PAIRS, metadata["vocabulary_size"], device)
     validations, measurements = evenly(config.train.validations, updates), evenly(config.diagnostics.times, updates)
 
-    resume, losses = begin(folder, frozen, config, metadata["vocabulary_size"], device)
+    resume, losses = begin(
+        folder, task, config, metadata["vocabulary_size"], device, load_teachers(folder, task, corpus, device)
+    )
     state, checkpoint, meter, model = resume.state, resume.kept, resume.meter, resume.state.model
     resumed_at = state.update if losses else None  # the pause at this update was done before the cut
 
@@ -109,46 +112,48 @@ def train_member(
 
     finished = meter.diverged_at is None
     model.load_state_dict(checkpoint.weights() or model.state_dict())  # a run may diverge before its first validation
+    folder.delete_evaluations()  # of other weights: this run may be trained again, for its diagnostics say
     write_atomic(folder.file("weights.pt"), packed(model.state_dict()))
     best = min(loss for loss in losses)
     unigram = metadata["unigram_cross_entropy"]
     counts = named(parameter_counts(model))
     lengths = math.ceil(metadata["mean_source"]), math.ceil(metadata["mean_target"])
     measured = bool(config.diagnostics.times) and finished
-    result: dict[str, Any] = {
-        "status": "finished" if finished else "diverged",
-        "scorable": finished and updates > 0,
-        "learned": None if updates == 0 else int(finished and best <= LEARNED_BELOW * unigram),
-        "diverged_at": meter.diverged_at,
-        "updates": updates,
-        "best_update": checkpoint.update,
-        "best_validation_loss": best,
-        "validation_loss": mean_loss(model, validation) if finished else None,
-        "parameters": sum(counts.values()),
-        "parameter_counts": counts,
-        "flops_per_token": flops_per_token(config.model, metadata["vocabulary_size"], *lengths),
-        "peak_memory": machine.peak_memory(device),
-        "tokens_per_second": meter.tokens_per_second,
-        "batch_real_share": batches.real_share,
-        "micro_batches": state.micro_batches,
-        "diagnostics": [json.loads(line) for line in folder.lines("diagnostics.jsonl")],
-        "curves": folder.curves(),
-        "final_dead_units": named(dead_units_over(model, (batch for _, batch in validation))) if measured else None,
-        "seconds": time.perf_counter() - began,
-        "provenance": machine.provenance(device, config.precision),
-    }
+    result = TrainingResult(
+        version=VERSION,
+        status="finished" if finished else "diverged",
+        scorable=finished and updates > 0,
+        learned=None if updates == 0 else int(finished and best <= LEARNED_BELOW * unigram),
+        diverged_at=meter.diverged_at,
+        updates=updates,
+        best_update=checkpoint.update,
+        best_validation_loss=best,
+        validation_loss=mean_loss(model, validation) if finished else None,
+        parameters=sum(counts.values()),
+        parameter_counts=counts,
+        flops_per_token=flops_per_token(config.model, metadata["vocabulary_size"], *lengths),
+        peak_memory=machine.peak_memory(device),
+        tokens_per_second=meter.tokens_per_second,
+        batch_real_share=batches.real_share,
+        micro_batches=state.micro_batches,
+        diagnostics=[json.loads(line) for line in folder.lines("diagnostics.jsonl")],
+        curves=folder.curves(),
+        final_dead_units=named(dead_units_over(model, (batch for _, batch in validation))) if measured else None,
+        seconds=time.perf_counter() - began,
+        provenance=machine.provenance(device, config.precision),
+    )
     folder.write("result.json", result)
     resume.finish()
 
 
 def begin(
-    folder: RunFolder, frozen: dict[str, Any], config: Config, vocabulary_size: int, device: torch.device
+    folder: RunFolder, task: Task, config: Config, vocabulary_size: int, device: torch.device, teachers: Teachers
 ) -> tuple[Resume, list[float]]:
-    """A run's state and its validation losses: as its checkpoint has them, or else at its very beginning."""
+    """A run's state and its validation losses: from its checkpoint, or else from its very beginning."""
 
     def fresh() -> Resume:
-        state = initial_state(config, vocabulary_size, frozen["seed"], device)
-        return Resume(folder, frozen, state, CHECKPOINTS[config.train.checkpoint](), Meter(write))
+        state = initial_state(config, vocabulary_size, task.seed, device, teachers)
+        return Resume(folder, task, state, CHECKPOINTS[config.train.checkpoint](), Meter(write))
 
     def write(rows: list[Row]) -> None:
         folder.append("curve.csv", (",".join(f"{value:.7g}" for value in row) for row in rows))
@@ -167,7 +172,24 @@ def begin(
     return resume, losses or []
 
 
-def initial_state(config: Config, vocabulary_size: int, seed: int, device: torch.device) -> TrainState:
+def load_teachers(folder: RunFolder, task: Task, corpus: Corpus, device: torch.device) -> Teachers:
+    """The trained models that a run learns from. Raises BadInput where one is not trained, or has another corpus."""
+    found = []
+    for parent in task.parents:
+        teacher = RunFolder(folder.path.with_name(parent))
+        result, taught = teacher.result(), teacher.task()
+        if result is None or taught is None or not result.scorable:
+            why = "is not trained" if result is None else "has diverged, or was not to be trained"
+            raise BadInput(f"its teacher, run {parent}, {why}")
+        if taught.corpus != task.corpus:
+            raise BadInput(f"its teacher, run {parent}, has another corpus and so another vocabulary")
+        found.append(load_model(teacher, config_from_plain(taught.config), corpus, device))
+    return found
+
+
+def initial_state(
+    config: Config, vocabulary_size: int, seed: int, device: torch.device, teachers: Teachers = ()
+) -> TrainState:
     """A run before its first update."""
     model, streams = build(config.model, vocabulary_size, seed).to(device), Streams(seed, device)
     seed_dropout(model, streams)
@@ -175,47 +197,11 @@ def initial_state(config: Config, vocabulary_size: int, seed: int, device: torch
         model,
         OPTIMIZERS[config.optim.kind](model.parameters(), config.optim),
         learning_rate(config.optim, config.train.updates),
-        OBJECTIVES[config.train.objective](config.train),
+        OBJECTIVES[config.train.objective](config.train, teachers),
         streams,
         config.optim.clip,
         machine.autocast(config.precision, device),
     )
-
-
-def score_member(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> None:
-    """Translate the test set with the kept weights, and leave result-<evaluation>.json."""
-    began = time.perf_counter()
-    model = load_model(folder, config, corpus, device)
-    best, greedy = (
-        corpus.tokenizer.decode_batch(translate(model, corpus.test_sources, beam, config.evaluation.length_penalty))
-        for beam in (config.evaluation.beam, 1)
-    )
-    losses, tokens = pair_losses(model, EvaluationBatches(corpus.test, model.vocabulary_size, device))
-    scorer = Scorer(corpus.references, bleu_tokenizer(config))
-    scores = {
-        **scorer(best, greedy),
-        **({"unmeasured": scorer.unmeasured} if scorer.unmeasured else {}),
-        "test_loss": sum(losses) / sum(tokens),
-        "signatures": scorer.signatures(),
-        "evaluation": scoring(config),
-        "seconds": time.perf_counter() - began,
-        "beam": best,
-        "greedy": greedy,
-        "loss": [round(loss, 4) for loss in losses],
-        "tokens": tokens,
-    }
-    folder.write(f"result-{evaluation_id(config)}.json", scores)
-
-
-def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.device) -> Architecture:
-    """The trained model of a run, in evaluation mode. Raises BadInput."""
-    if not folder.weights_are_whole():
-        raise BadInput(
-            f"{folder.file('weights.pt')} is damaged or gone: without its folder, the study trains run {folder.id} anew"
-        )
-    model = build(config.model, corpus.metadata["vocabulary_size"]).to(device)
-    model.load_state_dict(torch.load(folder.file("weights.pt"), map_location=device, weights_only=True))
-    return model.eval()
 
 
 def seed_dropout(model: Architecture, streams: Streams) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
-from ablate.config import Config
+from ablate.config import Config, ModelConfig
 from ablate.data.batches import Batch, Batches
 from ablate.data.corpus import Corpus
+from ablate.model import build
 from ablate.store.plain import config_from_plain
 from ablate.training import machine
 from ablate.training.loop import TrainState, step
@@ -32,13 +33,12 @@ BUDGET = 12.0  # seconds for all rounds, unless the fewest take longer
 
 
 def main() -> None:
-    """Reads {corpus, device, cells: {name: configuration}}; writes what `probe` returns."""
+    """Reads {device, cells: {name: {config, corpus, teachers}}}; writes what `probe` returns."""
     asked = json.load(sys.stdin)
-    configs = {name: config_from_plain(plain) for name, plain in asked["cells"].items()}
-    print(json.dumps(probe(configs, Corpus.load(asked["corpus"]), torch.device(asked["device"]))))
+    print(json.dumps(probe(asked["cells"], torch.device(asked["device"]))))
 
 
-def probe(configs: dict[str, Config], corpus: Corpus, device: torch.device) -> dict[str, Any]:
+def probe(cells: dict[str, dict[str, Any]], device: torch.device) -> dict[str, Any]:
     """Of each cell, by round, the `seconds` and the target `tokens` of an update, and the `memory` that training takes.
 
     Memory, in bytes, is what training adds at its peak: weights, the optimiser's state, and the activations of the
@@ -46,13 +46,18 @@ def probe(configs: dict[str, Config], corpus: Corpus, device: torch.device) -> d
     """
     machine.use_one_thread()
     machine.keep_freed_memory()
+    corpora = {cell["corpus"]: Corpus.load(cell["corpus"]) for cell in cells.values()}
+    configs = {name: config_from_plain(cell["config"]) for name, cell in cells.items()}
     batches = {
-        size: Batches(corpus.train, size, device) for size in {each.train.batch_tokens for each in configs.values()}
+        (corpus, size): Batches(corpora[corpus].train, size, device)
+        for corpus, size in {(cell["corpus"], configs[name].train.batch_tokens) for name, cell in cells.items()}
     }
-    turns = {
-        name: Turns(config, corpus.metadata["vocabulary_size"], batches[config.train.batch_tokens], device)
-        for name, config in configs.items()
-    }
+    turns = {}
+    for name, cell in cells.items():
+        vocabulary_size = corpora[cell["corpus"]].metadata["vocabulary_size"]
+        teachers = [ModelConfig(**model) for model in cell["teachers"]]
+        of_corpus = batches[cell["corpus"], configs[name].train.batch_tokens]
+        turns[name] = Turns(configs[name], teachers, vocabulary_size, of_corpus, device)
     memory = {name: MEMORY.get(device.type, unknown)(each, device) for name, each in turns.items()}
     for each in turns.values():
         each.take(1)
@@ -90,14 +95,27 @@ def affordable(seconds: float) -> tuple[int, int]:
 class Turns:
     """One cell's training, a few updates at a time. Its model is made when it is first needed."""
 
-    def __init__(self, config: Config, vocabulary_size: int, batches: Batches, device: torch.device) -> None:
-        self.config, self.vocabulary_size, self.batches, self.device = config, vocabulary_size, batches, device
+    def __init__(
+        self,
+        config: Config,
+        teachers: Sequence[ModelConfig],
+        vocabulary_size: int,
+        batches: Batches,
+        device: torch.device,
+    ) -> None:
+        self.config, self.teachers, self.vocabulary_size = config, teachers, vocabulary_size
+        self.batches, self.device = batches, device
         self.state: TrainState | None = None
+
+    def fresh(self, config: Config) -> TrainState:
+        """The beginning of a training; teachers are as large as the real ones, but not trained."""
+        teachers = [build(teacher, self.vocabulary_size).to(self.device) for teacher in self.teachers]
+        return initial_state(config, self.vocabulary_size, 0, self.device, teachers)
 
     def take(self, updates: int) -> tuple[float, float]:
         """Seconds and target tokens an update, over so many updates."""
         if self.state is None:
-            self.state = initial_state(self.config, self.vocabulary_size, 0, self.device)
+            self.state = self.fresh(self.config)
         self.wait()
         began, measured = time.perf_counter(), []
         for _ in range(updates):
@@ -110,7 +128,7 @@ class Turns:
 
     def train_largest(self) -> None:
         """Two updates, the second with the optimiser's state in place, on the batch that takes most room."""
-        state = initial_state(self.config, self.vocabulary_size, 0, self.device)
+        state = self.fresh(self.config)
         for _ in range(2):
             step(state, self.batches.largest())
 
@@ -119,7 +137,7 @@ class Turns:
         model = replace(self.config.model, layers=1, d_model=8, heads=1, head_width=4)
         batch = self.batches.largest()
         small = Batch(batch.source[:1], batch.target[:1])
-        state = initial_state(replace(self.config, model=model), self.vocabulary_size, 0, self.device)
+        state = self.fresh(replace(self.config, model=model))
         for _ in range(2):
             step(state, small)
 

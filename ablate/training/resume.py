@@ -15,6 +15,7 @@ import torch
 
 from ablate.store.folders import RunFolder
 from ablate.store.ids import digest
+from ablate.store.schema import Task
 from ablate.system.atomic import write_atomic
 from ablate.training.checkpoints import Checkpoint
 from ablate.training.loop import TrainState
@@ -30,16 +31,14 @@ class Damaged(Exception):
 
 
 class Resume:
-    """Saves and restores one run. `frozen` is its run.json.
+    """Saves and restores one run. `task` is its run.json.
 
     A checkpoint is known from another's by the run's id, which stands for all that determines its training, and by how
     often it was looked into on the way; where it lies, what else its command says and what shows it may change.
     """
 
-    def __init__(
-        self, folder: RunFolder, frozen: dict[str, Any], state: TrainState, kept: Checkpoint, meter: Meter
-    ) -> None:
-        self.folder, self.mark = folder, digest([folder.id, frozen["config"]["diagnostics"]])
+    def __init__(self, folder: RunFolder, task: Task, state: TrainState, kept: Checkpoint, meter: Meter) -> None:
+        self.folder, self.mark = folder, digest([folder.id, task.config["diagnostics"]])
         self.state, self.kept, self.meter = state, kept, meter
         self.cost, self.saved = 0.0, time.perf_counter()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ablate.analysis.metrics import metric
 from ablate.config import excerpt
-from ablate.records.read import ReportData
+from ablate.records.read import ReportData, evaluation_of
 from ablate.report.wording import ABSENT, escape, listed, name, number, table
 
 
@@ -16,7 +16,7 @@ def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
     """The same few test sentences by each variant at its lowest seed, chosen by a hash; empty without any."""
     lowest = [min(data.runs_of(cell.name), key=lambda run: run["seed"], default=None) for cell in data.trained_cells]
     runs = [run for run in lowest if run is not None]
-    if not any(run["run_id"] in data.hypotheses for run in runs):
+    if not any(evaluation_of(run) in data.hypotheses for run in runs):
         return []
     order = sorted(range(len(data.test)), key=lambda index: digest(data.test[index]["source"]))
     shown = []
@@ -38,7 +38,7 @@ def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
 
 def translation(data: ReportData, run: dict[str, Any], index: int) -> str:
     """What a run made of a test sentence by beam search."""
-    found = data.hypotheses.get(run["run_id"])
+    found = data.hypotheses.get(evaluation_of(run))
     if found is None:
         return f"*(none: {escape(run['status'])})*"
     return escape(excerpt(found["beam"][index])) or "*(empty)*"

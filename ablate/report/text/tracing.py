@@ -14,7 +14,7 @@ from ablate.config import LEARNED_BELOW
 from ablate.records.read import ReportData
 from ablate.report.wording import escape, table
 from ablate.store.bleu_tokenizers import DEFAULT
-from ablate.store.folders import RESULT_COLUMNS
+from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.study import Pairs
 
 
@@ -105,6 +105,11 @@ SOURCES = {  # metric -> where a run's value is, and how it is made of that; res
     ),
     "lr_sensitivity": (RATES, "the mean over the grid less the lowest, seed by seed"),
     "dead_unit_share": ("layers.jsonl.gz, `final_dead_units`", "the largest value"),
+    "test_bits_per_byte": (
+        "hypotheses.jsonl.gz, `loss`; test.jsonl.gz, `references`",
+        "sum of `loss` over ln 2 and over the bytes of the references in UTF-8",
+    ),
+    "decoding_seconds": ("runs.jsonl, `decoding_seconds`", "measured; on a machine that did other work it is too long"),
     "ffn_parameter_share": (COUNTS, "sum over parts `encoder.N.feedforward`, over the sum of all parts `encoder.N`"),
     "encoder_layer_parameters_over_d_model_squared": (
         COUNTS,

@@ -12,7 +12,7 @@ from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.robust import MINIMUM_SEEDS, interquartile_mean, probability_of_improvement
 from ablate.analysis.statistics import Interval
 from ablate.analysis.variance import apportion, per_sentence
-from ablate.records.read import ReportData
+from ablate.records.read import ReportData, evaluation_of
 from ablate.report.wording import ABSENT, estimate, name, number, table
 from ablate.study import Cell
 
@@ -80,7 +80,7 @@ def sentence_differences(data: ReportData, found: Comparison) -> np.ndarray | No
 
     A sentence with several references is one sentence. None without two pairs, or where records have no such losses.
     """
-    runs = {(run["variant"], pair(run)): data.hypotheses.get(run["run_id"], {}) for run in data.runs}
+    runs = {(run["variant"], pair(run)): data.hypotheses.get(evaluation_of(run), {}) for run in data.runs}
     arms = [[runs[cell, seed] for seed in found.arms.seeds] for cell in (found.baseline, found.variant)]
     references = [len(sentence["references"]) for sentence in data.test]
     if len(found.arms.seeds) < 2 or any(len(run.get("loss") or ()) != sum(references) for arm in arms for run in arm):

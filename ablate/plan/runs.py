@@ -1,0 +1,47 @@
+"""The runs of a study: for each cell and seed, which training and which evaluation it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+
+from ablate.config import BadInput, Config, DataConfig
+from ablate.store.ids import RunSpec, evaluation_id, training_id
+from ablate.study import Cell, Study
+
+
+def runs_of(
+    study: Study, setting: str, configs: dict[str, Config], seeds: int, corpora: dict[str, DataConfig]
+) -> list[RunSpec]:
+    """Every seed of every cell, in the study's order. `configs` are the cells'; raises BadInput for a false teacher."""
+    marks = {recipe: mark for mark, recipe in corpora.items()}
+    teachers = teachers_of(study, configs)
+    found: dict[tuple[str, int], RunSpec] = {}
+    for seed in range(seeds):
+        for cell, config in ((cell, configs[cell]) for cell in teachers):
+            parents = tuple(found[teacher, seed].id for teacher in teachers[cell])
+            corpus = marks[config.data]
+            training = training_id(config, seed, corpus, parents)
+            evaluation = evaluation_id(config, training)
+            found[cell, seed] = RunSpec(training, evaluation, study.name, setting, cell, seed, config, corpus, parents)
+    return [found[cell.name, seed] for cell in study.cells() for seed in range(seeds)]
+
+
+def teachers_of(study: Study, configs: dict[str, Config]) -> dict[str, list[str]]:
+    """Cell -> the cells that it learns from: at its own levels of the factors. Teachers come before their students."""
+    teachers = {cell.name: list(named_teachers(study, cell, configs[cell.name])) for cell in study.cells()}
+    try:
+        return {cell: teachers[cell] for cell in TopologicalSorter(teachers).static_order()}
+    except CycleError as error:
+        raise BadInput(f"train.teacher: {' learns from '.join(reversed(error.args[1]))}, which has no end") from None
+
+
+def named_teachers(study: Study, cell: Cell, config: Config) -> Iterator[str]:
+    teacher = config.train.teacher
+    if teacher is None:
+        return
+    if teacher not in study.variants:
+        raise BadInput(
+            f"train.teacher={teacher} of {cell.name} is not a variant of this study: {', '.join(study.variants)}"
+        )
+    yield teacher + cell.name.removeprefix(cell.variant)

@@ -1,0 +1,245 @@
+"""Records of a setting, `experiments/<study>/<setting>/`, as types. Null: does not exist, or is not finite.
+
+Records without a version are of the first: they have a column for each factor where later ones have `factors`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ablate.store.schema import Level, Number, Plain, Status, Stored, Whole, check_version
+
+RESULT_COLUMNS = {  # of results.csv with their types, before a column for each factor
+    "study": "str",
+    "setting": "str",
+    "variant": "str",
+    "seed": "Int64",
+    "run_id": "str",
+    "evaluation_id": "str",
+    "status": "str",
+    "learned": "Int64",
+    "test_bleu": "float64",
+    "test_bleu_greedy": "float64",
+    "test_bleu_lower": "float64",
+    "test_chrf": "float64",
+    "test_loss": "float64",
+    "validation_loss": "float64",
+    "parameters": "Int64",
+    "flops_per_token": "float64",
+    "peak_memory": "Int64",
+    "tokens_per_second": "float64",
+    "seconds": "float64",
+}
+BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own, since layers may be many
+
+
+class RunRecord(Struct, frozen=True, kw_only=True):
+    """A line of runs.jsonl: an evaluation of a training, in one cell of the study."""
+
+    version: int = 1
+    study: str
+    setting: str
+    variant: str
+    seed: Whole
+    run_id: str  # of the training
+    evaluation_id: str | None = None
+    status: Status
+    learned: Whole | None
+    test_bleu: Number | None
+    test_bleu_greedy: Number | None
+    test_bleu_lower: Number | None
+    test_chrf: Number | None
+    test_loss: Number | None
+    validation_loss: Number | None
+    parameters: Whole | None
+    flops_per_token: Number | None
+    peak_memory: Whole | None
+    tokens_per_second: Number | None
+    seconds: Number | None
+    factors: dict[str, Level] = {}
+    test_bits_per_byte: Number | None = None
+    decoding_seconds: Number | None = None
+    diverged_at: Whole | None = None
+    best_update: Whole | None = None
+    best_validation_loss: Number | None = None
+    updates: Whole | None = None
+    batch_real_share: Number | None = None
+    micro_batches: Whole | None = None
+    meaning: Whole = 1  # under which run_id was made
+    parents: list[str] = []
+    provenance: dict[str, Plain] | None = None
+    corpus: str | None = None
+    config: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        check_version(self.version)
+        msgspec.convert(self.config, RunConfiguration)
+
+
+RECORD_KEYS = (*RunRecord.__struct_fields__, *BY_LAYER)
+ALSO = ("diverged_at", "best_update", "best_validation_loss", "updates", "batch_real_share", "micro_batches",
+        "test_bits_per_byte", "decoding_seconds")  # fmt: skip
+
+Measured = dict[str, Number | None]  # name of a part -> value
+
+
+class LayersRecord(Stored, frozen=True, kw_only=True):
+    """A line of layers.jsonl.gz: what was counted and measured part by part in a training."""
+
+    run_id: str
+    parameter_counts: dict[str, Whole] | None = None
+    diagnostics: list[dict[str, Whole | Measured | None]] | None = None
+    final_dead_units: Measured | None = None
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(entry.get("update"), int) for entry in self.diagnostics or ()):
+            raise ValueError("a measurement has no update")
+
+
+class Validation(Stored, frozen=True, kw_only=True):
+    update: list[Whole]
+    loss: list[Number | None]
+
+    def __post_init__(self) -> None:
+        if len(self.update) != len(self.loss):
+            raise ValueError("it has other updates than losses")
+
+
+class CurvesRecord(Stored, frozen=True, kw_only=True):
+    """A line of curves.jsonl.gz: the curves of a training, a list a column."""
+
+    run_id: str
+    update: list[Whole]
+    loss: list[Number | None] = []
+    lr: list[Number | None] = []
+    gradient_norm: list[Number | None] = []
+    tokens: list[Whole] = []
+    validation: Validation
+
+
+class TestSentence(Stored, frozen=True, kw_only=True):
+    """A line of test.jsonl.gz."""
+
+    __test__ = False  # for pytest, which collects classes of such names
+
+    source: str
+    references: Annotated[list[str], Meta(min_length=1)]
+
+
+class Translations(Stored, frozen=True, kw_only=True):
+    """A line of hypotheses.jsonl.gz: what an evaluation gave for each sentence, and for each reference."""
+
+    run_id: str
+    evaluation_id: str | None = None
+    beam: list[str]
+    greedy: list[str]
+    loss: list[Number | None]
+    tokens: list[Whole]
+
+
+class CellCost(Stored, frozen=True, kw_only=True):
+    """What the updates of a cell took, round by round."""
+
+    seconds: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)]
+    tokens: list[Number]
+    memory: Whole | None
+
+    def __post_init__(self) -> None:
+        if len(self.seconds) != len(self.tokens):
+            raise ValueError("the times of its rounds do not fit together")
+
+
+class CostRecord(Stored, frozen=True, kw_only=True):
+    """cost.json."""
+
+    mark: str = ""  # of what was measured, and where
+    cells: dict[str, CellCost]
+    rounds: Whole
+    updates_a_round: Whole
+    others: Number | None
+    provenance: dict[str, Plain]
+
+    def __post_init__(self) -> None:
+        if lacking := {"threads", "device", "device_name"} - self.provenance.keys():
+            raise ValueError(f"its provenance lacks {', '.join(sorted(lacking))}")
+
+
+class Manifest(Stored, frozen=True, kw_only=True):
+    """manifest.json: how the study was put together."""
+
+    version: int = 1
+    study: dict[str, Any]
+    setting: str
+    preset: str
+    overrides: list[str] = []
+    command: str
+    corpus: dict[str, Any]  # corpus.json of the baseline's corpus
+    corpora: dict[str, dict[str, Any]] = {}  # fingerprint -> corpus.json, where cells have several
+    seeds: Whole
+    twins: dict[str, dict[str, Plain]] | None = None
+    grid: list[Number] | None = None
+    max_seeds: Whole | None = None
+    config: dict[str, Any]
+    cells: list[dict[str, Any]] = []
+    plan: list[list[str | Whole]]  # [cell, seed, id of the training, id of the evaluation]
+    bleu_signature: str | None = None
+    chrf_signature: str | None = None
+    unmeasured: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        check_version(self.version)
+        for corpus in (self.corpus, *self.corpora.values()):
+            msgspec.convert(corpus, CorpusMetadata)
+        msgspec.convert(self.config, RunConfiguration)
+        if not all(len(entry) >= 3 for entry in self.plan):
+            raise ValueError("a run of its plan is incomplete")
+        try:
+            shlex.split(self.command)
+        except ValueError as error:
+            raise ValueError(f"its command is not a valid shell command ({error})") from None
+
+
+class CorpusMetadata(Stored, frozen=True, kw_only=True):
+    """What reports read of a corpus.json."""
+
+    name: str | None = None
+    source: str = ""
+    target: str = ""
+    fingerprint: str = ""
+    credit: str = ""
+    train_pairs: Whole = 0
+    validation_pairs: Whole = 0
+    test_sentences: Whole = 0
+    vocabulary_size: Whole = 0
+    unigram_cross_entropy: Number = 0.0
+    unknown: dict[str, dict[str, Number]] | None = None
+
+
+class ModelSizes(Stored, frozen=True, kw_only=True):
+    layers: Whole = 1
+    d_model: Whole = 1
+    heads: Whole = 1
+
+
+class OptimSizes(Stored, frozen=True, kw_only=True):
+    lr: Number = 1.0
+    warmup: Number = 0.0
+
+
+class TrainSizes(Stored, frozen=True, kw_only=True):
+    updates: Whole = 0
+    batch_tokens: Whole = 1
+
+
+class RunConfiguration(Stored, frozen=True, kw_only=True):
+    """What reports read of a configuration; the whole of it is checked when its id is computed again."""
+
+    model: ModelSizes = ModelSizes()
+    optim: OptimSizes = OptimSizes()
+    train: TrainSizes = TrainSizes()
+    data: dict[str, Plain] = {}
+    evaluation: dict[str, Plain] = {}
