@@ -86,7 +86,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.evaluation.scores import check_tokenizer
     from ablate.plan.forecast import forecast as make_forecast
     from ablate.plan.forecast import workers
-    from ablate.records.collect import check_corpus
+    from ablate.records.collect import check_corpus, check_prepared
     from ablate.run import costs
     from ablate.run.progress import Progress
     from ablate.store.folders import Store
@@ -113,11 +113,13 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     store.check_writable()
     progress.say(caveat(store.root / "runs"))
     metadata = prepare(plan.config.data, progress.say, plan.corpus)
+    check_prepared(store, plan, metadata)
     progress.say(caveat(cache_folder()))
     check_size(metadata, plan.config.train.batch_tokens)
     from ablate.run.until import next_batch
 
-    corpus = replace(Corpus.load(plan.corpus), metadata=metadata)  # now, lest the cache be gone when it is reported
+    corpus = Corpus.load(plan.corpus, plan.config.data.test_sentences)  # now, in case the cache is deleted meanwhile
+    corpus = replace(corpus, metadata=metadata)
     try:
         train(plan, store, launch, progress, forecast.workers)
         while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpus, progress.say)):

@@ -206,9 +206,9 @@ def test_a_child_that_was_killed_leaves_nothing_and_the_next_one_goes_on(
 
 
 def make_and_die(data: DataConfig, mark: str, say: Callable[[str], None]) -> None:
-    from ablate.data.cache import alone
+    from ablate.data.cache import exclusive_folder
 
-    with alone(corpus_folder(mark), say) as place:
+    with exclusive_folder(corpus_folder(mark), say) as place:
         (place / "arrays.npz").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ablate.config import BadInput, Until
+from ablate.config import BadInput, DataConfig, Until
+from ablate.data.cache import check_contents
 from ablate.data.corpus import Corpus
+from ablate.data.prepare import fingerprint_of, source_hash
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
-from ablate.store.folders import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
+from ablate.store.folders import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store, trained_on
 from ablate.store.ids import RunSpec, bleu_tokenizer, evaluation_id
 from ablate.store.plain import config_to_plain
 from ablate.store.study_file import study_to_plain
@@ -85,17 +87,48 @@ def without_curves(store: Store, plan: Plan) -> list[str]:
 
 
 def check_corpus(store: Store, plan: Plan) -> None:
-    """Raise BadInput where this setting's records are of another corpus of that name: a folder holds one setting."""
-    path = store.root / "experiments" / plan.study.name / plan.setting / "manifest.json"
-    try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))["corpus"]["fingerprint"]
-    except (OSError, ValueError, LookupError, TypeError):
+    """Raise BadInput where this setting's records are of another text under the same name.
+
+    Records of the same text by another recipe are accepted; the study writes them anew.
+    """
+    manifest, data = recorded_manifest(store, plan), plan.config.data
+    recorded = manifest["corpus"]
+    if recorded.get("fingerprint") in (None, plan.corpus):
         return
-    if recorded != plan.corpus:
+    content = source_hash(data)
+    if "content" in recorded:
+        same = recorded["content"] == content
+    else:  # in records of early versions only the fingerprint, together with the recipe, stands for the text
+        try:
+            same = recorded["fingerprint"] == fingerprint_of(DataConfig(**manifest["config"]["data"]), content)
+        except (TypeError, LookupError, ValueError):
+            same = False
+    if not same:
         raise BadInput(
-            f"{plan.study.name}/{plan.setting} has records of another corpus called {plan.config.data.label}: its text "
+            f"{plan.study.name}/{plan.setting} has records of another corpus called {data.label}: its text "
             "has changed, or is not the same; give this one a name of its own with data.name="
         )
+
+
+def check_prepared(store: Store, plan: Plan, metadata: dict[str, Any]) -> None:
+    """Raise BadInput where records or trained runs used another preparation of this corpus (`check_contents`)."""
+    recorded = recorded_manifest(store, plan)["corpus"]
+    if recorded.get("fingerprint") == plan.corpus:
+        records = f"experiments/{plan.study.name}/{plan.setting}"
+        check_contents(recorded, metadata, records, "give this corpus a name of its own with data.name=")
+    for spec in plan.runs:
+        folder = store.run(spec.id)
+        check_contents(trained_on(folder.result()), metadata, f"run {spec.id}", f"delete {folder.path}")
+
+
+def recorded_manifest(store: Store, plan: Plan) -> dict[str, Any]:
+    """The manifest of this setting's records; one with an empty corpus where there is none, or a damaged one."""
+    path = store.root / "experiments" / plan.study.name / plan.setting / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return manifest if isinstance(manifest["corpus"], dict) else {"corpus": {}}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {"corpus": {}}
 
 
 def anywhere(overrides: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ from filelock import BaseFileLock, Timeout
 
 from ablate.config import BadInput, Config
 from ablate.store.ids import RunSpec, evaluation_id
-from ablate.store.plain import config_to_plain
+from ablate.store.plain import config_to_plain, evaluation_of
 from ablate.system import locks
 from ablate.system.atomic import sweep, write_atomic
 
@@ -219,6 +219,12 @@ class RunFolder:
         return lines[-1] if lines else None
 
 
+def trained_on(result: dict[str, Any] | None) -> dict[str, Any]:
+    """The hash of the corpus that a run was trained on and the tokenizers version; None in runs of early versions."""
+    provenance = (result or {}).get("provenance") or {}
+    return {"sha256": provenance.get("corpus_sha256"), "tokenizers": provenance.get("tokenizers")}
+
+
 @dataclass(frozen=True)
 class Store:
     """The folder that a command works in: `runs/` and, for others, `experiments/` and `reports/`."""
@@ -247,7 +253,7 @@ class Store:
         """Another command may want the same run, be at it already, and score it in another way: both ways stay."""
         config = config_to_plain(spec.config)
         earlier = (folder.read("run.json") or {}).get("evaluations", {})
-        evaluations = {**earlier, evaluation_id(spec.config): config["evaluation"]}
+        evaluations = {**earlier, evaluation_id(spec.config): evaluation_of(spec.config)}
         try:
             with folder.lock(0):
                 for name in ("failure.txt", "notes.txt", "running"):

@@ -57,6 +57,20 @@ def config_to_plain(config: Config) -> dict[str, Any]:
     return plain
 
 
+def evaluation_of(config: Config) -> dict[str, Any]:
+    """What run.json keeps of an evaluation: its section, and the size of a test set that is chosen from a pool."""
+    plain = config_to_plain(config)
+    size = {"test_sentences": config.data.test_sentences} if config.data.held_out is not None else {}
+    return {**plain["evaluation"], **size}
+
+
+def evaluated(plain: dict[str, Any], evaluation: dict[str, Any]) -> Config:
+    """The configuration of a run with another evaluation, as `evaluation_of` gave it. Raises BadInput."""
+    size = {key: value for key, value in evaluation.items() if key == "test_sentences"}
+    section = {key: value for key, value in evaluation.items() if key not in size}
+    return config_from_plain({**plain, "data": {**plain["data"], **size}, "evaluation": section})
+
+
 def _named(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _named(item) for key, item in value.items()}

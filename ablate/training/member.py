@@ -12,6 +12,7 @@ import torch
 
 from ablate.config import LEARNED_BELOW, BadInput, Config, Device
 from ablate.data.batches import Batches, EvaluationBatches, first_batch
+from ablate.data.cache import check_contents
 from ablate.data.corpus import Corpus
 from ablate.diagnostics import diagnose, named
 from ablate.diagnostics.units import dead_units_over
@@ -24,9 +25,9 @@ from ablate.model.architecture import Architecture
 from ablate.model.dropout import Dropout
 from ablate.model.flops import flops_per_token
 from ablate.model.seeding import Streams
-from ablate.store.folders import RunFolder
+from ablate.store.folders import RunFolder, trained_on
 from ablate.store.ids import bleu_tokenizer, evaluation_id, scoring
-from ablate.store.plain import config_from_plain
+from ablate.store.plain import config_from_plain, evaluated
 from ablate.system.atomic import sweep, write_atomic
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
@@ -65,9 +66,9 @@ def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
             train_member(folder, frozen, config, corpus, device, request)
     frozen = folder.read("run.json") or frozen  # another command may have asked for its own scores meanwhile
     for evaluation in frozen["evaluations"].values():
-        config = config_from_plain({**frozen["config"], "evaluation": evaluation})
+        config = evaluated(frozen["config"], evaluation)
         if not folder.done(config):
-            score_member(folder, config, corpus, device)
+            score_member(folder, config, corpus.tested_on(config.data.test_sentences), device)
 
 
 def train_member(
@@ -79,6 +80,10 @@ def train_member(
     """
     began = time.perf_counter()
     machine.reset_peak_memory(device)
+    frozen = {
+        **frozen,
+        "corpus_sha256": corpus.metadata.get("sha256"),
+    }  # so that no checkpoint is of another vocabulary
     metadata, updates, seed = corpus.metadata, config.train.updates, int(frozen["seed"])
     batches = Batches(corpus.train, config.train.batch_tokens, device)
     validation = EvaluationBatches(corpus.validation, metadata["vocabulary_size"], device)
@@ -135,7 +140,11 @@ def train_member(
         "curves": folder.curves(),
         "final_dead_units": named(dead_units_over(model, (batch for _, batch in validation))) if measured else None,
         "seconds": time.perf_counter() - began,
-        "provenance": machine.provenance(device, config.precision),
+        "provenance": {
+            **machine.provenance(device, config.precision),
+            "corpus_sha256": metadata.get("sha256"),
+            "tokenizers": metadata.get("tokenizers"),
+        },
     }
     folder.write("result.json", result)
     resume.finish()
@@ -213,6 +222,7 @@ def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.
         raise BadInput(
             f"{folder.file('weights.pt')} is damaged or gone: without its folder, the study trains run {folder.id} anew"
         )
+    check_contents(trained_on(folder.result()), corpus.metadata, f"run {folder.id}", f"delete {folder.path}")
     model = build(config.model, corpus.metadata["vocabulary_size"]).to(device)
     model.load_state_dict(torch.load(folder.file("weights.pt"), map_location=device, weights_only=True))
     return model.eval()

@@ -9,19 +9,18 @@ import hashlib
 import json
 import os
 import re
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig
-from ablate.data.cache import alone, cache_folder, downloads_folder
+from ablate.data.cache import cache_folder, downloads_folder, exclusive_folder
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits, content_hash
 from ablate.data.sources.columns import pairs_of, table_of
+from ablate.data.sources.fetch import PATIENCE, in_time
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-PATIENCE = 1.0  # seconds that the hub has to answer in
 REMEDY = "take files of your own (data=files data.path=PATH), or data=tatoeba"
 ASKED = ("name", "configuration", "revision", "column", "source_column", "target_column", "source", "target")
 
@@ -82,7 +81,7 @@ def _keep(splits: Splits, data: DataConfig, say: Say) -> None:
     place = _place(data)
     header = {"content": content_hash(splits), **{key: getattr(data, key) for key in ASKED}}
     try:
-        with alone(place, say) as folder:
+        with exclusive_folder(place, say) as folder:
             fresh = folder / place.name
             with fresh.open("w", encoding="utf-8") as file:
                 file.write(json.dumps(header) + "\n")
@@ -145,28 +144,21 @@ def load(data: DataConfig, offline: bool) -> DatasetDict:
 
 
 def answers(name: str) -> bool:
-    """Whether the hub answers in time when asked for the set `name`, be it that there is none.
+    """Whether the hub answers in time when asked for the set `name`, whether or not it has that set.
 
-    Asked through the hub's own client, which knows of proxies, mirrors and being offline. A thread, because a name
-    server that hangs knows no timeout.
+    The hub's own client asks, because it knows of proxies, mirrors and being offline.
     """
-    replies: list[bool] = []
 
-    def ask() -> None:
+    def ask() -> bool:
         from huggingface_hub import constants, get_session
 
-        try:
-            if not constants.HF_HUB_OFFLINE:
-                reply: Any = get_session().get(f"{constants.ENDPOINT}/api/datasets/{name}", timeout=PATIENCE)
-                is_the_hubs = "json" in reply.headers.get("content-type", "")  # and not a proxy's in its place
-                replies.append(is_the_hubs and reply.status_code < 500)
-        except Exception:  # of whichever client it is
-            pass
+        if constants.HF_HUB_OFFLINE:
+            return False
+        reply: Any = get_session().get(f"{constants.ENDPOINT}/api/datasets/{name}", timeout=PATIENCE)
+        is_the_hubs = "json" in reply.headers.get("content-type", "")  # a proxy may answer in its place
+        return is_the_hubs and reply.status_code < 500
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return any(replies)
+    return in_time(ask)
 
 
 def _in_the_hubs_cache(name: str) -> bool:
