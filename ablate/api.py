@@ -46,7 +46,7 @@ class LoadedRun:
     def translate(self, sentences: str | Iterable[str]) -> str | list[str]:
         """One sentence, or each of several, in the target language, by the beam search of the configuration.
 
-        A sentence of more than `config.data.max_tokens` subwords is cut to as many, as sources of the test set are.
+        A sentence of more than `config.data.max_tokens` tokens is cut to as many, as sources of the test set are.
         What is empty stays empty, and special tokens written out, such as `</s>`, are text like any other. Raises
         TypeError for anything but text.
         """
@@ -84,5 +84,6 @@ def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:
     task = folder.task()
     if task is None or folder.result() is None:
         raise BadInput(f"there is no trained run {run_id} in {folder.path.parent}")
-    config, corpus = config_from_plain(task.config), Corpus.load(task.corpus)
+    config = config_from_plain(task.config)
+    corpus = Corpus.load(task.corpus, config.data.test_sentences)
     return LoadedRun(load_model(folder, config, corpus, torch.device("cpu")), corpus.tokenizer, config)

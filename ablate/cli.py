@@ -86,7 +86,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.evaluation.scores import check_tokenizer
     from ablate.plan.forecast import forecast as make_forecast
     from ablate.plan.forecast import workers
-    from ablate.records.collect import check_corpus, check_test_set
+    from ablate.records.collect import check_corpus, check_prepared, check_test_set
     from ablate.run import costs
     from ablate.run.launching import train
     from ablate.run.progress import Progress
@@ -118,7 +118,8 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     progress.say(caveat(store.root / "runs"))
     corpora = {}  # read now, since the cache may be gone when the report is made
     for mark, metadata in prepared(plan, progress).items():
-        corpora[mark] = replace(Corpus.load(mark), metadata=metadata)
+        check_prepared(store, plan, mark, metadata)
+        corpora[mark] = replace(Corpus.load(mark, plan.config.data.test_sentences), metadata=metadata)
     progress.say(caveat(cache_folder()))
     check_test_set(corpora)
     from ablate.run.until import next_batch
@@ -150,7 +151,7 @@ def prepared(plan: Plan, progress: Progress) -> dict[str, dict[str, Any]]:
     """Put the study's corpora into the cache; the metadata of each by its fingerprint."""
     from ablate.data.prepare import check_size, prepare
 
-    found = {mark: prepare(recipe, progress.say, mark) for mark, recipe in plan.corpora.items()}
+    found = {mark: prepare(recipe, progress.say, mark) for recipe, mark in plan.corpora.items()}
     for spec in plan.runs:
         check_size(found[spec.corpus], spec.config.train.batch_tokens)
     return found

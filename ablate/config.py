@@ -61,6 +61,7 @@ CHOICES: dict[str, list[str]] = {  # key -> names in the table of components tha
     "model.attention_scale": ["sqrt", "none"],
     "model.activation": ["relu", "gelu", "silu", "squared_relu"],
     "model.position": ["sinusoidal", "none"],
+    "data.tokenizer": ["bpe", "characters"],
     "optim.kind": ["adamw", "sgd"],
     "optim.schedule": ["linear", "inverse_sqrt"],
     "train.objective": ["teacher_forcing", "distillation"],
@@ -234,20 +235,36 @@ class DataConfig:
     source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, 1e9]")
     target_words: Optional[int] = knob(None, "keep sentences made of this many most frequent target words", "[1, 1e9]")
     max_tokens: int = knob(
-        128, "subwords of a side, its end counted: longer pairs are not trained on", "[2, 1e5]", introduced=128
+        128,
+        "tokens (of data.tokenizer) in a side, its end counted: longer pairs are not trained on",
+        "[2, 1e5]",
+        introduced=128,
     )
     train_pairs: Optional[int] = knob(None, "training pairs, at the most", "[1, 1e9]")
     validation_pairs: Optional[int] = knob(1000, "validation pairs, at the most", "[1, 1e9]")
     test_sentences: Optional[int] = knob(1000, "source sentences of the test set, at the most", "[1, 1e9]")
-    vocabulary_size: int = knob(2500, "subwords of the joint byte-pair encoding, at the most", "[64, 1e6]")
+    held_out: Optional[float] = knob(
+        None,
+        "share of the pairs that is set aside, of which the test set is the beginning: then a larger test set trains "
+        "nothing again; null sets aside the test set alone",
+        "(0, 0.5]",
+        introduced=None,
+    )
+    tokenizer: str = knob(
+        "bpe", "what a token is: a subword of a joint byte-pair encoding, or a character", introduced="bpe"
+    )
+    vocabulary_size: int = knob(2500, "tokens of the vocabulary that both sides share, at the most", "[64, 1e6]")
     byte_fallback: bool = knob(
         False, "spell unknown characters in 256 tokens, a byte each, of vocabulary_size", introduced=False
     )
 
     def __post_init__(self) -> None:
+        check_choices(self, "data")
         check_bounds(self, "data")
         if self.max_words is not None and self.max_words < self.min_words:
             raise BadInput(f"data.max_words={self.max_words} is below data.min_words={self.min_words}")
+        if self.byte_fallback and self.tokenizer != "bpe":
+            raise BadInput(f"data.byte_fallback=true: data.tokenizer={self.tokenizer} has no bytes, bpe has")
         if self.byte_fallback and self.vocabulary_size < BYTES + 64:
             raise BadInput(
                 f"data.vocabulary_size={self.vocabulary_size} is too small for data.byte_fallback=true, which takes "

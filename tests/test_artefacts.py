@@ -48,7 +48,7 @@ def planned(study: dict[str, Any], *overrides: str) -> Plan:
 
 def done(made: Plan, root: Path) -> Store:
     store = Store(root)
-    for mark, recipe in made.corpora.items():
+    for recipe, mark in made.corpora.items():
         prepare(recipe, lambda line: None, mark)
     for run in store.freeze(made.runs):
         run_member(store.run(run), made.config.device)

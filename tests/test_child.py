@@ -129,7 +129,7 @@ def test_a_fault_of_the_code_is_told_with_its_traceback() -> None:
 def test_a_child_that_is_killed_is_one_line_that_says_how(number: signal.Signals) -> None:
     with pytest.raises(BadInput) as caught:
         call(die, number)
-    assert f"the task broke off, because its process was killed by {number.name}" in str(caught.value)
+    assert f"the task failed, because its process was killed by {number.name}" in str(caught.value)
     assert ("memory" in str(caught.value)) == (number in (signal.SIGKILL, signal.SIGABRT))
 
 
@@ -199,16 +199,16 @@ def test_a_child_that_was_killed_leaves_nothing_and_the_next_one_goes_on(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(preparing, "make", make_and_die)
-        with pytest.raises(BadInput, match=r"preparing fixture broke off, .* SIGKILL"):
+        with pytest.raises(BadInput, match=r"preparing fixture failed, .* SIGKILL"):
             prepare(FIXTURE, print)
     assert not list((cache / "corpora").iterdir())
     assert prepare(FIXTURE, print)["train_pairs"] > 0
 
 
 def make_and_die(data: DataConfig, mark: str, say: Callable[[str], None]) -> None:
-    from ablate.data.cache import alone
+    from ablate.data.cache import exclusive_folder
 
-    with alone(corpus_folder(mark), say) as place:
+    with exclusive_folder(corpus_folder(mark), say) as place:
         (place / "arrays.npz").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 

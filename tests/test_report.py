@@ -321,7 +321,7 @@ def test_what_was_too_long_is_among_the_limits(counts, expected, tmp_path, undra
     records["corpus"]["too_long"] = counts
     manifest.write_text(json.dumps(records))
     limits = (build(tmp_path, "toy", SETTING) / "report.md").read_text().split("## Limits")[1]
-    assert ("more than 128 subwords" in limits) == (expected is not None)
+    assert ("more than 128 tokens" in limits) == (expected is not None)
     assert (expected or "") in limits
 
 

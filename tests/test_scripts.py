@@ -22,7 +22,7 @@ from ablate.data.prepare import prepare
 from ablate.data.raw import Pairs
 from ablate.data.split import overlaps
 from ablate.data.tokenise import LONGEST_TOKEN, encode, train_tokenizer
-from ablate.data.unknown import described, much, unknown_shares
+from ablate.data.unknown import describe_unknown, much, unknown_shares
 from ablate.data.vocabulary import SPECIAL, UNKNOWN
 
 # language -> a sentence as it may be typed, and its words
@@ -117,8 +117,8 @@ def test_a_name_that_is_none_is_still_refused(name: str) -> None:
 # Tokens
 
 LETTERS = [(normalise(text), normalise(text)) for text, _ in SENTENCES.values()] * 3
-PLAIN = train_tokenizer(LETTERS, 1000)
-SPELT = train_tokenizer(LETTERS, 600, byte_fallback=True)
+PLAIN = train_tokenizer(LETTERS, DataConfig(vocabulary_size=1000))
+SPELT = train_tokenizer(LETTERS, DataConfig(vocabulary_size=600, byte_fallback=True))
 for each in (PLAIN, SPELT):
     each.encode_special_tokens = True  # as a corpus sets it
 
@@ -155,7 +155,7 @@ def test_bytes_are_part_of_the_vocabulary() -> None:
     size = SPELT.get_vocab_size()
     assert size <= 600
     assert [SPELT.token_to_id(f"<0x{byte:02X}>") for byte in range(256)] == list(range(size - 256, size))
-    small = train_tokenizer(LETTERS, 320, byte_fallback=True)
+    small = train_tokenizer(LETTERS, DataConfig(vocabulary_size=320, byte_fallback=True))
     assert small.get_vocab_size() == 320
 
 
@@ -173,7 +173,7 @@ pieces = st.lists(st.tuples(st.sampled_from("aé漢์।-'\u200d ._1"), lengths
 @settings(max_examples=50, deadline=None)
 def test_no_token_is_longer_than_its_bound_and_the_text_comes_back(parts: list[tuple[str, int]]) -> None:
     text = normalise("".join(letter * count for letter, count in parts))
-    tokenizer = train_tokenizer([(text, text)] * 2, 2000)
+    tokenizer = train_tokenizer([(text, text)] * 2, DataConfig(vocabulary_size=2000))
     assert max(map(len, tokenizer.get_vocab())) <= LONGEST_TOKEN
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     assert tokenizer.decode(ids) == text
@@ -267,13 +267,13 @@ def test_shares_are_of_the_text_and_little_is_told_without_a_remedy() -> None:
     arrays = {
         f"{split}_{side}": np.array([1, 9, 9, 9, 2]) for split in ("train", "validation", "test") for side in SIDES
     }
-    assert described(unknown_shares(arrays)) == ""
+    assert describe_unknown(unknown_shares(arrays)) == ""
     arrays["test_target"] = np.array([1, UNKNOWN, 9, 9, 9, 2])
     shares = unknown_shares(arrays)
-    assert described(shares) == "test target 25 %"
+    assert describe_unknown(shares) == "test target 25 %"
     assert much(shares)
     assert not much({"test": {"target": 0.004}})
-    assert described({"test": {"target": 0.004}}) == "test target 0.4 %"
+    assert describe_unknown({"test": {"target": 0.004}}) == "test target 0.4 %"
 
 
 SIDES = ("source", "target")
@@ -301,7 +301,7 @@ def test_nothing_but_giant_lines_is_bad_input(folder: Path) -> None:
 
 def test_the_sets_of_an_encoded_corpus_are_counted_apart() -> None:
     splits = {"train": [("a b", "c d")], "validation": [("漢", "c")], "test": [("a", "漢字")]}
-    tokenizer = train_tokenizer(splits["train"] * 3, 100)
+    tokenizer = train_tokenizer(splits["train"] * 3, DataConfig(vocabulary_size=100))
     arrays, _ = numbers.numbers(splits, tokenizer, 128)
     shares = unknown_shares(arrays)
     assert shares["train"] == {"source": 0.0, "target": 0.0}

@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig, knob
-from ablate.data.prepare import mark_of
+from ablate.data.prepare import fingerprint_of
 from ablate.data.sources import corpora
+from ablate.data.tokenise import TOKENIZERS
 from ablate.model import ARCHITECTURES
 from ablate.model.attention import ATTENTION_SCALES
 from ablate.model.feedforward import ACTIVATIONS
@@ -217,7 +218,7 @@ def test_committed_corpora_are_still_what_their_recipe_is_called() -> None:
     marks = {}
     for record, config, manifest in recorded():
         content = manifest["corpus"].get("content") or corpora.content(config.data, print)  # older records have none
-        marks[record["corpus"]] = mark_of(config.data, content)
+        marks[record["corpus"]] = fingerprint_of(config.data, content)
     assert marks
     assert all(then == now for then, now in marks.items())
 
@@ -225,7 +226,7 @@ def test_committed_corpora_are_still_what_their_recipe_is_called() -> None:
 @pytest.mark.parametrize("section", ["model", "optim", "train", "evaluation", "data"])
 def test_a_key_added_with_a_default_moves_no_id(section: str) -> None:
     def ids(config: Config) -> tuple[str, ...]:
-        return training_id(config, 0, "abc"), evaluation_id(config, "a training"), mark_of(config.data, "a hash")
+        return training_id(config, 0, "abc"), evaluation_id(config, "a training"), fingerprint_of(config.data, "a hash")
 
     old = Config(data=DataConfig(loader="tatoeba"))
     of_old = type(getattr(old, section))
@@ -241,6 +242,7 @@ def test_names_of_components_are_those_of_their_tables() -> None:
         "model.architecture": ARCHITECTURES, "model.norm": NORMS, "model.position": POSITIONS,
         "optim.kind": OPTIMIZERS, "train.objective": OBJECTIVES,
         "model.norm_placement": NORM_PLACEMENTS, "model.residual": RESIDUALS, "model.activation": ACTIVATIONS,
+        "data.tokenizer": TOKENIZERS,
         "model.attention_scale": ATTENTION_SCALES, "optim.schedule": SCHEDULES, "train.checkpoint": CHECKPOINTS,
     }  # fmt: skip
     assert {key: [*table] for key, table in tables.items()} == CHOICES

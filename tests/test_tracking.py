@@ -61,7 +61,9 @@ def two_runs() -> Plan:
         for cell, config in configs.items()
         for id in [training_id(config, 0, "c")]
     ]
-    return Plan(study, study, "toy-smoke", configs["pre"], study.cells(), configs, specs, [], {"c": DataConfig()})
+    return Plan(
+        study, study, "toy-smoke", configs["pre"], study.cells(), configs, specs, [], {configs["pre"].data: "c"}
+    )
 
 
 def begin(folder: RunFolder) -> None:

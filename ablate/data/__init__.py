@@ -1,1 +1,1 @@
-"""The data room: corpora as they are published, the recipe that turns them into numbers, and batches of those."""
+"""Published corpora, the recipe that turns them into token ids, and batches of these."""

@@ -13,9 +13,9 @@ from ablate.data.bounds import consecutive, most_rows
 from ablate.data.corpus import Pairs
 from ablate.data.vocabulary import PAD
 
-ORDER = 1  # the name, within a seed, of the random stream that orders the data
+ORDER = 1  # identifies the random stream that orders the data, among those of a seed
 TARGET_BUCKETS, SOURCE_BUCKETS = 5, 4  # lengths that pairs are padded to: at most 20 shapes
-EVALUATED_ROWS = 128  # pairs in a batch of validation or test, at the most
+EVALUATED_ROWS = 128  # pairs in a batch of validation or test, at most
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Bucket:
 class Batches:
     """Training batches in an order that the seed alone determines.
 
-    Batch number `update` is a pure function of (update, seed), so that training can be taken up anywhere. An epoch goes
-    through every pair; where a bucket's pairs do not fill its last batch, it goes round them again until they do.
+    Batch number `update` is a pure function of (update, seed), so that training can resume at any update. An
+    epoch has every pair; where a bucket's pairs do not fill its last batch, some of them are in the epoch twice.
     """
 
     def __init__(self, pairs: Pairs, batch_tokens: int, device: torch.device) -> None:
@@ -66,7 +66,7 @@ class Batches:
         return Batch(pairs.source[rows], pairs.target[rows])
 
     def largest(self) -> Batch:
-        """A batch of the shape that takes most room."""
+        """A batch of the shape that needs the most memory."""
         bucket = max(
             self.buckets, key=lambda each: each.rows * (each.pairs.source.shape[1] + each.pairs.target.shape[1])
         )
@@ -79,13 +79,13 @@ class Batches:
         batches: list[tuple[int, Tensor]] = []
         for number, bucket in enumerate(self.buckets):
             order = generator.permutation(len(bucket.pairs.source))
-            rows = np.resize(order, (bucket.batches, bucket.rows))  # goes round again to fill the last batch
+            rows = np.resize(order, (bucket.batches, bucket.rows))  # repeats pairs to fill the last batch
             batches += [(number, batch) for batch in torch.from_numpy(rows).to(self.device)]
         return [batches[place] for place in generator.permutation(len(batches))]
 
 
 class EvaluationBatches:
-    """Every pair once, those of like length together: iterates over (indices of the pairs, batch)."""
+    """Every pair once, in batches of similar lengths. Iterates over (indices of the pairs, batch)."""
 
     def __init__(self, pairs: Pairs, vocabulary_size: int, device: torch.device, rows: int = EVALUATED_ROWS) -> None:
         self.pairs = pairs
@@ -104,7 +104,8 @@ class EvaluationBatches:
 def first_batch(pairs: Pairs, count: int, vocabulary_size: int, device: torch.device) -> Batch:
     """The first `count` pairs as one batch, always the same.
 
-    Pairs too long for a batch of `count` such pairs are passed over; where all are, the batch is the shortest alone.
+    A pair is skipped if `count` pairs of its length are more than a batch may hold. If every pair is skipped, the batch
+    is the shortest pair.
     """
     rows = np.array([row for row, pair in enumerate(pairs.lengths.tolist()) if most_rows(*pair) >= count][:count])
     if not len(rows):
@@ -119,7 +120,7 @@ def pad_to_longest(pairs: Pairs, rows: np.ndarray, device: torch.device) -> Batc
 
 
 def pad(pairs: Pairs, rows: np.ndarray, source_length: int, target_length: int, device: torch.device) -> Batch:
-    """These pairs as one batch, filled up with <pad>; `target_length` is of the tokens to predict."""
+    """These pairs as one batch, padded with <pad>; `target_length` counts the tokens to predict."""
     source = np.full((len(rows), source_length), PAD, dtype=np.int64)
     target = np.full((len(rows), target_length + 1), PAD, dtype=np.int64)
     for place, row in enumerate(rows):
@@ -147,9 +148,9 @@ def choose_shapes(lengths: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarra
 
 
 def choose_lengths(lengths: np.ndarray, count: int) -> list[int]:
-    """At most `count` lengths to pad to such that the least is wasted, ascending; the last is the longest.
+    """At most `count` lengths to pad to, ascending, that waste the least padding; the last is the longest length.
 
-    Dynamic programming over the distinct lengths: waste[i] is the least padding with the i shortest of them covered.
+    Dynamic programming over the distinct lengths: waste[i] is the least padding of the i shortest.
     """
     distinct, counts = np.unique(lengths, return_counts=True)
     sentences = np.concatenate([[0], np.cumsum(counts)])
@@ -159,7 +160,7 @@ def choose_lengths(lengths: np.ndarray, count: int) -> list[int]:
     for _ in range(min(count, len(distinct))):
         cut, least = [0], [np.inf]
         for i in range(1, len(distinct) + 1):
-            # options[j]: the last bucket takes the distinct lengths j ... i - 1, those before are covered already.
+            # options[j]: the last bucket takes the distinct lengths j ... i - 1, earlier buckets take the others.
             options = waste[:i] + (sentences[i] - sentences[:i]) * distinct[i - 1] - (tokens[i] - tokens[:i])
             cut.append(int(np.argmin(options)))
             least.append(options[cut[-1]])

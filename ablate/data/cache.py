@@ -1,21 +1,22 @@
-"""Where corpora lie on this machine: what was downloaded, and what was prepared from it."""
+"""The cache on this machine: downloaded text, and the corpora prepared from it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import BaseFileLock, Timeout
 
+from ablate.config import BadInput
 from ablate.system.locks import lock
 from ablate.system.places import cache_folder as cache_folder
 
-SUMS = "SHA256SUMS"  # of the other files in a folder, as sha256sum reads it
+SUMS = "SHA256SUMS"  # the hashes of the other files in a folder, in the format of sha256sum
 
 
 def downloads_folder() -> Path:
@@ -23,10 +24,10 @@ def downloads_folder() -> Path:
 
 
 @contextmanager
-def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
-    """An empty folder beside `path` to make it in, for one process at a time, which is gone afterwards.
+def exclusive_folder(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
+    """An empty folder beside `path`, for one process at a time to write `path` in; deleted afterwards.
 
-    What another left there that died while it was at it is cleared away.
+    Files that a crashed process left in it are deleted first.
     """
     place = _part(path)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -34,19 +35,19 @@ def alone(path: Path, say: Callable[[str], None]) -> Iterator[Path]:
     try:
         held.acquire(timeout=1)
     except Timeout:
-        say(f"another process is at {path.name}: waiting for it")
+        say(f"another process is preparing {path.name}: waiting for it")
         held.acquire()
     try:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        yield place  # which may be renamed to `path` itself
+        yield place  # the caller may rename it to `path`
     finally:
         shutil.rmtree(place, ignore_errors=True)
         held.release()
 
 
 def sweep(path: Path) -> None:
-    """Delete what a process that was killed left of making `path`, unless another is at it."""
+    """Delete the files that a killed process left while it wrote `path`, unless another process is writing it."""
     with suppress(Timeout, OSError), _lock(path).acquire(timeout=0):
         shutil.rmtree(_part(path), ignore_errors=True)
 
@@ -67,9 +68,9 @@ def write_sums(folder: Path) -> None:
 
 
 def check_sums(folder: Path, only: str | None = None) -> None:
-    """Raise ValueError where a file, or `only` this one, is missing or is not as it was written.
+    """Raise ValueError where a file is missing or not as it was written. With `only`, check just the file of that name.
 
-    Files that others put there (.DS_Store, .nfs*) do not count. A folder from before there were sums is believed.
+    Files that are not in SUMS (.DS_Store, .nfs*) do not count. A folder without SUMS, from an early version, passes.
     """
     if (folder / SUMS).exists():
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
@@ -87,14 +88,30 @@ def sha256(path: Path) -> str:
 
 
 def corpus_folder(fingerprint: str) -> Path:
-    """The prepared corpus of this fingerprint, whether it is there or not."""
+    """The folder of the prepared corpus with this fingerprint, which need not exist."""
     return cache_folder() / "corpora" / fingerprint
 
 
 def cached_metadata(fingerprint: str) -> dict[str, Any] | None:
-    """What preparing this corpus said of it (corpus.json); None where it has not been prepared."""
+    """The corpus.json of a prepared corpus; None where it has not been prepared, or the file is damaged."""
     try:
         check_sums(corpus_folder(fingerprint), "corpus.json")
         return dict(json.loads((corpus_folder(fingerprint) / "corpus.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
+
+
+def check_contents(earlier: Mapping[str, Any], now: Mapping[str, Any], user: str, otherwise: str) -> None:
+    """Raise BadInput where one fingerprint stands for two different preparations of a corpus.
+
+    Versions of `tokenizers` may learn different vocabularies from the same text. `now` is the metadata of the corpus in
+    use; `earlier` has the hash and the version of the one that `user` used. Without a hash, as in early versions, any
+    is accepted. `otherwise` says what to do other than to go back to the earlier one.
+    """
+    hashes = earlier.get("sha256"), now.get("sha256")
+    if None not in hashes and hashes[0] != hashes[1]:
+        raise BadInput(
+            f"{user} used another preparation of corpus {now['fingerprint']}: tokenizers {earlier.get('tokenizers')} "
+            f"made it, with sha256 {hashes[0]}; tokenizers {now.get('tokenizers')} made the one in use, with sha256 "
+            f"{hashes[1]}. Delete {corpus_folder(now['fingerprint'])} and install the earlier version, or {otherwise}"
+        )

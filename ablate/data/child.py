@@ -1,8 +1,8 @@
-"""Call a function in a child process: a signal ends it at once, and all its memory is given back at the end.
+"""Call a function in a child process, so that a signal ends it at once and its memory is freed at the end.
 
-Python runs a signal handler only between two steps of its own. A library call, such as training a tokeniser or reading
-a huge file, can hold one up for minutes. The parent only waits for a pipe, which a signal interrupts. It then ends the
-child, whatever that is doing. A child whose parent was killed ends itself.
+Python runs signal handlers only between bytecode instructions. A library call that trains a tokeniser or reads a huge
+file can delay a handler for minutes. The parent only waits for a pipe, which a signal interrupts, and then kills
+the child in the middle of any library call. A child whose parent was killed ends itself.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ GRACE = 0.3  # seconds that a child gets to delete its temporary files, before i
 def run_in_child(task: str, function: Callable[..., Any], data: DataConfig, *arguments: Any, say: Say) -> Any:
     """The result of `function(data, *arguments, say)`, called in a child process.
 
-    `function` is a module's; the other arguments and the result are what JSON can hold. BadInput and OSError are raised
-    here as they are there, other exceptions as a RuntimeError with their traceback. Where the child is killed, BadInput
-    says so of the `task`. Where this call is interrupted, the child and all that it has started are ended before the
-    exception goes on.
+    `function` is defined at the top level of a module; the other arguments and the result are JSON values. The child's
+    BadInput and OSError are raised here too, other exceptions as a RuntimeError with their traceback. If the child is
+    killed, BadInput names the `task`. If this call is interrupted, the child and its own children are ended before the
+    exception is passed on.
     """
     request = json.dumps([function.__module__, function.__name__, asdict(data), arguments]).encode() + b"\n"
-    # neither `-m` nor multiprocessing, which would both import the parent's main module again
+    # `-m` and multiprocessing would import the parent's main module again
     program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
     command = [sys.executable, "-c", program]
-    # in a process group of its own, so that Ctrl-C reaches the parent alone
+    # a process group of its own, so that Ctrl-C reaches only the parent
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
     try:
-        with suppress(BrokenPipeError):  # `_receive` will say why
+        with suppress(BrokenPipeError):  # `_receive` reports why
             child.stdin.write(request)  # type: ignore[union-attr]
             child.stdin.flush()  # type: ignore[union-attr]
         while True:
@@ -65,16 +65,16 @@ def _receive(child: subprocess.Popen[bytes], task: str) -> tuple[str, Any]:
         kind, value = json.loads(line)
         return kind, value
     code = child.wait()
-    time.sleep(0.2)  # a signal sent to both processes interrupts this, and is then no fault of the child's
+    time.sleep(0.2)  # a signal sent to both processes raises here, before the child is blamed
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    memory = ": most likely it ran out of memory; free some, or bring less text"
+    memory = ": most likely it ran out of memory; free some, or use less text"
     why = memory if -code in (signal.SIGKILL, signal.SIGABRT) else ""
-    raise BadInput(f"{task} broke off, because its process {how}{why}")
+    raise BadInput(f"{task} failed, because its process {how}{why}")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End the child if it has not ended, and whatever it has started."""
-    with suppress(BrokenPipeError):  # of arguments that it never took
+    """End the child and its own children, unless it has ended."""
+    with suppress(BrokenPipeError):  # the child may have ended before it read its arguments
         child.stdin.close()  # type: ignore[union-attr]
     try:
         with suppress(subprocess.TimeoutExpired):
@@ -87,11 +87,11 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def serve() -> None:
-    """What the child does: one call, whose messages, result or exception go to the parent."""
+    """Run one call in the child, and send its messages, its result or its exception to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a signal to this process alone ends it at once
     signal.signal(signal.SIGUSR1, _unwind)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print may not get between the messages
+    os.dup2(2, 1)  # keeps what libraries print out of the messages
 
     def send(kind: str, value: Any) -> None:
         answers.write(json.dumps([kind, value]).encode() + b"\n")
@@ -107,7 +107,7 @@ def serve() -> None:
         except BadInput as error:
             send("bad input", [str(error)])
         except MemoryError:
-            send("bad input", ["there is not enough memory for this corpus; free some, or bring less text"])
+            send("bad input", ["there is not enough memory for this corpus; free some, or use less text"])
         except OSError as error:
             send("system", [error.errno, error.strerror, str(error.filename)] if error.errno else [str(error)])
         except Exception:
@@ -121,9 +121,9 @@ def _unwind(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _end_with_parent() -> None:
-    os.read(0, 1)  # returns when the parent closes the pipe, or is dead
+    os.read(0, 1)  # returns when the parent closes the pipe or dies
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-    time.sleep(GRACE)  # for temporary files to be deleted, unless a library call goes on
+    time.sleep(GRACE)  # so that temporary files are deleted, unless a library call goes on
     os.killpg(0, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""From raw pairs to clean ones; each step says how many pairs it dropped.
+"""From raw pairs to clean ones, with the number of pairs that each step dropped.
 
 A *word* is a run of letters, digits and underscores with their combining marks (vowel signs, accents, points), case
 folded: "J'ai" is two, "हिन्दी" is one. Two sentences are *alike* when their words are, whatever their case and
@@ -20,13 +20,13 @@ from ablate.data.raw import Pairs
 _INVISIBLE = ("\u00ad", "\u200b", "\ufeff")  # soft hyphen, zero-width space, byte-order mark
 _WORD = regex.compile(rf"(?!\p{{M}})[{WORD}]+")
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
-_FORMAT = regex.compile(r"\p{Cf}+")  # joiners, direction marks: within a word they change its looks alone
+_FORMAT = regex.compile(r"\p{Cf}+")  # joiners, direction marks: within a word they change only its appearance
 
 STEPS = ("empty", "duplicate", "length", "rare_words")
 
 
 def clean(raw: Pairs, data: DataConfig) -> tuple[Pairs, dict[str, int]]:
-    """What is left of `raw`, in its order, and the number of pairs that each of STEPS dropped."""
+    """The pairs of `raw` that are kept, in their order, and the number of pairs that each of STEPS dropped."""
     longest = data.max_words or float("inf")
     dropped = dict.fromkeys(STEPS, 0)
     seen: set[tuple[str, str]] = set()
@@ -52,28 +52,28 @@ def clean(raw: Pairs, data: DataConfig) -> tuple[Pairs, dict[str, int]]:
 
 
 def normalise(text: str) -> str:
-    """NFC, every run of whitespace one plain space, none at the ends, nothing invisible."""
+    """The text in NFC, without invisible characters; runs of whitespace are one space, with none at the ends."""
     for character in _INVISIBLE:
         text = text.replace(character, "")
-    # the tokeniser writes a space as U+2581, so it may be nothing else
+    # tokenisers write a space as U+2581, so no text may contain it
     return " ".join(unicodedata.normalize("NFC", text).replace("\u2581", " ").split())
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Its words. Sentences are alike when these are equal."""
-    if text.isascii():  # the same, in half the time
+    """The words of a text. Sentences are alike when these are equal."""
+    if text.isascii():  # the same result in half the time
         return tuple(_ASCII_WORD.findall(text.lower()))
     folded = _FORMAT.sub("", text).casefold()
-    return tuple(_WORD.findall(unicodedata.normalize("NFC", folded)))  # folding may take letters apart
+    return tuple(_WORD.findall(unicodedata.normalize("NFC", folded)))  # folding may decompose letters
 
 
 def alike(text: str) -> str:
-    """Its words on one line, which takes less memory than a tuple of them."""
+    """The words of a text in one string, which takes less memory than a tuple."""
     return " ".join(words(text))
 
 
 def most_frequent(sentences: Iterable[tuple[str, ...]], size: int | None) -> frozenset[str] | None:
-    """The `size` most frequent words; of equally frequent ones the first in the alphabet. None stands for all."""
+    """The `size` most frequent words, ties in alphabetical order; None, for all words, where `size` is None."""
     if size is None:
         return None
     counts = Counter(word for sentence in sentences for word in sentence)

@@ -1,9 +1,11 @@
-"""A prepared corpus as training and evaluation read it: numbers, the tokeniser, and the test set's text."""
+"""A prepared corpus as training and evaluation read it: token ids, the tokeniser, and the test set with its text."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ class Pairs:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Both, source before target: [N, 2]."""
+        """Both lengths of each pair, source before target: [N, 2]."""
         return np.stack([self.source_lengths, self.target_lengths], axis=1)
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,22 +47,56 @@ class Pairs:
         source = self.source[self.source_offsets[index] : self.source_offsets[index + 1]]
         return source, self.target[self.target_offsets[index] : self.target_offsets[index + 1]]
 
+    def first(self, count: int) -> Pairs:
+        """The first `count` pairs."""
+        source, target = self.source_offsets[: count + 1], self.target_offsets[: count + 1]
+        return Pairs(self.source[: source[-1]], source, self.target[: target[-1]], target)
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """S source sentences, each with all its references."""
+
+    pairs: Pairs  # a pair for each (source, reference), in the order of the sentences
+    sentence: np.ndarray  # [pairs]: the number of the sentence that each pair belongs to, ascending
+    source_tokens: tuple[np.ndarray, ...]  # [S]: token ids of each sentence, ending in </s>
+    sources: tuple[str, ...]  # [S]: text of each sentence
+    references: tuple[tuple[str, ...], ...]  # [S]: text of every reference of each sentence
+
+    def first(self, count: int | None) -> TestSet:
+        """The first `count` sentences, or all of them where there are no more or `count` is None."""
+        if count is None or count >= len(self.sources):
+            return self
+        pairs = int(np.searchsorted(self.sentence, count))
+        return TestSet(
+            self.pairs.first(pairs),
+            self.sentence[:pairs],
+            self.source_tokens[:count],
+            self.sources[:count],
+            self.references[:count],
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Length of all references in UTF-8, by which the loss becomes bits a byte."""
+        return sum(len(reference.encode()) for references in self.references for reference in references)
+
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     train: Pairs
     validation: Pairs
-    test: Pairs  # a pair for each (source, reference), in the order of the test sentences
-    test_sentence: np.ndarray  # [test pairs]: the test sentence that each belongs to
-    test_sources: tuple[np.ndarray, ...]  # token ids of each test sentence, ending in </s>
-    sources: tuple[str, ...]  # text of each test sentence
-    references: tuple[tuple[str, ...], ...]  # every reference of each test sentence
+    test_set: TestSet
+    pool: TestSet  # all that is held out with data.held_out, of which the test set is the beginning; else the test set
     tokenizer: Tokenizer
-    metadata: dict[str, Any]  # corpus.json
+    metadata: dict[str, Any]  # corpus.json, and the sizes of the test set
 
     @staticmethod
-    def load(fingerprint: str) -> Corpus:
-        """Read it from the cache. BadInput when it is not there, or not whole."""
+    def load(fingerprint: str, test_sentences: int | None = None) -> Corpus:
+        """Read it from the cache, with a test set of at most `test_sentences` of the source sentences in its pool.
+
+        Raises BadInput when it is not in the cache, or not whole.
+        """
         folder = corpus_folder(fingerprint)
         if not folder.is_dir():
             raise BadInput(f"corpus {fingerprint} is not in {folder.parent}: run the study again to prepare it")
@@ -69,46 +105,92 @@ class Corpus:
             metadata = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
             with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            lines = [json.loads(line) for line in (folder / "test.jsonl").read_text(encoding="utf-8").splitlines()]
+            text = (folder / f"{held_out_name(metadata)}.jsonl").read_text(encoding="utf-8")
+            lines = [json.loads(line) for line in text.splitlines()]
             tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
             tokenizer.encode_special_tokens = True  # "</s>" in a text is text
             corpus = _assemble(arrays, lines, tokenizer, metadata)
         except Exception as error:  # zip, JSON and tokenizers each raise their own, down to plain Exception
             raise _damaged(fingerprint) from error
-        if not corpus._whole():
+        if not corpus._is_whole():
             raise _damaged(fingerprint)
-        return corpus
+        return corpus.tested_on(test_sentences)
 
-    def _whole(self) -> bool:
+    def tested_on(self, test_sentences: int | None) -> Corpus:
+        """The same with the first `test_sentences` source sentences of the pool as its test set; None for all."""
+        test_set = self.pool.first(test_sentences)
+        sizes = {
+            "test_sentences": len(test_set.sources),
+            "test_references": len(test_set.pairs),
+            "test_bytes": test_set.bytes,
+        }
+        return replace(self, test_set=test_set, metadata={**self.metadata, **sizes})
+
+    @property
+    def test(self) -> Pairs:
+        return self.test_set.pairs
+
+    @property
+    def test_sentence(self) -> np.ndarray:
+        return self.test_set.sentence
+
+    @property
+    def test_sources(self) -> tuple[np.ndarray, ...]:
+        return self.test_set.source_tokens
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.test_set.sources
+
+    @property
+    def references(self) -> tuple[tuple[str, ...], ...]:
+        return self.test_set.references
+
+    def _is_whole(self) -> bool:
+        held_out = held_out_name(self.metadata)
         counted = {
             "train_pairs": len(self.train),
             "validation_pairs": len(self.validation),
-            "test_sentences": len(self.sources),
-            "test_references": len(self.test),
+            f"{held_out}_sentences": len(self.pool.sources),
+            f"{held_out}_references": len(self.pool.pairs),
             "vocabulary_size": self.tokenizer.get_vocab_size(),
         }
         return all(self.metadata.get(key) == count for key, count in counted.items())
 
 
+def held_out_name(metadata: Mapping[str, Any]) -> str:
+    """What arrays, text and counts of the sentences that are not trained on are called: "pool" with data.held_out."""
+    return "pool" if "pool_sentences" in metadata else "test"
+
+
+def contents_hash(arrays: Mapping[str, np.ndarray], tokenizer: Tokenizer) -> str:
+    """sha256 of what models read: the arrays and the vocabulary, the same in whatever files they are stored."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
+    return digest.hexdigest()
+
+
 def _assemble(
     arrays: dict[str, np.ndarray], lines: list[dict[str, Any]], tokenizer: Tokenizer, metadata: dict[str, Any]
 ) -> Corpus:
-    train, validation, test = (
+    held_out = held_out_name(metadata)
+    train, validation, pairs = (
         Pairs(*(arrays[f"{split}_{part}"] for part in ("source", "source_offsets", "target", "target_offsets")))
-        for split in ("train", "validation", "test")
+        for split in ("train", "validation", held_out)
     )
-    first = np.searchsorted(arrays["test_sentence"], np.arange(len(lines)))
-    return Corpus(
-        train=train,
-        validation=validation,
-        test=test,
-        test_sentence=arrays["test_sentence"],
-        test_sources=tuple(test.pair(index)[0] for index in first),
+    sentence = arrays[f"{held_out}_sentence"]
+    first = np.searchsorted(sentence, np.arange(len(lines)))
+    pool = TestSet(
+        pairs,
+        sentence,
+        source_tokens=tuple(pairs.pair(index)[0] for index in first),
         sources=tuple(line["source"] for line in lines),
         references=tuple(tuple(line["references"]) for line in lines),
-        tokenizer=tokenizer,
-        metadata=metadata,
     )
+    return Corpus(train, validation, pool, pool, tokenizer, metadata)
 
 
 def _damaged(fingerprint: str) -> BadInput:

@@ -1,4 +1,4 @@
-"""Sentences that are too long: what becomes of them, and how to say so."""
+"""Sentences that are too long: what becomes of them, in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Mapping
 from ablate.data.bounds import longest_reference
 
 
-def what_was_too_long(too_long: Mapping[str, int], max_tokens: int) -> list[str]:
-    """In words, what became of the sentences that the `too_long` of corpus.json counts; empty where there were none."""
+def describe_too_long(too_long: Mapping[str, int], max_tokens: int) -> list[str]:
+    """A phrase for each kind of sentence that the `too_long` of corpus.json counts; empty where there is none."""
     most = f"{longest_reference(max_tokens):,}"
-    return [f"{count:,} {TOO_LONG[what].format(most=most)}" for what, count in too_long.items() if count]
+    return [f"{count:,} {TOO_LONG[key].format(most=most)}" for key, count in too_long.items() if count]
 
 
 TOO_LONG = {
     "train_dropped": "training pairs, dropped",
     "validation_cut": "validation sources, cut",
     "test_cut": "test sources, cut",
-    "validation_target_cut": "validation references, cut to {most} subwords",
-    "test_target_cut": "test references, cut to {most} subwords for the loss, whole for BLEU",
+    "pool_cut": "held-out sources, cut",
+    "validation_target_cut": "validation references, cut to {most} tokens",
+    "test_target_cut": "test references, cut to {most} tokens for the loss, whole for BLEU",
+    "pool_target_cut": "held-out references, cut to {most} tokens for the loss, whole for BLEU",
 }

@@ -11,25 +11,31 @@ import numpy as np
 from ablate.config import BadInput, DataConfig
 from ablate.data import numbers
 from ablate.data.clean import clean, normalise, words
-from ablate.data.lengths import what_was_too_long
+from ablate.data.corpus import contents_hash
+from ablate.data.lengths import describe_too_long
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits
 from ablate.data.sources import corpora
 from ablate.data.split import divide, overlaps
 from ablate.data.tokenise import LONGEST_TOKEN, train_tokenizer
-from ablate.data.unknown import Shares, described, much, unknown_shares
+from ablate.data.unknown import Shares, describe_unknown, much, unknown_shares
 
 
-def write(folder: Path, raw: Splits, data: DataConfig, identity: dict[str, str], say: Say) -> None:
-    """Write arrays.npz, tokenizer.json, test.jsonl and corpus.json, which begins with `identity`. Empties `raw`.
+def write(folder: Path, raw: Splits, data: DataConfig, identity: dict[str, str], say: Say) -> dict[str, Any]:
+    """Write the files of a prepared corpus and return its metadata (corpus.json), which begins with `identity`.
 
-    Raises BadInput where too little is left of the text.
+    The others are arrays.npz, tokenizer.json and test.jsonl, which is pool.jsonl with `data.held_out`. Empties `raw`.
+    Raises BadInput where too little text is left.
     """
+    import tokenizers
+
     splits, counted = _clean_splits(raw, data, say)
-    sentences = numbers.sentences(splits["test"], "test" in counted["official"])
-    splits["test"] = [(source, target) for source, targets in sentences for target in targets]
+    held_out = "test" if data.held_out is None else "pool"
+    sentences = numbers.sentences(splits.pop("test"), "test" in counted["official"])
+    splits[held_out] = [(source, target) for source, targets in sentences for target in targets]
     splits["train"], too_long_to_learn = _of_possible_length(splits["train"], data.max_tokens)
-    tokenizer = train_tokenizer(splits["train"], data.vocabulary_size, data.byte_fallback)
-    arrays = {"test_sentence": np.repeat(np.arange(len(sentences)), [len(targets) for _, targets in sentences])}
+    tokenizer = train_tokenizer(splits["train"], data)
+    references = [len(targets) for _, targets in sentences]
+    arrays = {f"{held_out}_sentence": np.repeat(np.arange(len(sentences)), references)}
     encoded, too_long = numbers.numbers(splits, tokenizer, data.max_tokens)
     arrays |= encoded
     train_pairs = len(splits["train"]) - too_long["train_dropped"]
@@ -38,7 +44,7 @@ def write(folder: Path, raw: Splits, data: DataConfig, identity: dict[str, str],
     if not train_pairs:
         raise BadInput(f"data.max_tokens={data.max_tokens}: every training pair is longer; raise it")
     unknown = unknown_shares(arrays)
-    say_unknown(unknown, data.vocabulary_size, say)
+    say_unknown(unknown, data, say)
 
     train = numbers.predicted(arrays, "train")
     metadata = {
@@ -52,25 +58,28 @@ def write(folder: Path, raw: Splits, data: DataConfig, identity: dict[str, str],
         "unknown": unknown,
         "train_pairs": train_pairs,
         "validation_pairs": len(splits["validation"]),
-        "test_sentences": len(sentences),
-        "test_references": len(splits["test"]),
+        f"{held_out}_sentences": len(sentences),
+        f"{held_out}_references": len(splits[held_out]),
         "train_tokens": len(train),
         "vocabulary_size": tokenizer.get_vocab_size(),
         **numbers.token_counts(arrays),
         "unigram_cross_entropy": numbers.unigram_cross_entropy(
             train, numbers.predicted(arrays, "validation"), tokenizer.get_vocab_size()
         ),
+        "tokenizers": tokenizers.__version__,
+        "sha256": contents_hash(arrays, tokenizer),
     }
     np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=True)
     lines = ({"source": source, "references": targets} for source, targets in sentences)
-    test = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (folder / "test.jsonl").write_text(test, encoding="utf-8")
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (folder / f"{held_out}.jsonl").write_text(text, encoding="utf-8")
     (folder / "corpus.json").write_text(json.dumps(metadata, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return metadata
 
 
 def _clean_splits(raw: Splits, data: DataConfig, say: Say) -> tuple[Splits, dict[str, Any]]:
-    """The three sets as text, and what was counted on the way."""
+    """The three sets as text, and the counts of cleaning and splitting as corpus.json has them."""
     everything = sum(map(len, raw.values()))
     say(f"preparing {data.label}: cleaning {everything:,} pairs, splitting, tokenising")
     official = {
@@ -90,10 +99,10 @@ def _clean_splits(raw: Splits, data: DataConfig, say: Say) -> tuple[Splits, dict
 
 
 def _of_possible_length(pairs: Pairs, max_tokens: int) -> tuple[Pairs, int]:
-    """Those that may be of `max_tokens` on either side, whatever the tokeniser, and how many are certainly longer.
+    """The pairs that may have up to `max_tokens` tokens on each side, and how many pairs certainly have more.
 
-    No token has more than LONGEST_TOKEN characters. A line that is far too long would hold up the training of the
-    tokeniser, and would be dropped afterwards all the same.
+    No token has more than LONGEST_TOKEN characters. Pairs that are certainly too long are dropped before the tokeniser
+    is trained, because they would slow that down and be dropped after it anyway.
     """
     longest = max_tokens * LONGEST_TOKEN
     kept = [pair for pair in pairs if max(map(len, pair)) <= longest]
@@ -105,11 +114,11 @@ def say_overlaps(overlaps: dict[str, dict[str, int]], say: Say) -> None:
         f"{sets}: {', '.join(f'{count:,} {what}' for what, count in counts.items())}"
         for sets, counts in overlaps.items()
     ]
-    say(f"sentences in two sets, kept where they are: {'; '.join(parts)}")
+    say(f"sentences that are in two sets, kept in both: {'; '.join(parts)}")
 
 
 def blank(pair: tuple[str, str]) -> bool:
-    """Whether a side has no word: an empty line, or punctuation alone."""
+    """Whether a side has no word: it is empty, or only punctuation."""
     return not all(map(words, pair))
 
 
@@ -120,11 +129,12 @@ def say_blank(counts: dict[str, int], say: Say) -> None:
 
 
 def say_too_long(too_long: dict[str, int], max_tokens: int, say: Say) -> None:
-    if parts := what_was_too_long(too_long, max_tokens):
+    if parts := describe_too_long(too_long, max_tokens):
         say(f"longer than data.max_tokens={max_tokens}: {', '.join(parts)}")
 
 
-def say_unknown(shares: Shares, vocabulary_size: int, say: Say) -> None:
-    if parts := described(shares):
-        remedy = "warning: take a larger data.vocabulary_size or data.byte_fallback=true; " if much(shares) else ""
-        say(f"{remedy}tokens that data.vocabulary_size={vocabulary_size} leaves unknown (<unk>): {parts}")
+def say_unknown(shares: Shares, data: DataConfig, say: Say) -> None:
+    if parts := describe_unknown(shares):
+        size, other = "take a larger data.vocabulary_size", " or data.byte_fallback=true"
+        remedy = f"warning: {size}{other if data.tokenizer == 'bpe' else ''}; " if much(shares) else ""
+        say(f"{remedy}tokens that data.vocabulary_size={data.vocabulary_size} leaves unknown (<unk>): {parts}")

@@ -1,4 +1,4 @@
-"""A corpus as numbers: its sets encoded, held to the length that is trained on, and what is counted of them."""
+"""A corpus as arrays: its sets encoded, limited in length, and counted."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Sentences = list[tuple[str, list[str]]]  # (source, its references)
 def numbers(splits: Splits, tokenizer: Tokenizer, max_tokens: int) -> tuple[Arrays, dict[str, int]]:
     """{split}_{side} token ids and {split}_{side}_offsets (see `tokenise.encode`), and how many were too long.
 
-    Training pairs with a side of more than `max_tokens` subwords are dropped. Sources of validation and test are cut to
-    as many, their targets to `longest_reference`. </s> counts, <s> does not.
+    Training pairs with a side of more than `max_tokens` tokens are dropped. The sources of all other sets are cut to
+    `max_tokens` tokens, and their targets to `longest_reference`. </s> counts, <s> does not.
     """
     arrays: Arrays = {}
     too_long = {}
@@ -32,7 +32,7 @@ def numbers(splits: Splits, tokenizer: Tokenizer, max_tokens: int) -> tuple[Arra
         if name == "train":
             kept = (np.diff(source[1]) <= max_tokens) & (np.diff(target[1]) - 1 <= max_tokens)
             too_long["train_dropped"] = int((~kept).sum())
-            source, target = chosen(*source, kept), chosen(*target, kept)
+            source, target = select(*source, kept), select(*target, kept)
         else:
             longest = longest_reference(max_tokens)
             too_long[f"{name}_cut"] = int((np.diff(source[1]) > max_tokens).sum())
@@ -43,7 +43,7 @@ def numbers(splits: Splits, tokenizer: Tokenizer, max_tokens: int) -> tuple[Arra
     return arrays, too_long
 
 
-def chosen(tokens: np.ndarray, offsets: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def select(tokens: np.ndarray, offsets: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows where `kept` [rows] is true, laid end to end."""
     lengths = np.diff(offsets)
     return tokens[np.repeat(kept, lengths)], _offsets(lengths[kept])
@@ -52,8 +52,10 @@ def chosen(tokens: np.ndarray, offsets: np.ndarray, kept: np.ndarray) -> tuple[n
 def cut(tokens: np.ndarray, offsets: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Every row cut to `length` tokens, of which the last is </s>."""
     lengths = np.diff(offsets)
-    place = np.arange(len(tokens)) - np.repeat(offsets[:-1], lengths)  # [tokens]: of each in its row
-    tokens = np.where(place == length - 1, END, tokens).astype(tokens.dtype)  # in rows of just that length it is there
+    place = np.arange(len(tokens)) - np.repeat(offsets[:-1], lengths)  # [tokens]: the position in its row
+    tokens = np.where(place == length - 1, END, tokens).astype(
+        tokens.dtype
+    )  # rows of this very length end in </s> already
     return tokens[place < length], _offsets(np.minimum(lengths, length))
 
 
@@ -62,7 +64,7 @@ def _offsets(lengths: np.ndarray) -> np.ndarray:
 
 
 def sentences(test: Pairs, official: bool) -> Sentences:
-    """Each source with its references: of an official set every pair for itself, else all of a source together."""
+    """Each source with its references. In an official set every pair is a sentence; else references are grouped."""
     if official:
         return [(source, [target]) for source, target in test]
     references: dict[str, list[str]] = {}
@@ -77,12 +79,12 @@ def predicted(arrays: Arrays, split: str) -> np.ndarray:
 
 
 def token_counts(arrays: Arrays) -> dict[str, float]:
-    """Tokens a sentence, </s> counted and <s> not: the longest of all splits, the mean of the training split."""
+    """Tokens in a sentence, with </s> and without <s>: the most in any split, and the mean of the training split."""
 
     def lengths(split: str, side: str) -> np.ndarray:
         return np.diff(arrays[f"{split}_{side}_offsets"]) - (side == "target")
 
-    splits = ("train", "validation", "test")
+    splits = [name.removesuffix("_target") for name in arrays if name.endswith("_target")]
     longest = {f"longest_{side}": int(max(lengths(s, side).max() for s in splits)) for side in ("source", "target")}
     return longest | {f"mean_{side}": round(float(lengths("train", side).mean()), 3) for side in ("source", "target")}
 
@@ -90,7 +92,7 @@ def token_counts(arrays: Arrays) -> dict[str, float]:
 def unigram_cross_entropy(train: np.ndarray, validation: np.ndarray, vocabulary_size: int) -> float:
     """Nats a token of `validation` under the add-one smoothed frequencies of `train`; both are token ids [N].
 
-    What a model can reach without reading anything: the bar that a run has to clear to have learned.
+    A model reaches this without reading its source, so a run has learned only if its loss is lower.
     """
     counts = np.bincount(train, minlength=vocabulary_size) + 1
     return float(-np.log(counts / counts.sum())[validation].mean())

@@ -1,4 +1,4 @@
-"""Prepare a corpus once and keep it in the cache, under a name that stands for the recipe and the source's content."""
+"""Prepare a corpus once and keep it in the cache, in a folder named by the hash of its text and its recipe."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig, identity
-from ablate.data.cache import alone, cache_folder, corpus_folder, sweep, write_sums
+from ablate.data.cache import (
+    cache_folder,
+    cached_metadata,
+    check_contents,
+    corpus_folder,
+    exclusive_folder,
+    sweep,
+    write_sums,
+)
 from ablate.data.child import run_in_child
 from ablate.data.raw import Say
 from ablate.data.sources import corpora
@@ -19,40 +26,47 @@ from ablate.data.sources import corpora
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus
 
+NOT_RECIPE = ("name", "loader", *corpora.OPTIONS)  # of these the fingerprint holds the text that they lead to, hashed
+
 
 def on_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-NOT_RECIPE = ("name", "loader", *corpora.OPTIONS)  # the content's hash stands for these
+def fingerprint(data: DataConfig, say: Say = on_stderr) -> str:
+    """12 hex digits that stand for the prepared corpus: its text and everything that is done to it. Raises BadInput."""
+    return fingerprint_of(data, source_hash(data, say))
 
 
-def fingerprint(data: DataConfig, say: Callable[[str], None] = on_stderr) -> str:
-    """12 hex digits for the prepared corpus: its source's content and everything that is done to it.
+def source_hash(data: DataConfig, say: Say = on_stderr) -> str:
+    """The hash of a corpus's text as it is published. Raises BadInput.
 
-    A corpus whose content nobody knows beforehand is read for it, and fetched where it has to be; in a child process
-    where that may take long, so that a signal is answered at once. Raises BadInput.
+    Where it is not known beforehand, the text is read, and fetched if need be. What may take long is read in a child
+    process, so that a signal ends it at once.
     """
     if corpora.published(data).known(data) is None and corpora.is_large(data):
-        return mark_of(data, run_in_child(f"reading {data.label}", corpora.content, data, say=say))
-    return mark_of(data, corpora.content(data, say))
+        return str(run_in_child(f"reading {data.label}", corpora.content, data, say=say))
+    return corpora.content(data, say)
 
 
-def mark_of(data: DataConfig, content: str) -> str:
+def fingerprint_of(data: DataConfig, content: str) -> str:
+    """The fingerprint of the corpus that this recipe makes of the text with the hash `content`."""
     recipe = {key: value for key, value in identity(data).items() if key not in NOT_RECIPE}
+    if data.held_out is not None:
+        del recipe["test_sentences"]  # it chooses from the pool, which is the same for every choice
     recipe |= {"content": content, "recipe": corpora.published(data).recipe}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = None) -> dict[str, Any]:
-    """The metadata of the prepared corpus (corpus.json), which is made now unless it lies whole in the cache.
+def prepare(data: DataConfig, say: Say, known: str | None = None) -> dict[str, Any]:
+    """Prepare the corpus unless it is in the cache, and return its metadata (corpus.json and the test set's sizes).
 
-    `mark` is its fingerprint where that is known, which saves reading the text again. It is made in a child process, so
-    that a signal is answered at once. Raises BadInput.
+    `known` is its fingerprint if the caller has it, which saves reading the text again. A child process prepares it, so
+    that a signal ends that at once. Raises BadInput.
     """
     from ablate.data.corpus import Corpus
 
-    mark = mark or fingerprint(data, say)
+    mark = known or fingerprint(data, say)
     corpus = cached(mark)
     if corpus is None:
         try:
@@ -61,11 +75,12 @@ def prepare(data: DataConfig, say: Callable[[str], None], mark: str | None = Non
             sweep(corpus_folder(mark))  # the child may have been killed
             raise
         corpus = Corpus.load(mark)
-    return named(corpus.metadata, data)
+    # corpora under two names may share a folder, and studies with test sets of two sizes
+    return {**corpus.tested_on(data.test_sentences).metadata, "name": data.label}
 
 
 def cached(mark: str) -> Corpus | None:
-    """The prepared corpus of this fingerprint, if it lies whole in the cache."""
+    """The prepared corpus of this fingerprint; None where it is not in the cache, or damaged."""
     from ablate.data.corpus import Corpus
 
     try:
@@ -76,7 +91,7 @@ def cached(mark: str) -> Corpus | None:
 
 def check_size(metadata: dict[str, Any], batch_tokens: int) -> None:
     """Raise BadInput where the training set of a prepared corpus would not fill one batch of `batch_tokens`."""
-    tokens = metadata.get("train_tokens")  # not known of a corpus that was prepared before it was counted
+    tokens = metadata.get("train_tokens")  # corpora that were prepared by early versions do not have it
     if tokens is not None and tokens < batch_tokens:
         raise BadInput(
             f"the corpus {metadata['name']} is smaller than a batch: its {metadata['train_pairs']:,} training pairs "
@@ -84,34 +99,36 @@ def check_size(metadata: dict[str, Any], batch_tokens: int) -> None:
         )
 
 
-def named(metadata: dict[str, Any], data: DataConfig) -> dict[str, Any]:
-    """Two names may share one prepared corpus; each study sees its own."""
-    return {**metadata, "name": data.label}
-
-
 def make(data: DataConfig, mark: str, say: Say) -> None:
-    """Make the corpus of this fingerprint and put it into the cache, unless another process does so first."""
+    """Prepare the corpus with this fingerprint and move it into the cache, unless another process does so first."""
+    from ablate.data.make import write
+
     try:
         folder = corpus_folder(mark)
-        with alone(folder, say) as place:
+        with exclusive_folder(folder, say) as place:
             if cached(mark) is not None:
                 return
-            if folder.exists():
-                aside = folder.with_name(f"{mark}.damaged")
-                shutil.rmtree(aside, ignore_errors=True)
-                os.rename(folder, aside)
-                say(f"the prepared corpus {mark} was damaged: it is set aside as {aside.name}, and made anew")
             raw = corpora.read(data, say)
             content = corpora.content_of(raw, data)
-            if mark_of(data, content) != mark:
+            if fingerprint_of(data, content) != mark:
                 raise BadInput(f"the text of {data.label} has changed while it was read: run this again")
-            from ablate.data.make import write
-
-            write(place, raw, data, {"fingerprint": mark, "content": content}, say)
+            metadata = write(place, raw, data, {"fingerprint": mark, "content": content}, say)
             write_sums(place)
+            if folder.exists():
+                _set_aside(mark, metadata, say)
             os.rename(place, folder)
     except OSError as error:
         raise BadInput(
             f"could not keep the prepared corpus in {cache_folder()} ({error.strerror or type(error).__name__}): "
             "make room there, or set ABLATE_CACHE to another folder"
         ) from error
+
+
+def _set_aside(mark: str, metadata: dict[str, Any], say: Say) -> None:
+    """Move a damaged corpus out of the way of a new one with these metadata. BadInput where the new one differs."""
+    folder = corpus_folder(mark)
+    check_contents(cached_metadata(mark) or {}, metadata, f"{folder}, which is damaged,", "train all its runs again")
+    aside = folder.with_name(f"{mark}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.rename(folder, aside)
+    say(f"the prepared corpus {mark} was damaged: it is set aside as {aside.name}, and made anew")

@@ -1,4 +1,4 @@
-"""A corpus as it is read, before anything is done to it, and the hash that stands for its text."""
+"""The text of a corpus before any cleaning, and the hash that identifies it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ OFFICIAL = ("validation", "test")  # kept as they were published
 
 
 def content_hash(splits: Splits) -> str:
-    """sha256 of the text of every split, the same however it was stored: all whitespace counts as one space."""
+    """sha256 of the text of every split. It is independent of the file format: whitespace counts as one space."""
     digest = hashlib.sha256()
     for split in ("all", "train", *OFFICIAL):
         if split in splits:
             digest.update(f"{split} {len(splits[split])}\n".encode())
             for pair in splits[split]:
                 for text in (" ".join(side.split()).encode() for side in pair):
-                    digest.update(b"%d " % len(text) + text)  # the length keeps one text from running into the next
+                    digest.update(b"%d " % len(text) + text)  # the length marks where each text ends
     return digest.hexdigest()

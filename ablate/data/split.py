@@ -1,7 +1,8 @@
-"""Training, validation and test sets. Official ones are kept as they are; the others are made, with no sentence in two.
+"""Training, validation and test sets. Official sets are kept as they are; no sentence lies in two of those made here.
 
-Pairs hang together when their source sides are alike, or their target sides are (`clean.alike`); what hangs together,
-however indirectly, is a *component* and goes to one set. Pure functions; the order of the input changes nothing.
+Pairs are connected when their source sides are alike, or their target sides are (`clean.alike`). All pairs that are
+connected, directly or through others, form a *component*, which goes into one set. Pure functions; the order of the
+input changes nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ LARGEST_MADE = 1000  # pairs, or source sentences, of a set that is made where `
 
 
 def divide(pairs: Pairs, official: Splits, data: DataConfig) -> Splits:
-    """{"train", "validation", "test"}: the `official` ones in their order, and from `pairs` those that are missing."""
+    """{"train", "validation", "test"}: the `official` sets in their order, and those that are missing from `pairs`."""
+    if data.held_out is not None and "test" in official:
+        raise BadInput(
+            f"data.held_out={data.held_out}: {data.label} has an official test set, so none is made from its pairs; "
+            "leave data.held_out=null"
+        )
     made = tuple(name for name in OFFICIAL if name not in official)
     splits = split(pairs, data, made)
     for name, limit in (("validation", data.validation_pairs), ("test", data.test_sentences)):
@@ -28,26 +34,23 @@ def divide(pairs: Pairs, official: Splits, data: DataConfig) -> Splits:
 
 
 def split(pairs: Pairs, data: DataConfig, made: tuple[str, ...] = OFFICIAL) -> Splits:
-    """{"train"} and the sets `made` of them; a test set has every reference of its sources, side by side.
+    """{"train"} and the sets `made` of them; a test set has every reference of its sources, one after the other.
 
-    The sets are as large as `data` asks for, but validation and test get at most a tenth of the pairs each.
+    The sets are as large as `data` asks for, but validation and test get at most a tenth of the pairs each. With
+    `data.held_out` the test set is a pool of that share of the pairs, which does not depend on `data.test_sentences`.
+    It begins with the test set that LARGEST_MADE source sentences would make; validation is the one beside that.
     """
     tenth = max(1, len(pairs) // 10)
-    wanted_test = min(data.test_sentences or LARGEST_MADE, tenth) if "test" in made else 0
+    pool = None if data.held_out is None else round(data.held_out * len(pairs))
+    test_sentences = data.test_sentences if pool is None else None
+    wanted_test = min(test_sentences or LARGEST_MADE, tenth) if "test" in made else 0
     wanted_validation = min(data.validation_pairs or LARGEST_MADE, tenth) if "validation" in made else 0
-    train: Pairs = []
-    validation: Pairs = []
-    test: Pairs = []
-    test_sources: set[str] = set()
-    for component in components(pairs) if made else [pairs]:
-        sources = {source for source, _ in component}
-        if len(component) <= _largest(wanted_test) and len(test_sources) + len(sources) <= wanted_test:
-            test += component
-            test_sources |= sources
-        elif len(component) <= _largest(wanted_validation) and len(validation) + len(component) <= wanted_validation:
-            validation += component
-        else:
-            train += component
+    groups = components(pairs) if made else [pairs]
+    test, validation, rest = _share_out(groups, wanted_test, wanted_validation, len(pairs) if pool is None else pool)
+    if pool is not None:
+        more, rest = _take(rest, pool - len(test), _largest(wanted_test))
+        test += more
+    train = [pair for component in rest for pair in component]
     splits = {"train": train, "validation": validation, "test": test}
     splits = {name: splits[name] for name in ("train", *made)}
     if not all(splits.values()):
@@ -60,8 +63,41 @@ def split(pairs: Pairs, data: DataConfig, made: tuple[str, ...] = OFFICIAL) -> S
     return splits
 
 
+def _share_out(
+    groups: list[Pairs], test_sources: int, validation_pairs: int, test_pairs: int
+) -> tuple[Pairs, Pairs, list[Pairs]]:
+    """The test set, the validation set and the components that are left. Arguments are the sizes not to exceed."""
+    test: Pairs = []
+    validation: Pairs = []
+    rest: list[Pairs] = []
+    known: set[str] = set()  # sources of the test set
+    for component in groups:
+        sources = {source for source, _ in component}
+        in_test = len(known) + len(sources) <= test_sources and len(test) + len(component) <= test_pairs
+        if in_test and len(component) <= _largest(test_sources):
+            test += component
+            known |= sources
+        elif len(component) <= min(_largest(validation_pairs), validation_pairs - len(validation)):
+            validation += component
+        else:
+            rest.append(component)
+    return test, validation, rest
+
+
+def _take(groups: list[Pairs], size: int, largest: int) -> tuple[Pairs, list[Pairs]]:
+    """As many pairs as fit into `size`, of components of up to `largest` pairs; and the components that are left."""
+    taken: Pairs = []
+    rest: list[Pairs] = []
+    for component in groups:
+        if len(component) <= min(largest, size - len(taken)):
+            taken += component
+        else:
+            rest.append(component)
+    return taken, rest
+
+
 def overlaps(splits: Splits) -> dict[str, dict[str, int]]:
-    """How many pairs, sources and targets of one set stand in another too, or what is alike (`clean.alike`) does.
+    """How many pairs, sources and targets of one set are in another too, exactly or alike (`clean.alike`).
 
     {"validation in train": {"pairs", "sources", "targets"}, "test in train": ..., "test in validation": ...}
     """
@@ -78,7 +114,7 @@ def overlaps(splits: Splits) -> dict[str, dict[str, int]]:
 
 
 def components(pairs: Pairs) -> list[Pairs]:
-    """The components, in a random order that only their content decides; the pairs of one are sorted."""
+    """The components, in a random order that depends on their content alone; the pairs of each are sorted."""
     parent: dict[str, str] = {}
 
     def root(node: str) -> str:
@@ -98,7 +134,7 @@ def components(pairs: Pairs) -> list[Pairs]:
 
 
 def _largest(wanted: int) -> int:
-    """Pairs in the largest component that a set of this size takes: a giant one would be most of the set."""
+    """Pairs in the largest component that a set of this size takes; a giant one would make up most of the set."""
     return max(10, wanted // 50)
 
 

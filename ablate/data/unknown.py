@@ -1,4 +1,4 @@
-"""Characters outside the vocabulary, which become <unk>: how many there are, and what can be done about it."""
+"""How much of the text is outside the vocabulary, where characters become <unk>."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from ablate.data.vocabulary import END, START, UNKNOWN
 
 Shares = Mapping[str, Mapping[str, float]]  # split -> side -> share of <unk> among its tokens
 
-MUCH = 0.01  # a share from which a remedy is named
-SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+MUCH = 0.01  # a share from which messages name a remedy
+SPLITS = {"train": "training", "validation": "validation", "test": "test", "pool": "held-out"}
 
 
 def unknown_shares(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """The share of each split and side, from the token ids {split}_{side}; <s> and </s> are no tokens of the text."""
-    return {split: {side: _share(arrays[f"{split}_{side}"]) for side in ("source", "target")} for split in SPLITS}
+    """The share of <unk> in each split and side, from the token ids {split}_{side}. <s> and </s> do not count."""
+    return {
+        split: {side: _share(arrays[f"{split}_{side}"]) for side in ("source", "target")}
+        for split in SPLITS
+        if f"{split}_source" in arrays
+    }
 
 
-def described(shares: Shares) -> str:
-    """The shares that are not zero: "training target 16 %, test target 15 %"; nothing where all are."""
+def describe_unknown(shares: Shares) -> str:
+    """The shares above zero, as in "training target 16 %, test target 15 %"; empty where there are none."""
     parts = [
         f"{SPLITS.get(split, split)} {side} {_percent(share)}"
         for split, sides in shares.items()
@@ -31,6 +35,7 @@ def described(shares: Shares) -> str:
 
 
 def much(shares: Shares) -> bool:
+    """Whether some share is so large that a remedy is worth naming."""
     return any(share >= MUCH for sides in shares.values() for share in sides.values())
 
 

@@ -55,7 +55,7 @@ class Plan:
     configs: dict[str, Config]  # cell -> resolved configuration
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
-    corpora: dict[str, DataConfig]  # fingerprint -> recipe; the baseline's first
+    corpora: dict[DataConfig, str]  # recipe -> fingerprint
     added: dict[str, Any] = field(default_factory=dict)  # what tune= and match= added to the study, for its manifest
 
     def with_seeds(self, seeds: int) -> Plan:
@@ -66,7 +66,7 @@ class Plan:
     @property
     def corpus(self) -> str:
         """Fingerprint of the baseline's corpus."""
-        return next(iter(self.corpora))
+        return self.corpora[self.config.data]
 
 
 def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
@@ -97,7 +97,9 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
     check_read(cells, configs, keys)
     recipes = dict.fromkeys([base.data, *(config.data for config in configs.values())])
-    corpora = {fingerprint(recipe): recipe for recipe in recipes}
+    if len({recipe.test_sentences for recipe in recipes}) > 1:
+        raise BadInput(f"the study {study.name} varies data.test_sentences: variants are scored on the same sentences")
+    corpora = {recipe: fingerprint(recipe) for recipe in recipes}
     runs = runs_of(study, setting, configs, base.seeds, corpora)
     check_distinct(runs)
     overrides = [typed(argument) for argument in arguments]

@@ -11,16 +11,15 @@ from ablate.study import Cell, Study
 
 
 def runs_of(
-    study: Study, setting: str, configs: dict[str, Config], seeds: int, corpora: dict[str, DataConfig]
+    study: Study, setting: str, configs: dict[str, Config], seeds: int, corpora: dict[DataConfig, str]
 ) -> list[RunSpec]:
     """Every seed of every cell, in the study's order. `configs` are the cells'; raises BadInput for a false teacher."""
-    marks = {recipe: mark for mark, recipe in corpora.items()}
     teachers = teachers_of(study, configs)
     found: dict[tuple[str, int], RunSpec] = {}
     for seed in range(seeds):
         for cell, config in ((cell, configs[cell]) for cell in teachers):
             parents = tuple(found[teacher, seed].id for teacher in teachers[cell])
-            corpus = marks[config.data]
+            corpus = corpora[config.data]
             training = training_id(config, seed, corpus, parents)
             evaluation = evaluation_id(config, training)
             found[cell, seed] = RunSpec(training, evaluation, study.name, setting, cell, seed, config, corpus, parents)

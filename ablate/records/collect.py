@@ -16,8 +16,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from ablate.config import BadInput, Until
+from ablate.config import BadInput, DataConfig, Until
+from ablate.data.cache import check_contents
 from ablate.data.corpus import Corpus
+from ablate.data.prepare import fingerprint_of, source_hash
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
 from ablate.store.folders import CURVES, RunFolder, Store
@@ -65,7 +67,7 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
 
 def manifest_of(plan: Plan, corpora: Corpora, signatures: Mapping[str, str], why: dict[str, str]) -> Manifest:
     overrides = portable(plan.overrides)
-    metadata = {mark: corpora[mark].metadata for mark in plan.corpora}
+    metadata = {mark: corpora[mark].metadata for mark in plan.corpora.values()}
     return Manifest(
         version=VERSION,
         study=study_to_plain(plan.declared),
@@ -98,15 +100,25 @@ def without_curves(store: Store, plan: Plan) -> list[str]:
 
 
 def check_corpus(store: Store, plan: Plan) -> None:
-    """Raise BadInput where this setting's records are of another corpus of that name: a folder holds one setting."""
-    path = store.root / "experiments" / plan.study.name / plan.setting / "manifest.json"
-    try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))["corpus"]["fingerprint"]
-    except (OSError, ValueError, LookupError, TypeError):
+    """Raise BadInput where this setting's records are of another text under the same name.
+
+    Records of the same text by another recipe are accepted; the study writes them anew.
+    """
+    manifest, data = recorded_manifest(store, plan), plan.config.data
+    recorded = manifest["corpus"]
+    if recorded.get("fingerprint") in (None, plan.corpus):
         return
-    if recorded != plan.corpus:
+    content = source_hash(data)
+    if "content" in recorded:
+        same = recorded["content"] == content
+    else:  # in records of early versions only the fingerprint, together with the recipe, stands for the text
+        try:
+            same = recorded["fingerprint"] == fingerprint_of(DataConfig(**manifest["config"]["data"]), content)
+        except (TypeError, LookupError, ValueError):
+            same = False
+    if not same:
         raise BadInput(
-            f"{plan.study.name}/{plan.setting} has records of another corpus called {plan.config.data.label}: its text "
+            f"{plan.study.name}/{plan.setting} has records of another corpus called {data.label}: its text "
             "has changed, or is not the same; give this one a name of its own with data.name="
         )
 
@@ -119,6 +131,31 @@ def check_test_set(corpora: Corpora) -> None:
             "the study's variants have corpora with different test sentences, so their scores do not compare: vary "
             "only keys of data that leave the test set as it is"
         )
+
+
+def check_prepared(store: Store, plan: Plan, mark: str, metadata: dict[str, Any]) -> None:
+    """Raise BadInput where records or trained runs used another preparation of a corpus (`check_contents`)."""
+    recorded = recorded_manifest(store, plan)["corpus"]
+    if recorded.get("fingerprint") == mark:
+        records = f"experiments/{plan.study.name}/{plan.setting}"
+        check_contents(recorded, metadata, records, "give this corpus a name of its own with data.name=")
+    for spec in plan.runs:
+        if spec.corpus == mark and (result := store.run(spec.id).result()) is not None:
+            known = {
+                "sha256": result.provenance.get("corpus_sha256"),
+                "tokenizers": result.provenance.get("tokenizers"),
+            }
+            check_contents(known, metadata, f"run {spec.id}", f"delete {store.run(spec.id).path}")
+
+
+def recorded_manifest(store: Store, plan: Plan) -> dict[str, Any]:
+    """The manifest of this setting's records; one with an empty corpus where there is none, or a damaged one."""
+    path = store.root / "experiments" / plan.study.name / plan.setting / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return manifest if isinstance(manifest["corpus"], dict) else {"corpus": {}}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {"corpus": {}}
 
 
 def portable(overrides: list[str]) -> list[str]:

@@ -126,9 +126,11 @@ def verify(root: Path, studies: str | Sequence[str] = ()) -> Verification:
 
 
 def scored_as(data: ReportData, run: Mapping[str, Any]) -> str:
-    """A run and how it was scored: settings that share it may translate or score in other ways."""
+    """A run and how it was scored. Settings that share a run may differ in translation, scores or test set."""
+    text = run["config"].get("data", {})
+    size = text.get("test_sentences") if text.get("held_out") is not None else None
     evaluation = {**run["config"].get("evaluation", {}), "bleu_tokenizer": data.bleu_tokenizer}
-    return json.dumps([run["run_id"], evaluation], sort_keys=True)
+    return json.dumps([run["run_id"], evaluation, size], sort_keys=True)
 
 
 def folders(root: Path, studies: Sequence[str]) -> Iterator[Path]:

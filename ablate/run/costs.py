@@ -61,14 +61,14 @@ def measure(plan: Plan, store: Store, device: torch.device, say: Callable[[str],
 
 def request_of(plan: Plan, cell: str) -> dict[str, Any]:
     """What the probe is told of a cell: all that the cost of an update depends on, so neither rate nor seed."""
-    config, recipes = plan.configs[cell], {recipe: mark for mark, recipe in plan.corpora.items()}
+    config = plan.configs[cell]
     teachers = named_teachers(plan.study, next(each for each in plan.cells if each.name == cell), config)
     costly = replace(Config(), model=config.model, precision=config.precision)
     train = replace(costly.train, batch_tokens=config.train.batch_tokens, objective=config.train.objective,
                     teacher=config.train.teacher)  # fmt: skip
     return {
         "config": config_to_plain(replace(costly, train=train, optim=replace(costly.optim, kind=config.optim.kind))),
-        "corpus": recipes[config.data],
+        "corpus": plan.corpora[config.data],
         "teachers": [asdict(plan.configs[teacher].model) for teacher in teachers],
     }
 

@@ -65,6 +65,8 @@ def scoring(config: Config) -> dict[str, Any]:
     13a is left out: the first scores were made with it, before there was a choice.
     """
     chosen = identity(config.evaluation) | {"bleu_tokenizer": bleu_tokenizer(config)}
+    if config.data.held_out is not None:  # otherwise the corpus's fingerprint stands for the size of its test set
+        chosen["test_sentences"] = config.data.test_sentences
     return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
 
 

@@ -7,6 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -67,8 +68,9 @@ def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
     for evaluation, plain in task.evaluations.items():
         if result and result.scorable and folder.scores(evaluation) is None:
             config = config_from_plain(plain)
+            tested = corpus.tested_on(config.data.test_sentences)
             model = load_model(folder, config, corpus, device)
-            folder.write(folder.evaluation_file(evaluation).name, evaluate(model, config, corpus, device))
+            folder.write(folder.evaluation_file(evaluation).name, evaluate(model, config, tested, device))
 
 
 def train_member(
@@ -86,9 +88,7 @@ def train_member(
     probe = first_batch(corpus.validation, DIAGNOSED_PAIRS, metadata["vocabulary_size"], device)
     validations, measurements = evenly(config.train.validations, updates), evenly(config.diagnostics.times, updates)
 
-    resume, losses = begin(
-        folder, task, config, metadata["vocabulary_size"], device, load_teachers(folder, task, corpus, device)
-    )
+    resume, losses = begin(folder, task, config, metadata, device, load_teachers(folder, task, corpus, device))
     state, checkpoint, meter, model = resume.state, resume.kept, resume.meter, resume.state.model
     resumed_at = state.update if losses else None  # the pause at this update was done before the cut
 
@@ -140,20 +140,24 @@ def train_member(
         curves=folder.curves(),
         final_dead_units=named(dead_units_over(model, (batch for _, batch in validation))) if measured else None,
         seconds=time.perf_counter() - began,
-        provenance=machine.provenance(device, config.precision),
+        provenance={
+            **machine.provenance(device, config.precision),
+            "corpus_sha256": metadata.get("sha256"),
+            "tokenizers": metadata.get("tokenizers"),
+        },
     )
     folder.write("result.json", result)
     resume.finish()
 
 
 def begin(
-    folder: RunFolder, task: Task, config: Config, vocabulary_size: int, device: torch.device, teachers: Teachers
+    folder: RunFolder, task: Task, config: Config, metadata: dict[str, Any], device: torch.device, teachers: Teachers
 ) -> tuple[Resume, list[float]]:
     """A run's state and its validation losses: from its checkpoint, or else from its very beginning."""
 
     def fresh() -> Resume:
-        state = initial_state(config, vocabulary_size, task.seed, device, teachers)
-        return Resume(folder, task, state, CHECKPOINTS[config.train.checkpoint](), Meter(write))
+        state = initial_state(config, metadata["vocabulary_size"], task.seed, device, teachers)
+        return Resume(folder, task, metadata.get("sha256"), state, CHECKPOINTS[config.train.checkpoint](), Meter(write))
 
     def write(rows: list[Row]) -> None:
         folder.append("curve.csv", (",".join(f"{value:.7g}" for value in row) for row in rows))

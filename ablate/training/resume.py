@@ -33,12 +33,20 @@ class Damaged(Exception):
 class Resume:
     """Saves and restores one run. `task` is its run.json.
 
-    A checkpoint is known from another's by the run's id, which stands for all that determines its training, and by how
-    often it was looked into on the way; where it lies, what else its command says and what shows it may change.
+    A checkpoint belongs to a run if it has the run's id (which covers everything that determines training), its number
+    of measurements and the hash of its corpus. The folder and the rest of the command may change between the two.
     """
 
-    def __init__(self, folder: RunFolder, task: Task, state: TrainState, kept: Checkpoint, meter: Meter) -> None:
-        self.folder, self.mark = folder, digest([folder.id, task.config["diagnostics"]])
+    def __init__(
+        self,
+        folder: RunFolder,
+        task: Task,
+        corpus_hash: str | None,
+        state: TrainState,
+        kept: Checkpoint,
+        meter: Meter,
+    ) -> None:
+        self.folder, self.mark = folder, digest([folder.id, task.config["diagnostics"], corpus_hash])
         self.state, self.kept, self.meter = state, kept, meter
         self.cost, self.saved = 0.0, time.perf_counter()
 

@@ -1,1 +1,1 @@
-"""Corpora as they are published, a file each, and the readers that they share."""
+"""Published corpora, a file each, and the readers that they share."""

@@ -1,4 +1,4 @@
-"""The overrides that would read what the configuration does not fit, in the form that a shell and Hydra take."""
+"""Advice for error messages: overrides that would make a file readable, quoted for the shell and for Hydra."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ from collections.abc import Sequence
 from ablate.config import DataConfig
 from ablate.data.sources.languages import language_in, words_in
 
-ROLES = {  # words that columns and files are called by, for want of a language
+ROLES = {  # words in names of columns and files that name no language
     "source": {"source", "src", "input", "original", "premise", "anchor", "question"},
     "target": {"target", "tgt", "trg", "output", "translation", "translated", "hypothesis", "positive", "answer"},
 }
-SPECIAL = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}  # that YAML or Hydra take for no string
+SPECIAL = {
+    "null",
+    "true",
+    "false",
+    "nan",
+    "inf",
+    "yes",
+    "no",
+    "on",
+    "off",
+}  # which YAML or Hydra do not read as strings
 
 
 def override(key: str, value: str) -> str:
-    """KEY=VALUE as it is typed in a shell, such that Hydra takes the value for a string."""
+    """KEY=VALUE quoted for a shell, so that Hydra reads the value as a string."""
     plain = r"[1-9]\d{0,8}|0|[^\W\d][\w.-]*|[~./\w][\w./-]*/[\w./-]*"
     if re.fullmatch(plain, value, re.ASCII) and value.lower() not in SPECIAL:
         return f"{key}={value}"
@@ -28,7 +38,7 @@ def override(key: str, value: str) -> str:
 
 
 def position(names: Sequence[str], wanted: str) -> int | None:
-    """Where the name `wanted` is: as it stands, or else but for case and spaces, or else as a number from 1."""
+    """The index of the name `wanted`: exactly, else ignoring case and spaces, else as a number that counts from 1."""
     for form in (str, _folded):
         found = [place for place, name in enumerate(names) if form(name) == form(wanted)]
         if found:
@@ -39,17 +49,17 @@ def position(names: Sequence[str], wanted: str) -> int | None:
 
 
 def handle(names: Sequence[str], place: int) -> str:
-    """What to call a column by: its name where that finds it and can be typed, else its number from 1."""
+    """How to refer to a column: by its name if that finds it and can be typed, else by its number from 1."""
     name = " ".join(names[place].split())
     plain = name.isprintable() and len(name) <= 60 and "${" not in name and position(names, name) == place
     return name if name and plain else str(place + 1)
 
 
 def suggestion(names: Sequence[str], texts: Sequence[int], data: DataConfig) -> str:
-    """A clause that ends with the overrides that take the two sides from `names`; empty where no choice is clear.
+    """A clause with the overrides that take the two sides from `names`; empty if no choice is clear.
 
-    `texts` are the places of those names that may be a side. A side that is found already needs no override. A choice
-    that no language supports is put as a condition, because the sides may be the other way round.
+    `texts` are the indices of the names that may be a side. A side that is found already needs no override. A choice
+    that no language name supports is worded as a condition, because it may be the wrong way round.
     """
     taken = {side: position(names, wanted(data, side)) for side in ROLES}
     for fits in (_by_language, _by_role, _by_order):
@@ -73,7 +83,7 @@ def suggestion(names: Sequence[str], texts: Sequence[int], data: DataConfig) -> 
 
 
 def wanted(data: DataConfig, side: str) -> str:
-    """What a side is called by: the column that was named, or the language."""
+    """The name that a side is looked up by: the column in the configuration, or else the language."""
     return str(getattr(data, f"{side}_column") or getattr(data, side))
 
 
@@ -93,7 +103,7 @@ def _by_order(names: Sequence[str], free: list[int], data: DataConfig, side: str
 
 
 def _overrides(names: Sequence[str], place: int, data: DataConfig, side: str) -> list[str]:
-    """The column of a side, and its language where the name says another than the configuration."""
+    """The override for the column of a side, and for its language if the column names another language."""
     code, column = language_in(names[place]), override(f"data.{side}_column", handle(names, place))
     other = language_in(str(getattr(data, "target" if side == "source" else "source")))
     if code in (None, other, language_in(str(getattr(data, side)))):

@@ -15,38 +15,38 @@ from ablate.data.sources.advice import ROLES, position, suggestion, wanted
 if TYPE_CHECKING:
     from datasets import Dataset
 
-WHOLE = "translation"  # what a column that holds both sides is usually called
-SAMPLE = 50  # rows that are looked at to tell text from numbers
+WHOLE = "translation"  # the usual name of a column that holds both sides
+SAMPLE = 50  # rows that are inspected to tell text from numbers
 NO_TEXT = re.compile(
     r"[\d\s.,:+-]*|https?://\S*|[\w-]+(\.[\w-]+)+|CC[ -]BY.*", re.ASCII
-)  # numbers, addresses, licences
-HALF = re.compile("[\ud800-\udfff]")  # a surrogate, of which JSON can hold one without the other
+)  # values that are no text: numbers, addresses, licences
+HALF = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which JSON can hold
 CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,4})?", re.ASCII)  # of languages
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by their names, in which a dot leads into a struct ("translation.en"); "" and twins are allowed."""
+    """Columns with their names. A dot leads into a struct ("translation.en"). Names may be empty or repeated."""
 
-    where: str  # what messages call it
+    where: str  # the name of the table in messages
     names: list[str]
-    column: Callable[[int], list[Any]]  # the values of the column at a place of `names`
-    header: bool = True  # whether the names come from the table; otherwise they are "1", "2", ...
+    column: Callable[[int], list[Any]]  # the values of the column with this index in `names`
+    header: bool = True  # whether the table has names; otherwise they are "1", "2", ...
 
 
 def table_of(dataset: Dataset, where: str) -> Table:
     """A Hugging Face `Dataset` as a table."""
     flat = dataset.flatten()
     names = list(flat.column_names)
-    # a column by its name would be read row by row
+    # indexing by name alone would read row by row
     return Table(where, names, lambda place: list(flat.select_columns([names[place]])[:][names[place]]))
 
 
 def pairs_of(table: Table, data: DataConfig, say: Say) -> Pairs:
-    """The table's pairs, in its order; what has no text is an empty side. BadInput names the override that helps.
+    """The table's pairs, in its order. A missing text is an empty side. BadInput names an override that would help.
 
-    The sides lie in one column of {language: text}, or in two: `data` names either, or they are found by the languages.
-    A column is found by its name, then by its name in another case, then by its number from 1.
+    The sides are in one column of {language: text} or in two columns, which `data` names or the languages identify.
+    A column is found by its name, then by its name in another case, then by its number, which counts from 1.
     """
     places = _places(table, data)
     values = [table.column(place) for place in places]
@@ -65,20 +65,20 @@ def pairs_of(table: Table, data: DataConfig, say: Say) -> Pairs:
 
 
 def shown(names: list[str]) -> str:
-    """Names that others chose, for a message of one line."""
+    """Names from a file, shortened for a message of one line."""
     short = [" ".join(name.split())[:60] for name in names[:20]]
     return ", ".join(short) + (f" and {len(names) - 20} more" if len(names) > 20 else "") or "none"
 
 
 def _places(table: Table, data: DataConfig) -> tuple[int, int]:
-    """The places of the source's and the target's column."""
+    """The indices of the source's and the target's column."""
     named = [wanted(data, side) for side in ROLES]
     for prefix in _prefixes(table, data):
         inner = [name.removeprefix(prefix) if name.startswith(prefix) else "" for name in table.names]
         source, target = (None if prefix and name.isdecimal() else position(inner, name) for name in named)
         if source is not None and target is not None:
             if source == target:
-                raise BadInput(f"{table.where}: column {_name(table, source)} is taken for both sides")
+                raise BadInput(f"{table.where}: both sides are the column {_name(table, source)}")
             return source, target
     if data.column is not None:
         raise BadInput(
@@ -92,7 +92,7 @@ def _places(table: Table, data: DataConfig) -> tuple[int, int]:
 
 
 def _prefixes(table: Table, data: DataConfig) -> list[str]:
-    """What may stand before both names, in the order of preference."""
+    """Prefixes that both names may have, in order of preference."""
     if data.column is not None:
         return [f"{data.column}."]
     structs = list(dict.fromkeys(f"{name.rpartition('.')[0]}." for name in table.names if "." in name))
@@ -102,7 +102,7 @@ def _prefixes(table: Table, data: DataConfig) -> list[str]:
 
 
 def _advice(table: Table, data: DataConfig) -> str:
-    """Its columns, and what to set to read them."""
+    """The columns of the table, and what to set to read them."""
     texts = [place for place in range(len(table.names)) if _is_text(table, place)]
     columns = f"its columns are {_described(table)}"
     clause = suggestion(table.names, texts, data)
@@ -117,7 +117,7 @@ def _advice(table: Table, data: DataConfig) -> str:
 
 
 def _described(table: Table) -> str:
-    """The columns by name, with the parts of those that are structs; without a header, their number and first text."""
+    """The columns by name, structs with their parts; without a header, each column's number and first text."""
     if not table.header:
         return shown([_shown(table, place, table.column(place)) for place in range(len(table.names))])
     names = [_name(table, place) for place in range(len(table.names))]
@@ -133,7 +133,7 @@ def _name(table: Table, place: int) -> str:
 
 
 def _shown(table: Table, place: int, values: list[Any]) -> str:
-    """A column's name with the beginning of its first text."""
+    """A column's name and the beginning of its first text."""
     first = next((" ".join(value.split()) for value in values if isinstance(value, str) and value.strip()), "empty")
     return f"{_name(table, place)} ({first[:30]}{'...' if len(first) > 30 else ''})"
 
@@ -150,7 +150,7 @@ def _is_text(table: Table, place: int) -> bool:
 def _texts(values: list[Any], name: str, where: str) -> list[str]:
     for row, value in enumerate(values, start=1):
         if not (value is None or isinstance(value, str)):
-            raise BadInput(f"column {name} of {where} is no text: row {row:,} holds a {type(value).__name__}")
+            raise BadInput(f"column {name} of {where} is not text: row {row:,} has a {type(value).__name__}")
         if value and not value.isascii() and HALF.search(value):
-            raise BadInput(f"column {name} of {where} is no text: row {row:,} holds half a character")
+            raise BadInput(f"column {name} of {where} is not text: row {row:,} has half of a surrogate pair")
     return [value or "" for value in values]

@@ -1,4 +1,4 @@
-"""Corpora as they are published: how to get each, and the hash by which its content is known beforehand."""
+"""The table of published corpora: how to read each, and the hash of its text if that is known beforehand."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["CORPORA", "OPTIONS", "Pairs", "PublishedCorpus", "Say", "Splits", "c
 
 @dataclass(frozen=True)
 class PublishedCorpus:
-    """`read` gives its text from data.source to data.target, or, where it has two `languages`, in their order."""
+    """`read` returns pairs from data.source to data.target, or in the order of `languages` where these are given."""
 
-    read: Callable[[DataConfig, Say], Splits]  # may use the network, and keeps what it fetched
-    known: Callable[[DataConfig], str | None]  # sha256 of its text, where that is known without reading it
+    read: Callable[[DataConfig, Say], Splits]  # may use the network, and caches what it fetched
+    known: Callable[[DataConfig], str | None]  # sha256 of its text, if known without reading it
     credit: Callable[[DataConfig], str]
     languages: tuple[str, str] | None = None
-    takes: tuple[str, ...] = ()  # keys of OPTIONS that mean something to it
-    recipe: int = 1  # raised when preparing the same configuration comes to give other numbers
+    takes: tuple[str, ...] = ()  # keys of OPTIONS that it reads
+    recipe: int = 1  # raised when preparing the same configuration gives other arrays than before
 
 
 def published(data: DataConfig) -> PublishedCorpus:
-    """The corpus that `data.loader` names. Unknown loaders, unknown languages and useless options are BadInput."""
+    """The corpus of `data.loader`. Raises BadInput for an unknown loader or language, or an option that it ignores."""
     if data.loader not in CORPORA:
         raise BadInput(f"data.loader={data.loader or 'null'} is unknown; it may be {', '.join(sorted(CORPORA))}")
     corpus = CORPORA[data.loader]
@@ -56,17 +56,17 @@ def read(data: DataConfig, say: Say) -> Splits:
 
 
 def content(data: DataConfig, say: Say) -> str:
-    """The hash of a corpus's text. Text that has to be fetched is fetched, and kept."""
+    """The hash of a corpus's text, which is fetched and cached if need be."""
     return published(data).known(data) or content_of(read(data, say), data)
 
 
 def content_of(splits: Splits, data: DataConfig) -> str:
-    """The hash of a corpus that has been read."""
+    """The hash of the text of a corpus that was read."""
     return published(data).known(data) or content_hash(splits)
 
 
 def is_large(data: DataConfig) -> bool:
-    """Whether reading it takes a second and more, or an unknown time: where it is fetched."""
+    """Whether reading the text may take more than a second. Fetching it may."""
     if data.path is None:
         return True
     path = expanded(data.path, "data.path")
@@ -74,7 +74,7 @@ def is_large(data: DataConfig) -> bool:
         paths = path.iterdir() if path.is_dir() else path.parent.glob(f"{escape(path.name)}*")
         return sum(_unpacked_size(each) for each in paths if each.is_file()) > LARGE
     except OSError:
-        return False  # reading it will say why
+        return False  # reading it raises the same error with a better message
 
 
 def _unpacked_size(path: Path) -> int:
@@ -83,7 +83,9 @@ def _unpacked_size(path: Path) -> int:
         size = file.seek(0, os.SEEK_END)
         if path.suffix == ".gz" and size > 4:
             file.seek(-4, os.SEEK_END)
-            size = max(size, int.from_bytes(file.read(), "little"))  # RFC 1952: gzip ends in the size, modulo 2^32
+            size = max(
+                size, int.from_bytes(file.read(), "little")
+            )  # RFC 1952: a gzip file ends with its unpacked size modulo 2^32
     return size
 
 
@@ -105,7 +107,7 @@ def _read_fixture(data: DataConfig, say: Say) -> Splits:
     return {"all": tab_separated(FIXTURE.read_text(encoding="utf-8"))}
 
 
-MARKS = 2  # the recipe since combining marks are parts of words, of the corpora in which there may be any
+MARKS = 2  # recipe in which words include combining marks, for corpora that may have such marks
 OPTIONS = ("path", "configuration", "revision", "column", "source_column", "target_column", "test_set")
 
 CORPORA = {

@@ -1,7 +1,7 @@
-"""Tables of text with a separator between the columns: csv, tsv, and what people save as txt.
+"""Tables of text with a separator between the columns: csv, tsv, and txt files with columns.
 
-csv quotes as spreadsheets do; in tsv a quotation mark is a letter, unless the file quotes consistently as csv does. The
-separator is the first of the format's with which all rows have the same number of columns, two or more.
+In csv, quotation marks enclose cells; in tsv they are ordinary characters, unless the whole file uses them as csv does.
+The separator is the first one of the format with which all rows have the same number of columns, two or more.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BESIDE = """
 id ids idx index nr text texts sentence sentences word words phrase score lang language url domain split label reference
 ref unnamed alt column col
 """
-HEADINGS = {  # words that headers are made of
+HEADINGS = {  # words in names of columns
     *_BESIDE.split(),
     *(word for words in ROLES.values() for word in words),
     *(name for name in CODES if len(name) > 3),
@@ -41,11 +41,11 @@ DIRECTIVE = re.compile(  # of Anki, and of Excel
     r"#(separator|html|columns|deck|notetype|tags|[\w ]+ column):[ \t]*([^\r\n]*)\r?\n|(sep)=([^\r\n])\r?\n"
 )
 TAG = re.compile(r"[a-z]{2,3}([-_]\w{2,4})?", re.ASCII | re.IGNORECASE)  # "en", "eng", "en_XX", "en-US", "eng_Latn"
-NAME = re.compile(r"[\w-]+([ .:_/-]+[\w-]+)*")  # what a column may be called: no sentence ends in a letter
+NAME = re.compile(r"[\w-]+([ .:_/-]+[\w-]+)*")  # a column's name ends in a letter, a sentence does not
 
 
 class Ragged(Exception):
-    """Text is no table with this separator. `width` is the number of columns in its first row."""
+    """The text is not a table with this separator. `width` is the number of columns in its first row."""
 
     def __init__(self, width: int, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
@@ -54,13 +54,16 @@ class Ragged(Exception):
 
 
 def read_delimited(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
-    """The table in a file; whether its first row names the columns is told by what is in that row."""
+    """The table in a file. The content of the first row decides whether it is a header."""
     text, separators, is_html = _directives(read_text(path), SEPARATORS[kind])
     separator, rows = _rows(path, text, separators, kind)
     if separator != SEPARATORS[kind][0]:
-        say(f"{path} is no {kind} with {_called(SEPARATORS[kind][0])}s: taking {_called(separator)}s as separators")
+        say(
+            f"{path} does not use {_called(SEPARATORS[kind][0])}s as {kind} usually does: "
+            f"taking {_called(separator)}s as separators"
+        )
     if is_html:
-        say(f"{path} says that its text is HTML: leaving out the tags")
+        say(f"{path} declares that its text is HTML: removing the tags")
         rows = [[html.unescape(re.sub("<[^>]*>", " ", cell)) for cell in row] for row in rows]
     names = [name.strip() for name in rows[0]]
     header = _is_header(names, data)
@@ -70,9 +73,9 @@ def read_delimited(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
 
 
 def _directives(text: str, separators: tuple[str, ...]) -> tuple[str, tuple[str, ...], bool]:
-    """The text without the lines by which Excel and Anki say how to read it; the separators; whether it is HTML.
+    """The text without the directives of Excel and Anki, the separators to try, and whether the text is HTML.
 
-    Blank lines take their place, so that lines keep their numbers.
+    Blank lines replace the directives, so that lines keep their numbers.
     """
     said: dict[str, str] = {}
     rest = text
@@ -103,19 +106,19 @@ def _rows(path: Path, text: str, separators: tuple[str, ...], kind: str) -> tupl
     failure, separator = max(failures, key=lambda one: one[0].width)
     if failure.width < 2:
         raise BadInput(
-            f"{path} has one column: there is no {' and no '.join(map(_called, separators))} that parts all its lines. "
-            "Where it is one of two text files, name them PATH.LANGUAGE and give data.path=PATH"
+            f"{path} has one column: it has no {' and no '.join(map(_called, separators))} in every line. "
+            "If it is one of two text files, name them PATH.LANGUAGE and set data.path=PATH"
         )
     remedy = failure.remedy or (
         f"to read the others, drop such lines by: awk -F'\\t' 'NF=={failure.width}' OLD > NEW"
         if separator == TAB and kind != "csv"
-        else f"text that holds a {_called(separator)} must stand in quotation marks, those in it doubled"
+        else f"put text that contains a {_called(separator)} in quotation marks, and double those inside it"
     )
     raise BadInput(f"{path} {failure}; {remedy}")
 
 
 def _quotings(text: str, separator: str, kind: str) -> list[bool]:
-    """Whether to heed quotation marks: with tabs only where not heeding them fails, or all are those of csv."""
+    """Whether to try parsing quotation marks, in order. Between tabs, parsing comes first only if all are as in csv."""
     if separator in (PIPES, " "):
         return [False]
     if separator != TAB or kind == "csv":
@@ -124,17 +127,17 @@ def _quotings(text: str, separator: str, kind: str) -> list[bool]:
 
 
 def _quotes_as_csv(text: str) -> bool:
-    """Whether each cell with a quotation mark is quoted as csv does it, and one holds a doubled one."""
+    """Whether every cell with a quotation mark is a quoted csv cell, and one of them has a doubled quotation mark."""
     cells = [cell for line in lines_of(text) if '"' in line for cell in line.split(TAB) if '"' in cell]
     return any('""' in cell[1:-1] for cell in cells) and all(re.fullmatch('"([^"]|"")*"', cell) for cell in cells)
 
 
 def _parsed(text: str, separator: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with the number of its last line."""
+    """The rows that are not blank, each with the number of its last line."""
     if not quoted:
         yield from ((number, line.split(separator)) for number, line in enumerate(lines_of(text), 1) if line)
         return
-    # skipinitialspace: a quotation mark after ", " opens a cell too
+    # skipinitialspace: a quotation mark also opens a cell after ", "
     file = io.StringIO(text, newline="")
     rows = csv.reader(file, strict=True, delimiter=separator, skipinitialspace=separator != TAB)
     yield from ((rows.line_num, row) for row in _strictly(rows) if row)
@@ -151,9 +154,9 @@ def _strictly(rows: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _rectangular(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
-    """The rows, if they have as many columns each; empty cells beyond those of the first row do not count.
+    """The rows, if all have the same number of columns. Empty cells beyond the columns of the first row do not count.
 
-    R gives the numbers of rows no name, so a first row that lacks just these gets an empty one.
+    R writes row numbers without a column name, so a first row that lacks one name gets an empty one in front.
     """
     kept: list[list[str]] = []
     named = width = 0  # columns of the first row, and of the others
@@ -175,12 +178,12 @@ def _rectangular(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
 
 
 def _is_header(names: list[str], data: DataConfig) -> bool:
-    """Whether a first row names columns: one of those that are wanted, or what else columns are called."""
+    """Whether the first row is a header: it has a name that is looked for, or another usual name of a column."""
     asked = {name.casefold() for side in ROLES for name in (getattr(data, side), wanted(data, side))}
     if any(name.casefold() in asked and not name.isdecimal() for name in names):
         return True
     filled = [name for name in names if name]
-    if filled == [str(number) for number in range(len(filled))]:  # as pandas writes columns without names
+    if filled == [str(number) for number in range(len(filled))]:  # pandas writes these for columns without names
         return True
     if len(set(filled)) == len(filled) and all(TAG.fullmatch(name) and language_in(name[:3]) for name in filled):
         return True

@@ -1,6 +1,6 @@
-"""Text files as they were meant: unpacked, decoded, cut into lines. Whatever is wrong with one is BadInput.
+"""Text files, unpacked, decoded and split into lines. Raises BadInput for any file that cannot be read.
 
-Text is UTF-8, or any Unicode encoding that a byte-order mark announces, packed with gzip, bzip2 or xz or not at all.
+Text is in UTF-8, or in another Unicode encoding with a byte-order mark. It may be packed with gzip, bzip2 or xz.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pathlib import Path
 
 from ablate.config import BadInput
 
-UNPACK: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {  # ending -> the first bytes, what unpacks it
+UNPACK: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {  # ending -> the first bytes, the function that unpacks
     ".gz": (b"\x1f\x8b", gzip.decompress),
     ".bz2": (b"BZh", bz2.decompress),
     ".xz": (b"\xfd7zXZ\x00", lzma.decompress),
 }
-OTHERS = {  # first bytes of files that are no text, and what to do with them
+OTHERS = {  # first bytes of files that are not text, and what to do with them
     b"PK\x03\x04": "is a zip archive or an Excel workbook; unpack it, or save the sheet as CSV UTF-8",
     b"\xd0\xcf\x11\xe0": "is an Excel workbook; save the sheet as CSV UTF-8",
     b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it with zstd -d",
     b"7z\xbc\xaf": "is packed with 7-Zip; unpack it with 7z x",
 }
-MARKS = (  # byte-order marks; UTF-32's begins with UTF-16's, so it comes first
+MARKS = (  # byte-order marks; UTF-32 comes first, because its mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -41,9 +41,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines end with a line feed, with or without a carriage return before it.
+    """Split text into lines at line feeds, with or without a carriage return before them.
 
-    In a text without line feeds they end with a carriage return, as on old Macs. No other character ends a line.
+    A text without line feeds is split at carriage returns, as on old Macs. No other character ends a line.
     """
     lines = (text if "\n" in text else text.replace("\r", "\n")).split("\n")
     if not lines[-1]:
@@ -52,7 +52,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """The whole text of a file, without byte-order mark."""
+    """The whole text of a file, without the byte-order mark."""
     content = read_bytes(path)
     for start, remedy in OTHERS.items():
         if content.startswith(start):
@@ -64,7 +64,7 @@ def read_text(path: Path) -> str:
         raise BadInput(_undecodable(path, content, encoding.upper(), error.start)) from None
     if text.count("\x00") * 3 > len(text):
         raise BadInput(
-            f"{path} looks like UTF-16 without byte-order mark; save it as UTF-8, for instance with "
+            f"{path} looks like UTF-16 without a byte-order mark; save it as UTF-8, for instance with "
             "iconv -f UTF-16LE -t UTF-8 OLD > NEW"
         )
     if not text.strip():
@@ -73,7 +73,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content, unpacked if it is packed, whatever the file is called."""
+    """A file's content, unpacked if its first bytes or its name show that it is packed."""
     try:
         content = path.read_bytes()
         for ending, (start, unpack) in UNPACK.items():
@@ -88,13 +88,15 @@ def read_bytes(path: Path) -> bytes:
 
 
 def without_packing(name: str) -> str:
-    """A file's name without the ending that says how it is packed."""
+    """A file's name without the ending of its compression."""
     return name.removesuffix(Path(name).suffix) if Path(name).suffix in UNPACK else name
 
 
 def _unpackable(path: Path, error: Exception) -> str:
     kind = {".bz2": "bzip2", ".xz": "xz"}.get(path.suffix, "gzip")
-    return f"{path} is not whole as {kind} ({error}); pack it again, or drop the ending {path.suffix} of its name"
+    return (
+        f"{path} is not a whole {kind} file ({error}); pack it again, or remove the ending {path.suffix} from its name"
+    )
 
 
 def _undecodable(path: Path, content: bytes, encoding: str, place: int) -> str:

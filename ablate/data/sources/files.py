@@ -1,4 +1,4 @@
-"""Anybody's own sentence pairs, in files that `data.path` names. Splits that are not there are made elsewhere."""
+"""The user's own sentence pairs, in files that `data.path` names. `data.split` makes the splits that are missing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _said: set[str] = set()
 def read(data: DataConfig, say: Say) -> Splits:
     """The splits that are there.
 
-    data.path is a folder of {split}.{language}[.gz] or of {split}.{format}[.gz], or of one pair of files or one table
-    under whatever name; or one table; or what two files {path}.{language}[.gz] have in common.
+    data.path is a folder of {split}.{language}[.gz] or of {split}.{format}[.gz]; a folder of one pair of files or one
+    table with any name; one table; or what the names of two files {path}.{language}[.gz] have in common.
     """
     if not data.path:
         raise BadInput(
@@ -28,7 +28,7 @@ def read(data: DataConfig, say: Say) -> Splits:
             f"({', '.join(FORMATS)}), or what two files PATH.{data.source} and PATH.{data.target} have in common"
         )
     path = expanded(data.path, "data.path")
-    lines: list[str] = []  # a file that is refused in the end is refused in one line
+    lines: list[str] = []  # dropped if the files are refused, so that the error is the only line
     try:
         splits = _read(path, data, lines.append)
     except OSError as error:
@@ -39,11 +39,11 @@ def read(data: DataConfig, say: Say) -> Splits:
 
 
 def credit(data: DataConfig) -> str:
-    return "Files of one's own."
+    return "The user's own files."
 
 
 def _say_once(say: Say, line: str) -> None:
-    """A corpus is read for its fingerprint and again to be prepared; what is said of it is said once."""
+    """Say a line once, although a corpus is read twice: for its fingerprint, and to be prepared."""
     if line not in _said:
         _said.add(line)
         say(line)
@@ -75,7 +75,7 @@ def _folder(folder: Path, data: DataConfig, say: Say) -> Splits:
 
 
 def _joined(folder: Path, split: str, names: list[str], data: DataConfig, say: Say) -> Pairs:
-    """The pairs of several test sets, one after the other. Several training sets are BadInput."""
+    """The pairs of several test sets, concatenated. Raises BadInput for several training sets."""
     if split == "train" and len(names) > 1:
         raise BadInput(f"{folder} has more than one training set: {_choices(folder, names)}")
     say(f"{folder}: taking {' and '.join(names)} as {split} set")
@@ -83,7 +83,7 @@ def _joined(folder: Path, split: str, names: list[str], data: DataConfig, say: S
 
 
 def _only(folder: Path, data: DataConfig, say: Say) -> Pairs:
-    """The pairs of the only table or the only pair of text files in a folder without names of splits."""
+    """The pairs of the only table or the only two text files in a folder where no file is named after a split."""
     texts = prefixes(folder, data)
     tables = [path.name for path in sorted(folder.iterdir()) if path.is_file() and format_of(path) is not None]
     named = texts + [name for name in tables if not re.search(r"\.txt\b|\.json\b|\.tab\b", name)]
@@ -116,9 +116,9 @@ def _without_train(folder: Path, data: DataConfig) -> str:
 
 
 def _tables(folder: Path, names: tuple[str, ...]) -> list[Path]:
-    """The tables of a split, of which one is enough; a packed one counts only where it is not there unpacked.
+    """The tables of a split, which should be one. A packed file counts only if there is no unpacked one.
 
-    A txt may be anything, so it counts only where there is no other.
+    A txt file may be anything, so it counts only if there is no other table.
     """
     found = []
     for name, kind in ((name, kind) for name in names for kind in FORMATS):
@@ -133,7 +133,7 @@ def _table(path: Path, data: DataConfig, say: Say) -> Pairs:
 
 
 def _remedy(path: Path, data: DataConfig) -> str:
-    """What to do about a file that is not a table."""
+    """Advice for a file that is not a table."""
     name = without_packing(path.name)
     for role in ROLES:
         for kind in KINDS:
@@ -161,7 +161,7 @@ def _prefix(path: Path, data: DataConfig, say: Say) -> Pairs:
 
 SPLITS = {"train": ("train",), "validation": ("val", "valid", "validation", "dev"), "test": ("test",)}
 _PAIR = r"[\w]{2,8}-[\w]{2,8}"
-LONG_NAMES = {  # train.de-en.de is a split too, and so are the sets of IWSLT
+LONG_NAMES = {  # names such as train.de-en.de, and those of IWSLT
     "train": rf"train(\.tags)?\.{_PAIR}",
     "validation": rf"(val|valid|validation|dev|IWSLT\d+\.TE\w+\.dev\d+)\.{_PAIR}",
     "test": rf"(test|IWSLT\d+\.TE\w+\.tst\d+)\.{_PAIR}",

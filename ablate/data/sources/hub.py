@@ -1,6 +1,6 @@
-"""Parallel sets of the Hugging Face hub. What was read once stays in the cache, and needs no network any more.
+"""Parallel data sets of the Hugging Face hub. They are fetched once and then read from the cache, without network.
 
-Only data is read; nothing that comes from the hub is executed.
+Only data is read; no code from the hub is executed.
 """
 
 from __future__ import annotations
@@ -9,25 +9,24 @@ import hashlib
 import json
 import os
 import re
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig
-from ablate.data.cache import alone, cache_folder, downloads_folder
+from ablate.data.cache import cache_folder, downloads_folder, exclusive_folder
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits, content_hash
 from ablate.data.sources.columns import pairs_of, table_of
+from ablate.data.sources.fetch import PATIENCE, in_time
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-PATIENCE = 1.0  # seconds that the hub has to answer in
 REMEDY = "take files of your own (data=files data.path=PATH), or data=tatoeba"
 ASKED = ("name", "configuration", "revision", "column", "source_column", "target_column", "source", "target")
 
 
 def read(data: DataConfig, say: Say, remedy: str = REMEDY) -> Splits:
-    """The pairs of the set `data.name`: kept ones, or else the hub's. `remedy` is what to do where neither is there."""
+    """The pairs of the set `data.name`, from the cache or from the hub. `remedy` is advice for when neither has it."""
     _check(data)
     kept = _kept(data)
     if kept is not None:
@@ -51,7 +50,7 @@ def read(data: DataConfig, say: Say, remedy: str = REMEDY) -> Splits:
 
 
 def known(data: DataConfig) -> str | None:
-    """The hash of its text as it was kept; None where it has not been."""
+    """The hash of its text; None if it is not in the cache."""
     _check(data)
     try:
         with _place(data).open(encoding="utf-8") as file:
@@ -62,15 +61,15 @@ def known(data: DataConfig) -> str | None:
 
 def _check(data: DataConfig) -> None:
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", data.name, re.ASCII):
-        raise BadInput(f"data.name={data.name} names no set of the Hugging Face hub: that is data.name=OWNER/NAME")
+        raise BadInput(f"data.name={data.name} names no data set of the Hugging Face hub: set data.name=OWNER/NAME")
     if Path(data.name).exists():
         raise BadInput(
-            f"data.name={data.name} is a file or folder here, which `datasets` would read in place of the set of that "
-            "name on the Hugging Face hub: take it with data=files data.path=, or work in another folder"
+            f"data.name={data.name} is a file or folder here, which `datasets` would read instead of the data set with "
+            "that name on the Hugging Face hub: read it with data=files data.path=, or work in another folder"
         )
 
 
-# What was kept: a line with its content's hash, then a line a pair.
+# The cached file: a line with the hash of the text, then a line for each pair.
 
 
 def _place(data: DataConfig) -> Path:
@@ -82,7 +81,7 @@ def _keep(splits: Splits, data: DataConfig, say: Say) -> None:
     place = _place(data)
     header = {"content": content_hash(splits), **{key: getattr(data, key) for key in ASKED}}
     try:
-        with alone(place, say) as folder:
+        with exclusive_folder(place, say) as folder:
             fresh = folder / place.name
             with fresh.open("w", encoding="utf-8") as file:
                 file.write(json.dumps(header) + "\n")
@@ -113,7 +112,7 @@ def _kept(data: DataConfig) -> Splits | None:
 
 
 def _downloaded(data: DataConfig, say: Say, remedy: str) -> DatasetDict:
-    """Every split, by the hub's own names."""
+    """Every split, by its name on the hub."""
     reachable = answers(data.name)
     unreachable = BadInput(f"the Hugging Face hub cannot be reached, where {data.name} is; {remedy}")
     if not reachable and not _in_the_hubs_cache(data.name):
@@ -122,7 +121,7 @@ def _downloaded(data: DataConfig, say: Say, remedy: str) -> DatasetDict:
         say(f"fetching {data.name} from the Hugging Face hub")
     try:
         return load(data, offline=not reachable)
-    except Exception as error:  # the hub's, the network's and the file formats' own, down to plain Exception
+    except Exception as error:  # of the hub, the network or a file format, down to plain Exception
         if not reachable:
             raise unreachable from error
         why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -130,14 +129,14 @@ def _downloaded(data: DataConfig, say: Say, remedy: str) -> DatasetDict:
 
 
 def load(data: DataConfig, offline: bool) -> DatasetDict:
-    """As `datasets` reads it, from the hub or (`offline`) from what the hub's own client has kept."""
+    """The data set as `datasets` reads it, from the hub or (`offline`) from the cache of the hub's client."""
     import datasets
     from huggingface_hub import constants
 
     datasets.disable_progress_bars()
     before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
     try:
-        if offline:  # else the client tries for half a minute
+        if offline:  # otherwise the client tries for half a minute
             datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
         return datasets.load_dataset(data.name, data.configuration, revision=data.revision)
     finally:
@@ -145,28 +144,21 @@ def load(data: DataConfig, offline: bool) -> DatasetDict:
 
 
 def answers(name: str) -> bool:
-    """Whether the hub answers in time when asked for the set `name`, be it that there is none.
+    """Whether the hub answers in time when asked for the set `name`, whether or not it has that set.
 
-    Asked through the hub's own client, which knows of proxies, mirrors and being offline. A thread, because a name
-    server that hangs knows no timeout.
+    The hub's own client asks, because it knows of proxies, mirrors and being offline.
     """
-    replies: list[bool] = []
 
-    def ask() -> None:
+    def ask() -> bool:
         from huggingface_hub import constants, get_session
 
-        try:
-            if not constants.HF_HUB_OFFLINE:
-                reply: Any = get_session().get(f"{constants.ENDPOINT}/api/datasets/{name}", timeout=PATIENCE)
-                is_the_hubs = "json" in reply.headers.get("content-type", "")  # and not a proxy's in its place
-                replies.append(is_the_hubs and reply.status_code < 500)
-        except Exception:  # of whichever client it is
-            pass
+        if constants.HF_HUB_OFFLINE:
+            return False
+        reply: Any = get_session().get(f"{constants.ENDPOINT}/api/datasets/{name}", timeout=PATIENCE)
+        is_the_hubs = "json" in reply.headers.get("content-type", "")  # a proxy may answer in its place
+        return is_the_hubs and reply.status_code < 500
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return any(replies)
+    return in_time(ask)
 
 
 def _in_the_hubs_cache(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Languages by the names that columns and files have: ISO 639 codes of two and three letters, English and own names."""
+"""Names of languages in columns and files: ISO 639 codes of two and three letters, names in English and their own."""
 
 from __future__ import annotations
 
@@ -95,6 +95,6 @@ def words_in(name: str) -> list[str]:
 
 
 def language_in(name: str) -> str | None:
-    """The two-letter code of the only language that a name has a word of: "English", "eng_Latn", "text-en" have en."""
+    """The two-letter code of the only language that a name mentions: en for "English", "eng_Latn" and "text-en"."""
     found = {CODES[word] for word in words_in(name) if word in CODES}
     return found.pop() if len(found) == 1 else None

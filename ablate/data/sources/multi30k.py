@@ -25,7 +25,7 @@ def read(data: DataConfig, say: Say) -> Splits:
 
 
 def known(data: DataConfig) -> str | None:
-    """The hash of its text where it is known without reading it."""
+    """The hash of its text, if known without reading it."""
     return None if data.path is not None else hub.known(_on_the_hub(data))
 
 
@@ -34,7 +34,7 @@ def credit(data: DataConfig) -> str:
 
 
 def test_set(data: DataConfig) -> str:
-    """Its name. BadInput where there is none of that name."""
+    """The name of the test set. Raises BadInput for an unknown one."""
     name = data.test_set or next(iter(TEST_SETS))
     if name not in TEST_SETS:
         raise BadInput(f"data.test_set={name} is not in multi30k; it may be {', '.join(TEST_SETS)}")
@@ -54,7 +54,7 @@ def _folder(folder: Path, data: DataConfig, say: Say) -> Splits:
 
 
 def _on_the_hub(data: DataConfig) -> DataConfig:
-    """What to ask the hub for; BadInput where it is not there."""
+    """The configuration of the data set on the hub. Raises BadInput for what the hub does not have."""
     if test_set(data) != "2016":
         raise BadInput(f"data.test_set={data.test_set} of multi30k is not on the Hugging Face hub, 2016 is; {REMEDY}")
     if not {data.source, data.target} <= LANGUAGES_ON_THE_HUB:

@@ -1,4 +1,4 @@
-"""Tables of sentence pairs in one file, packed or not: of text with separators, json, parquet and tmx."""
+"""Tables of sentence pairs in one file, packed or not: text with separators, json, parquet and tmx."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from ablate.data.sources.encodings import lines_of, read_bytes, read_text, witho
 
 
 def read_table(path: Path, data: DataConfig, say: Say) -> Pairs:
-    """The pairs in the columns that `data` names, a row a pair. Whatever is wrong with the file is BadInput."""
+    """The pairs in the columns that `data` names, one for each row. Raises BadInput for a file that cannot be read."""
     kind = format_of(path)
     assert kind is not None
     return pairs_of(FORMATS[kind](path, kind, data, say), data, say)
 
 
 def format_of(path: Path) -> str | None:
-    """Which of FORMATS a file is, by its name; None where it is none."""
+    """The member of FORMATS that a file's name ends in; None if it ends in none."""
     ending = Path(without_packing(path.name)).suffix.removeprefix(".").lower()
     return ending if ending in FORMATS else None
 
 
 def _json(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
-    """Rows of {column: text}, or lists of texts: a line each, or all of them in one list."""
+    """Rows that are objects {column: text} or lists of texts; either one on each line, or all in one list."""
     text = read_text(path)
     try:
         rows = None if kind in ("jsonl", "ndjson") else json.loads(text)
     except (ValueError, RecursionError) as error:
-        rows = None  # many a .json has a row a line
-        if re.match(r"\s*\[\s*[{\[]?\s*\n", text):  # and this one has not
+        rows = None  # many .json files have a row on each line
+        if re.match(r"\s*\[\s*[{\[]?\s*\n", text):  # this file is one list
             raise BadInput(f"{path} cannot be read as json ({error})") from None
     rows = list(_lines(path, text)) if rows is None else _rows(path, rows)
     if all(isinstance(row, list) for row in rows):
@@ -67,7 +67,7 @@ def _lines(path: Path, text: str) -> Iterator[Any]:
 
 
 def _rows(path: Path, whole: Any) -> list[Any]:
-    """The rows of a json document: a list of them, alone or inside an object; or an object of whole columns."""
+    """The rows of a json document: a list, by itself or in an object; or an object of whole columns."""
     if isinstance(whole, list):
         return whole
     if isinstance(whole, dict):
@@ -80,7 +80,7 @@ def _rows(path: Path, whole: Any) -> list[Any]:
         if len(columns) > 1 and len(lengths) == 1 and None not in lengths:
             return [dict(zip(columns, row)) for row in zip(*columns.values())]
         return [whole]
-    raise BadInput(f"{path} cannot be read as json: it holds no list of rows")
+    raise BadInput(f"{path} cannot be read as json: it has no list of rows")
 
 
 def _flat(row: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

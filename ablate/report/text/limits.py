@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.metrics import metric
 from ablate.config import DataConfig
-from ablate.data.lengths import what_was_too_long
-from ablate.data.unknown import described, much
+from ablate.data.lengths import describe_too_long
+from ablate.data.unknown import describe_unknown, much
 from ablate.records.read import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
 from ablate.study import Pairs
@@ -52,9 +52,9 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
 def too_long(data: ReportData) -> Iterator[str]:
     """What was dropped from training or cut for its length, where anything was."""
     longest = data.manifest["config"].get("data", {}).get("max_tokens", DataConfig().max_tokens)
-    parts = what_was_too_long(data.manifest["corpus"].get("too_long") or {}, longest)
+    parts = describe_too_long(data.manifest["corpus"].get("too_long") or {}, longest)
     if parts:
-        yield f"Sentences of more than {longest:,} subwords are not seen whole: {spoken(parts)}."
+        yield f"Sentences of more than {longest:,} tokens are not seen whole: {spoken(parts)}."
 
 
 def blank_sentences(data: ReportData) -> Iterator[str]:
@@ -87,7 +87,7 @@ def too_small_to_see(data: ReportData) -> Iterator[str]:
 def unknown_text(data: ReportData) -> Iterator[str]:
     """How much of the text is outside the vocabulary, where that was counted and there is any."""
     shares = data.manifest["corpus"].get("unknown") or {}
-    if parts := described(shares):
+    if parts := describe_unknown(shares):
         remedy = (
             " No model here can read or write that text. A larger `data.vocabulary_size` or `data.byte_fallback=true` "
             "makes it known."
