@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.config import BadInput
+from ablate.store import speeds
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import run_id
 from ablate.store.plain import config_from_plain
@@ -40,6 +41,7 @@ def merge(source: Path, store: Store) -> list[str]:
         except OSError as error:
             raise BadInput(f"{path} could not be copied: {error.strerror or error}") from None
         counts[outcome] = counts.get(outcome, 0) + 1
+    speeds.forget(store)
     print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing taken in")
     return conflicts
 

@@ -24,6 +24,7 @@ from ablate.model.architecture import Architecture
 from ablate.model.dropout import Dropout
 from ablate.model.flops import flops_per_token
 from ablate.model.seeding import Streams
+from ablate.store import speeds
 from ablate.store.folders import RunFolder
 from ablate.store.ids import bleu_tokenizer, evaluation_id, scoring
 from ablate.store.plain import config_from_plain
@@ -138,6 +139,7 @@ def train_member(
         "provenance": machine.provenance(device, config.precision),
     }
     folder.write("result.json", result)
+    speeds.record(folder.path.parent, frozen["config"], result)
     resume.finish()
 
 
