@@ -38,9 +38,11 @@ class Forecast:
     cells: list[CellForecast]
     workers: int
     seconds: float | None  # from now to the last run's end
+    device: torch.device | None  # None where only the workers know theirs
 
 
-def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
+def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
+    """`device` is what the runs are trained on; None where a launcher takes them to other machines."""
     measured = [] if device is None else [speed for speed in speeds(store) if speed.device == device.type]
     known = cached_metadata(plan.corpus) or {}
     vocabulary = known.get("vocabulary_size", plan.config.data.vocabulary_size)
@@ -53,19 +55,24 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
         operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
         speed = speed_of_like(measured, config.model.layers, parameters)
         seconds = operations / speed if speed else None
-        if seconds is None and device.type == "cpu":
+        if seconds is None and device is not None and device.type == "cpu":
             seconds = operations / CORE + 2 * config.model.layers * config.train.updates * LAYER
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
     todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
     count = workers(plan.config, device, len(todo))
     total = None if None in todo else schedule([seconds for seconds in todo if seconds is not None], count)
-    return Forecast(cells, count, total)
+    return Forecast(cells, count, total, device)
 
 
-def workers(config: Config, device: torch.device, runs: int) -> int:
-    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are."""
+def workers(config: Config, device: torch.device | None, runs: int) -> int:
+    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are.
+
+    All of them where the device is not known: then the launcher has limits of its own.
+    """
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))
+    if device is None:
+        return max(1, runs)
     cores = joblib.cpu_count()  # that this process may use, by its affinity and its container's quota
     memory = memory_limit()
     if memory is not None:

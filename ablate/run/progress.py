@@ -58,7 +58,9 @@ class Progress:
             table.add_row(cell.name, sets, f"{row.parameters:,}", runs, duration(row.seconds))
         self.console.print(table)
         todo = sum(row.runs - row.done for row in forecast.cells)
-        self.say(f"{plural(todo, 'run')} to train, {forecast.workers} at a time, about {duration(forecast.seconds)}")
+        how = f"{forecast.workers} at a time" if forecast.device else "on devices that the launcher's workers choose"
+        long = "how long it takes is unknown" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
+        self.say(f"{plural(todo, 'run')} to train, {how}; {long}" if todo else "0 runs to train")
 
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:

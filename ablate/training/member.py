@@ -51,16 +51,17 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
         sweep(folder.path)  # what an earlier worker died at, which may be one of this very command
         folder.enter()
         try:
-            complete(folder, machine.choose_device(wanted), request)
+            complete(folder, wanted, request)
         except Exception:
             folder.append("failure.txt", traceback.format_exc().splitlines())
         folder.left()
 
 
-def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
+def complete(folder: RunFolder, wanted: Device, request: Request) -> None:
     frozen = folder.read("run.json")
     assert frozen is not None
     config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
+    device = machine.checked_device(wanted, config.precision)
     if not folder.trained(config):
         with request.patience():
             train_member(folder, frozen, config, corpus, device, request)
