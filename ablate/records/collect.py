@@ -80,7 +80,7 @@ def without_curves(store: Store, plan: Plan) -> list[str]:
         f"{spec.cell}/seed{spec.seed}: its curves were damaged after it was trained and are left out, its scores are "
         f"not; without runs/{spec.id} the same command trains it anew"
         for spec in plan.runs
-        if store.run(spec.id).result() is not None and not store.run(spec.id).curves_are_whole()
+        if has_damaged_curves(store.run(spec.id))
     ]
 
 
@@ -137,8 +137,12 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
 
 
 def curve(folder: RunFolder) -> dict[str, Any]:
-    """A run's curves, a list a column; a loss that is not finite is None. Empty where they are damaged."""
-    read = folder.lines if folder.curves_are_whole() else lambda name: []
+    """A run's curves, a list a column; a loss that is not finite is None.
+
+    Empty and marked as `damaged` where the files of a trained run are not what it wrote.
+    """
+    damaged = has_damaged_curves(folder)
+    read = folder.lines if not damaged else lambda name: []
     rows, validation = (list(csv.DictReader(read(name))) for name in CURVES)
     return {
         "run_id": folder.id,
@@ -151,7 +155,12 @@ def curve(folder: RunFolder) -> dict[str, Any]:
             "update": [int(row["update"]) for row in validation],
             "loss": [finite(row["loss"]) for row in validation],
         },
+        **({"damaged": True} if damaged else {}),
     }
+
+
+def has_damaged_curves(folder: RunFolder) -> bool:
+    return folder.result() is not None and not folder.curves_are_whole()
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:

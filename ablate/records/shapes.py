@@ -94,6 +94,8 @@ def check_curve(curve: Any, where: str) -> None:
     validation = curve["validation"]
     if len(validation.get("update", ())) != len(validation.get("loss", ())) or validation.keys() != {"update", "loss"}:
         raise BadInput(f"{where} is damaged: run {curve['run_id']} has other updates than losses")
+    if curve.get("damaged") and (curve["update"] or validation["update"]):
+        raise BadInput(f"{where} is damaged: run {curve['run_id']} has curves, and is marked as having none")
 
 
 def check_test(sentence: Any, where: str) -> None:
@@ -155,7 +157,13 @@ COST = {
     "others": PERHAPS,
     "provenance": {str: PLAIN},
 }
-CURVE = {"run_id": str, "update": [int], "loss": [PERHAPS], "validation": {"update": [int], "loss": [PERHAPS]}}
+CURVE = {
+    "run_id": str,
+    "update": [int],
+    "loss": [PERHAPS],
+    "validation": {"update": [int], "loss": [PERHAPS]},
+    "damaged": bool,
+}
 TEST = {"source": str, "references": [str]}
 HYPOTHESES = {"run_id": str, "beam": [str], "greedy": [str], "loss": [PERHAPS], "tokens": [int]}
 COLUMN = {"str": str, "Int64": COUNT, "float64": PERHAPS}  # of results.csv, by the type in the table there

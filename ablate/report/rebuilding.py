@@ -37,6 +37,8 @@ def check(root: Path, names: Sequence[str]) -> int:
     for drawn_by, count in Counter(found.undrawn.values()).items():
         reports = f"the figures and pages of {plural(count, 'report')}"
         print(f"not compared: {reports}, drawn by {drawn_by or 'versions that they do not name'}")
+    if found.without_curves:
+        print(f"not checked: the curves of {plural(found.without_curves, 'run')}, which the records mark as damaged")
     if not found.differences:
         print(f"reports hold: {listed([plural(count, thing) for thing, count in found.checked.items()])}")
         return 0
