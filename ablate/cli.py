@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # each of these is imported where it is used, so that --help 
     from ablate.run.progress import Progress
     from ablate.store.folders import Store
 
+LOCAL_LAUNCHERS = ("basic", "joblib")  # those of Hydra's launchers whose workers run on this machine
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folder / "config.yaml").exists())
 
@@ -71,10 +72,13 @@ class Stuck(Exception):
     """The disk is full, or a folder is gone: nothing more can be written, and nothing that was done is lost."""
 
 
-def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch) -> int:
+def study(
+    compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch, launcher: str = "joblib"
+) -> int:
     """Plan a study, do what is missing of it, write its report.
 
-    Returns 0 if every run has finished or diverged, 1 if some failed. Raises BadInput.
+    `launcher` names Hydra's launcher behind `launch`. Returns 0 if every run has finished or diverged, 1 if some
+    failed. Raises BadInput.
     """
     from ablate.plan.composition import plan as make_plan
 
@@ -93,11 +97,12 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     from ablate.store.folders import Store
     from ablate.system.locks import caveat
     from ablate.system.places import expanded
-    from ablate.training.machine import check_precision, choose_device
+    from ablate.training.machine import checked_device
 
     check_metrics(plan.study)
-    device = choose_device(plan.config.device)
-    check_precision(plan.config.precision, device)
+    device = None  # where workers run on other machines, each of them finds its own
+    if launcher in LOCAL_LAUNCHERS:
+        device = checked_device(plan.config.device, plan.config.precision)
     if plan.config.evaluation.bleu_tokenizer is not None:
         check_tokenizer(plan.config.evaluation.bleu_tokenizer)
     tracking.check(plan.config.wandb)

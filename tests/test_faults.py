@@ -206,7 +206,7 @@ def test_what_is_damaged_in_a_store_is_not_believed(ended: Study, whole: Study, 
     assert redone == {*first.glob("result*.json"), scores}
     left, expected = left_by(ended.root), left_by(whole.root)
     lost = [curve["run_id"] for curve in left["curves.jsonl.gz"] if not curve["update"]]
-    assert lost == [fourth.name]
+    assert lost == [fourth.name] == [curve["run_id"] for curve in left["curves.jsonl.gz"] if curve.get("damaged")]
     shutil.rmtree(fourth)  # as the line says
     assert ended.run().code == 0
     assert left_by(ended.root) == expected

@@ -106,7 +106,8 @@ def test_a_current_folder_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["cli", "costs", "help", "merge", "progress", "report.render", "tracking", "training.member", "until"]
+    "module",
+    ["cli", "run.costs", "plan.help", "merge.joining", "run.progress", "report.render", "tracking", "training.member"],
 )
 def test_modules_are_imported_without_what_only_unix_has(module: str) -> None:
     code = f"""

@@ -190,7 +190,7 @@ def test_a_run_whose_id_is_a_number_is_trained(tmp_path: Path) -> None:
     here = [f"root={root}", "wandb.mode=disabled", "cost_probe=false"]
     done = ablate(*small, f"optim.lr={rate}", "data.name=12e3", *here)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [path.name for path in (root / "runs").iterdir()] == [run]
+    assert {path.name for path in (root / "runs").iterdir()} == {run, ".speeds.jsonl"}
     assert [path.name for path in tmp_path.iterdir()] == ["2024_11_25"]
     (manifest,) = root.glob("experiments/baseline/*/manifest.json")
     command = shlex.split(json.loads(manifest.read_text(encoding="utf-8"))["command"])

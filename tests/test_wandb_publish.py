@@ -161,7 +161,10 @@ def test_a_dry_run_prints_both_as_json_without_key_network_or_entity(
 BAD = {
     "no name": ([], "it takes NAME"),
     "two names": (["toy", "other"], "it takes NAME"),
-    "an option that is none": (["toy", "metric=x"], "setting=, root=, project=, entity=, dry_run="),
+    "an option that is none": (
+        ["toy", "metric=x"],
+        "[root=DIR] [project=NAME] [entity=NAME] [dry_run=true]",
+    ),
     "neither true nor false": (["toy", "dry_run=maybe"], "true or false"),
     "an unknown study": (["nope"], "these have: toy"),
     "an unknown setting": (["toy", "setting=nope"], "it has: synthetic-laptop"),

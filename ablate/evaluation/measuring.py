@@ -9,6 +9,7 @@ import torch
 
 from ablate.config import BadInput, Config
 from ablate.data.batches import EvaluationBatches
+from ablate.data.cache import check_contents
 from ablate.data.corpus import Corpus
 from ablate.evaluation.decoding import translate
 from ablate.evaluation.losses import pair_losses
@@ -56,6 +57,9 @@ def load_model(folder: RunFolder, config: Config, corpus: Corpus, device: torch.
             f"{folder.file('weights.pt')} is damaged or missing: delete its folder, and the study trains run "
             f"{folder.id} again"
         )
+    if (result := folder.result()) is not None:
+        known = {"sha256": result.provenance.get("corpus_sha256"), "tokenizers": result.provenance.get("tokenizers")}
+        check_contents(known, corpus.metadata, f"run {folder.id}", f"delete {folder.path}")
     model = build(config.model, corpus.metadata["vocabulary_size"]).to(device)
     model.load_state_dict(torch.load(folder.file("weights.pt"), map_location=device, weights_only=True))
     return model.eval()

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from ablate.config import BadInput
+from ablate.store import speeds
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import training_id
 from ablate.store.plain import config_from_plain
@@ -42,6 +43,7 @@ def merge(source: Path, store: Store) -> list[str]:
         except OSError as error:
             raise BadInput(f"{path} could not be copied: {error.strerror or error}") from None
         counts[outcome] = counts.get(outcome, 0) + 1
+    speeds.forget(store)
     print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing taken in")
     return conflicts
 

@@ -14,13 +14,13 @@ from ablate.data.cache import cached_metadata
 from ablate.model.flops import parameter_count
 from ablate.plan.composition import Plan
 from ablate.store.folders import Store
+from ablate.store.speeds import ALIKE, Speed, speeds
 from ablate.training.machine import GIBIBYTE, memory_limit
 
 CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
 LAYER = 2.5e-3  # seconds that a layer takes a core in each update however small it is: likewise
 GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
 WORKER = GIBIBYTE // 2  # memory that a worker takes however small its model is: torch and its like
-ALIKE = 6  # runs that a forecast goes by
 OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
 
 
@@ -38,10 +38,12 @@ class Forecast:
     cells: list[CellForecast]
     workers: int
     seconds: float | None  # from now to the last run's end
+    device: torch.device | None  # None where only the workers know theirs
 
 
-def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
-    measured = measured_speeds(store, device)
+def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
+    """`device` is what the runs are trained on; None where a launcher takes them to other machines."""
+    measured = [] if device is None else [speed for speed in speeds(store) if speed.device == device.type]
     known = cached_metadata(plan.corpus) or {}
     vocabulary = known.get("vocabulary_size", plan.config.data.vocabulary_size)
     cells = []
@@ -53,19 +55,24 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
         operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
         speed = speed_of_like(measured, config.model.layers, parameters)
         seconds = operations / speed if speed else None
-        if seconds is None and device.type == "cpu":
+        if seconds is None and device is not None and device.type == "cpu":
             seconds = operations / CORE + 2 * config.model.layers * config.train.updates * LAYER
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
     todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
     count = workers(plan.config, device, len(todo))
     total = None if None in todo else schedule([seconds for seconds in todo if seconds is not None], count)
-    return Forecast(cells, count, total)
+    return Forecast(cells, count, total, device)
 
 
-def workers(config: Config, device: torch.device, runs: int) -> int:
-    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are."""
+def workers(config: Config, device: torch.device | None, runs: int) -> int:
+    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are.
+
+    All of them where the device is not known: then the launcher has limits of its own.
+    """
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))
+    if device is None:
+        return max(1, runs)
     cores = joblib.cpu_count()  # that this process may use, by its affinity and its container's quota
     memory = memory_limit()
     if memory is not None:
@@ -84,25 +91,15 @@ def schedule(seconds: list[float], count: int) -> float:
     return max(free)
 
 
-def measured_speeds(store: Store, device: torch.device) -> list[tuple[int, int, float]]:
-    """(layers, parameters, operations a second) of the runs in the store that this kind of device trained."""
-    speeds = []
-    for path in store.root.glob("runs/*/result.json"):
-        folder = store.run(path.parent.name)
-        result, task = folder.result(), folder.task()
-        if result is None or task is None:  # damaged
-            continue
-        if result.provenance["device"] == device.type and result.tokens_per_second:
-            speed = OPERATIONS * result.parameters * result.tokens_per_second
-            speeds.append((task.config["model"]["layers"], result.parameters, speed))
-    return speeds
+def speed_of_like(measured: list[Speed], layers: int, parameters: int) -> float | None:
+    """Operations a second: the median of the runs most like this one in depth and size; None where there is no run.
 
+    A deep and narrow model spends most of its time on overhead, so depth counts as much as size.
+    """
 
-def speed_of_like(measured: list[tuple[int, int, float]], layers: int, parameters: int) -> float | None:
-    """Median speed of the runs most like this one in depth and size: a deep and narrow model is mostly overhead."""
+    def distance(run: Speed) -> float:
+        return abs(math.log(run.layers / layers)) + abs(math.log(run.parameters / parameters))
 
-    def distance(run: tuple[int, int, float]) -> float:
-        return abs(math.log(run[0] / layers)) + abs(math.log(run[1] / parameters))
-
-    like = sorted(measured, key=distance)[:ALIKE]
-    return median(speed for _, _, speed in like) if like else None
+    latest_first = measured[::-1]
+    like = sorted(latest_first, key=distance)[:ALIKE]
+    return median(OPERATIONS * run.parameters * run.tokens_per_second for run in like) if like else None

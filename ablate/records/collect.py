@@ -95,7 +95,7 @@ def without_curves(store: Store, plan: Plan) -> list[str]:
         f"{spec.cell}/seed{spec.seed}: its curves were damaged after it was trained and are left out, its scores are "
         f"not; delete runs/{spec.id}, and the same command trains it again"
         for spec in plan.runs
-        if not store.run(spec.id).curves_are_whole()
+        if has_damaged_curves(store.run(spec.id))
     ]
 
 
@@ -225,8 +225,12 @@ def layers(folder: RunFolder) -> LayersRecord:
 
 
 def curves(folder: RunFolder) -> CurvesRecord:
-    """A run's curves, a list a column; a loss that is not finite is null. Empty where they are damaged."""
-    read = folder.lines if folder.curves_are_whole() else lambda name: []
+    """A run's curves, a list a column; a loss that is not finite is null.
+
+    Empty and marked as `damaged` where the files of a trained run are not what it wrote.
+    """
+    damaged = has_damaged_curves(folder)
+    read = folder.lines if not damaged else lambda name: []
     rows, validation = (list(csv.DictReader(read(name))) for name in CURVES)
     return CurvesRecord(
         run_id=folder.id,
@@ -238,6 +242,7 @@ def curves(folder: RunFolder) -> CurvesRecord:
         validation=ValidationCurve(
             update=[int(row["update"]) for row in validation], loss=[finite(row["loss"]) for row in validation]
         ),
+        damaged=damaged,
     )
 
 
@@ -250,6 +255,10 @@ def translations(spec: RunSpec, score: EvaluationResult) -> Translations:
         loss=[loss if math.isfinite(loss) else None for loss in score.loss],
         tokens=score.tokens,
     )
+
+
+def has_damaged_curves(folder: RunFolder) -> bool:
+    return folder.result() is not None and not folder.curves_are_whole()
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:

@@ -49,6 +49,11 @@ class Evidence:
         return self.data.curves.get(self.run["run_id"], {"update": [], "validation": {"update": [], "loss": []}})
 
     @property
+    def has_curve(self) -> bool:
+        """False where the record says that the run's curves were damaged, so that they show nothing."""
+        return not self.curve.get("damaged", False)
+
+    @property
     def finished(self) -> bool:
         return bool(self.run["status"] == "finished")
 
@@ -128,7 +133,9 @@ def scores(of: Evidence) -> Iterator[Recomputed]:
 
 
 def training(of: Evidence) -> Iterator[Recomputed]:
-    """How it went and what was kept, from the curves."""
+    """How it went and what was kept, from the curves; nothing where these were damaged."""
+    if not of.has_curve:
+        return
     run, curve, losses = of.run, of.curve, of.validation
     last = max(curve["update"], default=0)
     if run["status"] == "diverged":

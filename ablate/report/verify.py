@@ -17,7 +17,7 @@ from ablate.evaluation.scores import check_tokenizer
 from ablate.records.read import ReportData, read_records, settings
 from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
-from ablate.report.evidence import SCORES, recompute, strays, unmeasured_scores
+from ablate.report.evidence import SCORES, Evidence, recompute, strays, unmeasured_scores
 from ablate.report.index import markdown as index
 from ablate.report.render import draw, pictures, texts, versions
 
@@ -34,6 +34,7 @@ class Verification:
     differences: list[Difference] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     undrawn: dict[str, str] = field(default_factory=dict)  # report -> the versions that drew its figures, not these
+    without_curves: int = 0  # runs whose curves were damaged before they were recorded
     runs: dict[str, tuple[str, dict]] = field(default_factory=dict)  # scored run -> where it was first, and as what
 
     def records(self, data: ReportData) -> None:
@@ -62,6 +63,7 @@ class Verification:
                 if run[name] != known[name]
             ]
         self.checked["run"] += len(data.recorded)
+        self.without_curves += sum(not Evidence(data, run).has_curve for run in data.recorded)
 
     def report(self, folder: Path, text: Mapping[str, str], title: str, figures: Mapping[str, Figure]) -> None:
         """A report's folder against what belongs there; pictures only where the same versions drew them."""

@@ -33,11 +33,13 @@ MEANING = 2  # raised when the probe comes to measure something else
 PATIENCE = 900  # seconds that a probe may take, on whatever machine
 
 
-def measure(plan: Plan, store: Store, device: torch.device, say: Callable[[str], None]) -> None:
+def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable[[str], None]) -> None:
     """Probe the study's cells, unless that was done for the same cells with the same versions on the same device.
 
     Whatever goes wrong is said in a line, and leaves the records without costs.
     """
+    if device is None:
+        return say("costs are not measured: the launcher trains the runs on other machines than this one")
     asked = {cell.name: request_of(plan, cell.name) for cell in plan.cells if plan.configs[cell.name].train.updates}
     keys = {cell: digest(request) for cell, request in asked.items()}
     path = store.root / "experiments" / plan.study.name / plan.setting / NAME

@@ -17,6 +17,7 @@ from rich.text import Text
 from ablate.plan.composition import Plan
 from ablate.plan.forecast import Forecast
 from ablate.store.folders import RunFolder, Store
+from ablate.store.growing import GrowingFile
 from ablate.store.ids import RunSpec
 
 POLL = 0.5  # seconds between looks at the run folders
@@ -57,7 +58,9 @@ class Progress:
             table.add_row(cell.name, sets, f"{row.parameters:,}", runs, duration(row.seconds))
         self.console.print(table)
         todo = sum(row.runs - row.done for row in forecast.cells)
-        self.say(f"{plural(todo, 'run')} to train, {forecast.workers} at a time, about {duration(forecast.seconds)}")
+        how = f"{forecast.workers} at a time" if forecast.device else "on devices that the launcher's workers choose"
+        long = "how long it takes is unknown" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
+        self.say(f"{plural(todo, 'run')} to train, {how}; {long}" if todo else "0 runs to train")
 
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:
@@ -78,7 +81,8 @@ class _Watcher:
 
     def __init__(self, progress: Progress, specs: list[RunSpec]) -> None:
         self.progress, self.waiting, self.total = progress, list(specs), len(specs)
-        self.stop, self.began = threading.Event(), time.time()
+        self.stop, began = threading.Event(), time.time()
+        self.rows = {spec.id: TrainingRun(progress.store.run(spec.id), spec, began) for spec in specs}
 
     def follow(self) -> None:
         console = self.progress.console
@@ -106,27 +110,45 @@ class _Watcher:
         for header in ("run", "update", "loss", "tokens/s", "left"):
             table.add_column(header, justify="left" if header == "run" else "right")
         for spec in self.waiting:
-            row = state(self.progress.store.run(spec.id), spec, self.began)
+            row = self.rows[spec.id].row()
             if row is not None:
                 table.add_row(label(spec), *row)
         ended = self.total - len(self.waiting)
         return Group(table, Text(f"{ended} of {self.total} runs have ended"))
 
 
-def state(folder: RunFolder, spec: RunSpec, began: float) -> tuple[str, str, str, str] | None:
-    """A run in the making: update, loss, speed, time left. None where it has not started since `began`."""
-    if folder.trained(spec.config):
-        return "translating the test set", "", "", ""
-    rows, updates = folder.lines("curve.csv"), spec.config.train.updates
-    if not rows or folder.file("curve.csv").stat().st_mtime < began:  # of an earlier try
-        return None
-    if len(rows) == 1:
-        return f"0/{updates}", "", "", ""
-    values = [row.split(",") for row in rows[1:]]
-    update, loss, seconds = int(values[-1][0]), float(values[-1][1]), float(values[-1][5])
-    tokens = sum(int(row[4]) for row in values)
-    left = seconds / update * (updates - update)
-    return f"{update}/{updates}", f"{loss:.3f}", f"{tokens / seconds:,.0f}", duration(left)
+class TrainingRun:
+    """A run as a row of the picture. Each look at it reads only what its curve has gained."""
+
+    def __init__(self, folder: RunFolder, spec: RunSpec, began: float) -> None:
+        """A curve last written before `began` (seconds since the epoch) is that of an earlier command."""
+        self.folder, self.spec, self.began = folder, spec, began
+        self.curve = GrowingFile(folder.file("curve.csv"))
+        self.last, self.tokens = "", 0  # the last row, and target tokens of all rows
+
+    def row(self) -> tuple[str, str, str, str] | None:
+        """Update, loss, speed, time left; None where the run has not started."""
+        if self.folder.file("result.json").exists() and self.folder.trained(self.spec.config):
+            return "translating the test set", "", "", ""
+        try:
+            if self.curve.path.stat().st_mtime < self.began:
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        self.take_in(self.curve.new_lines())
+        updates = self.spec.config.train.updates
+        if not self.last:
+            return (f"0/{updates}", "", "", "") if self.curve.offset else None
+        update, loss, _, _, _, seconds = map(float, self.last.split(","))
+        remaining = seconds / update * (updates - update)
+        return f"{update:.0f}/{updates}", f"{loss:.3f}", f"{self.tokens / seconds:,.0f}", duration(remaining)
+
+    def take_in(self, lines: list[str]) -> None:
+        for line in lines:
+            if line[:1].isdigit():
+                self.last, self.tokens = line, self.tokens + int(line.split(",")[4])
+            else:  # the header: the curve begins here, perhaps anew
+                self.last, self.tokens = "", 0
 
 
 def ending(folder: RunFolder, spec: RunSpec) -> str | None:

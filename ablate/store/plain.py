@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
-from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ablate.config import BadInput, Config
@@ -74,29 +75,30 @@ def escaped(value: Any) -> Any:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
 
 
-def _refuse_interpolations(node: Container, above: str = "") -> None:
-    """Raise BadInput for what stands for another value, the environment's among them: records keep what is written."""
-    keys = node if isinstance(node, DictConfig) else range(len(node)) if isinstance(node, ListConfig) else ()
-    for key in [] if node._is_none() or node._is_missing() else list(keys):
-        name = f"{above}.{key}" if above else str(key)
-        if name in HERE:
-            continue
-        child = node._get_node(key)
-        value = child._value() if child is not None and child._is_interpolation() else ""  # type: ignore[union-attr]
-        if INTERPOLATION.search(str(value)):
+def _refuse_interpolations(node: DictConfig) -> None:
+    """Raise BadInput for a value that stands for another, such as an environment variable: records keep values."""
+    written = OmegaConf.to_container(node, resolve=False, throw_on_missing=False)
+    for name, value in _leaves({key: item for key, item in written.items() if key not in HERE}):  # type: ignore[union-attr]
+        if isinstance(value, str) and INTERPOLATION.search(value):
             raise BadInput(f"{name}={value} stands for another value: write it out; the text ${{ is written \\${{")
-        if isinstance(child, Container):
-            _refuse_interpolations(child, name)
 
 
-def _thaw(node: Container) -> None:
-    """Lift the read-only flag that a frozen dataclass sets; `to_object` gives frozen values all the same."""
-    node._set_flag("readonly", None)
-    if isinstance(node, DictConfig):
-        for key in node:
-            child = node._get_node(key)
-            if isinstance(child, Container):
-                _thaw(child)
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value within dictionaries and lists, with its dotted key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield name, value
+        return
+    for key, item in items:
+        yield from _leaves(item, f"{name}.{key}" if name else str(key))
+
+
+def _thaw(node: DictConfig) -> None:
+    """Remove the read-only flag that a frozen dataclass sets. `to_object` returns frozen values nevertheless."""
+    OmegaConf.set_readonly(node, None)
+    for key in node:
+        if isinstance(node[key], DictConfig):
+            _thaw(node[key])
 
 
 _SCHEMA = schema()  # merging copies it

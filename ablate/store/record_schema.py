@@ -119,6 +119,7 @@ class CurvesRecord(Stored, frozen=True, kw_only=True):
     gradient_norm: list[Number | None] = []
     tokens: list[Whole] = []
     validation: Validation
+    damaged: bool = False  # whether the files were not what training wrote, so that nothing is known of the curves
 
 
 class TestSentence(Stored, frozen=True, kw_only=True):

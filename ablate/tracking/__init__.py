@@ -142,7 +142,9 @@ class Tracker:
     def _said(self) -> str | None:
         assert self.log is not None
         try:
-            lines = self.log.read_bytes()[self.begin :].decode(errors="replace").splitlines()
+            with self.log.open("rb") as file:
+                file.seek(self.begin)  # earlier commands wrote what comes before
+                lines = file.read().decode(errors="replace").splitlines()
         except OSError as error:
             return f"{SAYS}{error}"
         return next((line for line in reversed(lines) if line.startswith(SAYS)), None)

@@ -1,50 +1,31 @@
-"""The process that follows run folders, or shows a report.
-
-A line on its standard input, or the end of it, says that no more will come.
-"""
+"""The command `python -m ablate.tracking`: the process that shows runs or a report in W&B. Only ablate starts it."""
 
 from __future__ import annotations
 
-import json
-import os
+import argparse
 import sys
-import threading
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from ablate.system.output import accept_any_text
-from ablate.system.signals import kill_group
-from ablate.tracking import DRAIN
-from ablate.tracking.follower import Follower
-from ablate.tracking.place import Unreachable
-from ablate.tracking.report_run import Showing
+from ablate.system.command_line import CommandLine
+from ablate.tracking.process import show
 
 
-def main(path: str, problem: str = "") -> None:
-    """Show what the file at `path` describes; with a `problem` that keeps it from W&B's server, offline."""
-    accept_any_text()
-    if hasattr(os, "nice"):
-        os.nice(10)  # workers come first
-    ended = threading.Event()
-    threading.Thread(target=watch_the_lifeline, args=(ended,), daemon=True).start()
-    try:
-        description = json.loads(Path(path).read_text(encoding="utf-8"))
-        if "report" in description:
-            Showing(description, problem).show()
-        else:
-            Follower(description, problem).follow(ended)
-    except Unreachable as error:  # wandb lets go of a run that it began online only with the process
-        os.environ.pop("WANDB_SERVICE", None)
-        os.execv(sys.executable, [sys.executable, "-m", "ablate.tracking", path, str(error) or "unreachable"])
+def main(arguments: Sequence[str]) -> int:
+    line = CommandLine(
+        "ablate.tracking",
+        "Show in W&B what a description says: the runs of a plan, or a report. ablate starts this process itself. A "
+        "line on standard input, or its end, says that no more runs will come.",
+    )
+    line.name("PATH", "the description, a JSON file", type=Path)
+    line.key("problem", "REASON", "why W&B's server cannot be used: everything is kept offline", default="")
+    return line.run(arguments, work)
 
 
-def watch_the_lifeline(ended: threading.Event) -> None:
-    """Pass the end on; and where wandb hangs and nobody is left to see it, end the process all the same."""
-    sys.stdin.readline()
-    ended.set()
-    time.sleep(2 * DRAIN)
-    kill_group(os.getpgrp() if hasattr(os, "getpgrp") else os.getpid())
+def work(given: argparse.Namespace) -> int:
+    show(given.name, given.problem)
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from typing import Any
 
 from ablate.store.folders import RunFolder
+from ablate.store.growing import GrowingFile
 from ablate.tracking.translations import COLUMNS
 
+APPENDED = ("curve.csv", "validation.csv", "diagnostics.jsonl")
 POINTS = 500  # of a training curve, at the most, so that a file of W&B's stays well below a megabyte
 
 
@@ -21,7 +22,7 @@ class View:
         once, at the last update. In the summary they bear the names that they have in results.csv.
         """
         self.folder, self.run, self.stride = folder, run, max(1, math.ceil(updates / POINTS))
-        self.read = {"curve.csv": 0, "validation.csv": 0, "diagnostics.jsonl": 0}  # bytes
+        self.files = {name: GrowingFile(folder.file(name)) for name in APPENDED}
         self.held: dict[str, float] | None = None  # the newest point of the curve, where it was left out
         run.define_metric("update", hidden=True)
         for metrics in ("train/*", "validation/*", "diagnostics/*", "test/*"):
@@ -38,7 +39,7 @@ class View:
                 self.log(point)
         for update, loss in self.rows("validation.csv"):
             self.log({"update": update, "validation/loss": loss})
-        for line in self.news("diagnostics.jsonl"):
+        for line in self.files["diagnostics.jsonl"].new_lines():
             measured = json.loads(line)
             point = {"update": measured.pop("update")}
             for kind, parts in measured.items():
@@ -62,21 +63,9 @@ class View:
         self.run.log(finite | {"update": int(point["update"])})
 
     def rows(self, name: str) -> list[list[float]]:
-        return [[float(value) for value in line.split(",")] for line in self.news(name) if line[0].isdigit()]
-
-    def news(self, name: str) -> list[str]:
-        """The complete lines that a file has gained; all of them where it was begun anew."""
-        try:
-            with self.folder.file(name).open("rb") as file:
-                if file.seek(0, os.SEEK_END) < self.read[name]:
-                    self.read[name] = 0
-                file.seek(self.read[name])
-                text = file.read()
-        except FileNotFoundError:
-            return []
-        text = text[: text.rfind(b"\n") + 1]
-        self.read[name] += len(text)
-        return text.decode().splitlines()
+        return [
+            [float(value) for value in line.split(",")] for line in self.files[name].new_lines() if line[0].isdigit()
+        ]
 
     def finish(self, summary: dict[str, Any], exit_code: int) -> None:
         self.run.summary.update({key: value for key, value in summary.items() if value is not None})

@@ -45,6 +45,13 @@ def choose_device(wanted: Device) -> torch.device:
     return torch.device(wanted.name)
 
 
+def checked_device(wanted: Device, precision: Precision) -> torch.device:
+    """`choose_device`, and raise BadInput where the device does not support the precision."""
+    device = choose_device(wanted)
+    check_precision(precision, device)
+    return device
+
+
 def check_precision(precision: Precision, device: torch.device) -> None:
     if precision is Precision.bf16 and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise BadInput("precision=bf16 is not supported by this GPU; precision=fp32 is")

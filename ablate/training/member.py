@@ -24,6 +24,7 @@ from ablate.model.architecture import Architecture
 from ablate.model.dropout import Dropout
 from ablate.model.flops import flops_per_token
 from ablate.model.seeding import Streams
+from ablate.store import speeds
 from ablate.store.folders import RunFolder
 from ablate.store.plain import config_from_plain
 from ablate.store.schema import VERSION, Task, TrainingResult
@@ -51,16 +52,17 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
         sweep(folder.path)  # a worker of this very command may have died here
         folder.mark_active()
         try:
-            complete(folder, machine.choose_device(wanted), request)
+            complete(folder, wanted, request)
         except Exception:
             folder.append("failure.txt", traceback.format_exc().splitlines())
         folder.clear_active()
 
 
-def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
+def complete(folder: RunFolder, wanted: Device, request: Request) -> None:
     task = folder.task()
     assert task is not None
     config, corpus = config_from_plain(task.config), Corpus.load(task.corpus)
+    device = machine.checked_device(wanted, config.precision)
     if not folder.trained(config):
         with request.patience():
             train_member(folder, task, config, corpus, device, request)
@@ -147,6 +149,7 @@ def train_member(
         },
     )
     folder.write("result.json", result)
+    speeds.record(folder.path.parent, task.config, result)
     resume.finish()
 
 

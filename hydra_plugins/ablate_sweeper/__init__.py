@@ -25,7 +25,9 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         from ablate.cli import study  # what trains nothing need not import what plans
 
-        raise SystemExit(study(self.compose, arguments, self.launch))
+        assert self.config is not None
+        launcher = self.config.hydra.runtime.choices["hydra/launcher"]
+        raise SystemExit(study(self.compose, arguments, self.launch, launcher))
 
     def compose(self, overrides: list[str]) -> DictConfig:
         assert self.hydra_context is not None
