@@ -21,6 +21,7 @@ import torch
 from ablate.config import Config
 from ablate.data.batches import Batch, Batches
 from ablate.data.corpus import Corpus
+from ablate.model import smallest
 from ablate.store.plain import config_from_plain
 from ablate.training import machine
 from ablate.training.loop import TrainState, step
@@ -116,10 +117,10 @@ class Turns:
 
     def train_tiny(self) -> None:
         """The same by a model of the same kind that hardly takes room, so that torch's code is loaded."""
-        model = replace(self.config.model, layers=1, d_model=8, heads=1, head_width=4)
         batch = self.batches.largest()
         small = Batch(batch.source[:1], batch.target[:1])
-        state = initial_state(replace(self.config, model=model), self.vocabulary_size, 0, self.device)
+        config = replace(self.config, model=smallest(self.config.model))
+        state = initial_state(config, self.vocabulary_size, 0, self.device)
         for _ in range(2):
             step(state, small)
 
