@@ -115,6 +115,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
     metadata = prepare(plan.config.data, progress.say, plan.corpus)
     progress.say(caveat(cache_folder()))
     check_size(metadata, plan.config.train.batch_tokens)
+    from ablate.run import representations
     from ablate.run.until import next_batch
 
     corpus = replace(Corpus.load(plan.corpus), metadata=metadata)  # now, lest the cache be gone when it is reported
@@ -125,6 +126,7 @@ def study(compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], 
             train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.cost_probe:
             costs.measure(plan, store, device, progress.say)
+        representations.compare(plan, store, corpus, device, progress.say)
         return report(plan, store, corpus, progress)
     except KeyboardInterrupt:
         progress.say(f"interrupted: {so_far(plan, store)}")
