@@ -127,6 +127,7 @@ def study(
         corpora[mark] = replace(Corpus.load(mark, plan.config.data.test_sentences), metadata=metadata)
     progress.say(caveat(cache_folder()))
     check_test_set(corpora)
+    from ablate.run import representations
     from ablate.run.until import next_batch
 
     try:
@@ -136,6 +137,7 @@ def study(
             train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.cost_probe:
             costs.measure(plan, store, device, progress.say)
+        representations.compare(plan, store, corpora[plan.corpus], device, progress.say)
         return report(plan, store, corpora, progress)
     except KeyboardInterrupt:
         progress.say(f"interrupted: {so_far(plan, store)}")

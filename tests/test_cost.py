@@ -7,8 +7,8 @@ import torch
 from tiny import TINY, VOCABULARY, describe, every_choice, tokens
 from torch.utils.flop_counter import FlopCounterMode
 
-from ablate.config import ModelConfig
-from ablate.model import build
+from ablate.config import CHOICES, ModelConfig
+from ablate.model import build, smallest
 from ablate.model.flops import flops_per_token, parameter_count
 from ablate.model.token_loss import token_loss
 
@@ -28,6 +28,18 @@ each_model = pytest.mark.parametrize("config", MODELS, ids=describe)
 def test_counting_parameters_needs_no_model(config: ModelConfig) -> None:
     counted = parameter_count(config, VOCABULARY)
     assert counted == sum(parameter.numel() for parameter in build(config, VOCABULARY).parameters())
+
+
+@each_model
+def test_the_smallest_model_of_a_kind_takes_next_to_no_memory(config: ModelConfig) -> None:
+    small = smallest(config)
+    assert small.architecture == config.architecture
+    assert parameter_count(small, VOCABULARY) < 10_000
+
+
+@pytest.mark.parametrize("architecture", CHOICES["model.architecture"])
+def test_a_model_that_fits_no_memory_is_counted(architecture: str) -> None:
+    assert parameter_count(ModelConfig(architecture=architecture, d_model=16384, layers=100), 10**6) > 10**11
 
 
 @each_model

@@ -88,6 +88,20 @@ def over_width(**making: Any) -> tuple[Study, list[dict]]:
     return study, runs
 
 
+def recurrent(made: tuple[Study, list[dict]]) -> tuple[Study, list[dict]]:
+    """The last variant is of an architecture that has neither feed-forward networks nor multi-head attention."""
+    study, runs = made
+    return study, [without_parts(run) if run["variant"].startswith(list(study.variants)[-1]) else run for run in runs]
+
+
+def without_parts(run: dict) -> dict:
+    empty = {name: {} for entry in run["diagnostics"] for name in entry if name != "update"}
+    norms = {"embedding": 1.0, "encoder.0.forwards": 0.5, "decoder.bridge": 0.1, "decoder.0.forwards": 0.7}
+    looks = [{"update": entry["update"], **empty, "gradient_norm": norms} for entry in run["diagnostics"]]
+    model = {"model": {"layers": 1, "d_model": 64, "heads": 4, "attention_scale": "sqrt", "architecture": "lstm"}}
+    return run | {"diagnostics": looks, "final_dead_units": {} if run["final_dead_units"] else None, "config": model}
+
+
 def untrained(run: dict) -> dict:
     """What a run of zero updates leaves: what was measured at update 0."""
     nothing = dict.fromkeys(("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf", "test_loss", "learned"))
@@ -152,6 +166,10 @@ KINDS = {
     "over depth, all diverged": lambda: over_depth(diverged=every(("add", "none"), "depth", *DEPTHS)),
     "one layer and a hundred": lambda: deep(),
     "over width": lambda: over_width(),
+    "another architecture": lambda: recurrent(toy()),
+    "another architecture over depth": lambda: recurrent(over_depth()),
+    "another architecture over width": lambda: recurrent(over_width()),
+    "no Transformer": lambda: recurrent(toy(("lstm",))),
 }  # fmt: skip
 MEASURED_AFTER = (
     "interaction",
@@ -266,6 +284,30 @@ def test_every_figure_names_every_variant(figure: Figure | None, records: tuple[
         said = "\n".join(texts(figure))
         for variant in records[0].study.variants:
             assert variant in said
+
+
+INSIDE = ("gradient_norms", "dead_units", "score_variance", "saturation", "initial_gradients")
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("another architecture")])
+def test_a_figure_says_none_of_a_variant_that_has_no_such_parts(kind: str, name: str, tmp_path: Path) -> None:
+    data = read(tmp_path, KINDS[kind]())
+    figure = drawn(data, name)
+    last = list(data.study.variants)[-1]
+    if figure is not None and name == "initial_gradients":
+        of_last = [panel for panel in figure.axes if panel.get_title().startswith(last)]
+        assert [text.get_text() for panel in of_last for text in panel.texts if text.get_text() == "none"] == [
+            "none"
+        ] * 2
+    elif figure is not None:
+        said = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert [label for label in said if label.endswith(": none")] == [f"{last}: none"]
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_study_without_such_parts_has_no_such_figure(name: str, tmp_path: Path) -> None:
+    assert drawn(read(tmp_path, KINDS["no Transformer"]()), name) is None
 
 
 @pytest.mark.parametrize("name", FIGURES)

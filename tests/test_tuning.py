@@ -202,6 +202,15 @@ def test_twins_have_the_baselines_size_and_change_d_model_alone() -> None:
     assert found.setting == "fixture-laptop-match=parameters"
 
 
+def test_a_twin_sets_only_what_its_architecture_reads() -> None:
+    study = "{name: a, question: q, baseline: t, variants: {t: {model.layers: 2}, l: {model.architecture: lstm}}}"
+    found = planned(f"+study={study}", "match=parameters")
+    assert list(found.added["twins"]) == ["l,matched"]
+    assert set(found.added["twins"]["l,matched"]) == {"model.architecture", "model.d_model"}
+    one, other = (inner_parameters(found.configs[name].model) for name in ("t", "l,matched"))
+    assert abs(other / one - 1) <= WITHIN
+
+
 def test_a_smoke_model_is_too_narrow_for_a_close_match_and_gets_the_nearest() -> None:
     found = planned("+sweep=ffn_ratio", "preset=smoke", "match=parameters")
     aim = inner_parameters(found.configs["ratio4"].model)

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import BadInput
+from ablate.store.parts import FEEDFORWARD, Part, by_part
 from ablate.study import Kind, Study
 
 SMALLEST = 1.2e-38  # float32's smallest normal number: a smaller gradient has vanished and has no size
@@ -70,14 +71,26 @@ def finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def initial(record: Record, diagnostic: str) -> dict[str, float]:
-    """What a diagnostic gave at update 0, by part; empty where it was not measured."""
+def initial(record: Record, diagnostic: str) -> dict[Part, float]:
+    """What a diagnostic measured at update 0; empty where it measured nothing."""
     first = [entry for entry in record.get("diagnostics") or () if entry["update"] == 0]
-    return first[0].get(diagnostic) or {} if first else {}
+    return by_part(first[0].get(diagnostic)) if first else {}
+
+
+def dead_units(record: Record) -> dict[Part, float]:
+    """Share of dead units in each layer with the weights that were kept; empty where it was not measured."""
+    return by_part(record.get("final_dead_units"))
+
+
+def feedforward(values: Mapping[Part, float], stack: str) -> list[float]:
+    """The values of a stack's feed-forward networks, [layer]; empty where it has none or one is not finite."""
+    found = {part.layer: value for part, value in values.items() if (part.stack, part.kind) == (stack, FEEDFORWARD)}
+    in_order = [found[layer] for layer in sorted(layer for layer in found if layer is not None)]
+    return in_order if all(finite(value) is not None for value in in_order) else []
 
 
 def initial_mean(diagnostic: str) -> Callable[[Record], float | None]:
-    """Its mean over the parts of the model at update 0."""
+    """Mean of a diagnostic over the parts of the model at update 0."""
 
     def value(record: Record) -> float | None:
         found = list(initial(record, diagnostic).values())
@@ -86,28 +99,19 @@ def initial_mean(diagnostic: str) -> Callable[[Record], float | None]:
     return value
 
 
-def initial_gradient_norms(record: Record) -> list[float]:
-    """Gradient norms of the decoder's feed-forward networks at update 0, [layer]; empty where not measured."""
-    norms = initial(record, "gradient_norm")
-    values = [
-        norms[f"decoder.{layer}.feedforward"] for layer in range(len(norms)) if f"decoder.{layer}.feedforward" in norms
-    ]
-    return values if all(finite(value) is not None for value in values) else []
-
-
 def initial_gradient_norm_last_ffn(record: Record) -> float | None:
-    norms = initial_gradient_norms(record)
+    norms = feedforward(initial(record, "gradient_norm"), "decoder")
     return norms[-1] if norms else None
 
 
 def initial_gradient_norm_ratio(record: Record) -> float | None:
-    norms = initial_gradient_norms(record)
+    norms = feedforward(initial(record, "gradient_norm"), "decoder")
     return norms[-1] / norms[0] if norms and norms[0] > 0 else None
 
 
 def initial_gradient_span(record: Record) -> float | None:
     """Powers of ten between the largest and the smallest gradient norm of a feed-forward network at update 0."""
-    norms = [norm for part, norm in initial(record, "gradient_norm").items() if part.endswith(".feedforward")]
+    norms = [norm for part, norm in initial(record, "gradient_norm").items() if part.kind == FEEDFORWARD]
     if not norms or any(finite(norm) is None for norm in norms) or max(norms) == 0:
         return None
     return math.log10(max(norms) / max(min(norms), SMALLEST))
@@ -121,28 +125,27 @@ def initial_query_key_gradient_norm(record: Record) -> float | None:
 
 def dead_unit_share(record: Record) -> float | None:
     """The largest share over layers."""
-    shares = [finite(share) for share in (record.get("final_dead_units") or {}).values()]
+    shares = [finite(share) for share in dead_units(record).values()]
     return max((share for share in shares if share is not None), default=None)
 
 
-def encoder_counts(record: Record) -> dict[str, int]:
-    """Parameters of the encoder's layers, by part; the norm after the last layer belongs to none."""
-    counts = record.get("parameter_counts") or {}
-    return {
-        part: count for part, count in counts.items() if part.startswith("encoder.") and part.split(".")[1].isdigit()
-    }
+def encoder_counts(record: Record) -> dict[Part, int]:
+    """Parameters of the parts of the encoder's layers; the norm after the last layer belongs to none."""
+    counts = by_part(record.get("parameter_counts"))
+    return {part: count for part, count in counts.items() if part.stack == "encoder" and part.layer is not None}
 
 
 def ffn_parameter_share(record: Record) -> float | None:
+    """None where the encoder has no feed-forward network."""
     counts = encoder_counts(record)
-    feedforward = sum(count for part, count in counts.items() if part.endswith(".feedforward"))
-    return feedforward / sum(counts.values()) if counts else None
+    found = [count for part, count in counts.items() if part.kind == FEEDFORWARD]
+    return sum(found) / sum(counts.values()) if found else None
 
 
 def encoder_layer_parameters(record: Record) -> float | None:
     """Parameters of one encoder layer over d_model squared."""
     counts = encoder_counts(record)
-    layers = {part.split(".")[1] for part in counts}
+    layers = {part.layer for part in counts}
     return sum(counts.values()) / len(layers) / record["config"]["model"]["d_model"] ** 2 if counts else None
 
 

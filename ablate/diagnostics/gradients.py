@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ablate.data.batches import Batch
-from ablate.diagnostics.watching import Part
 from ablate.model.architecture import Architecture
 from ablate.model.attention import Attention
 from ablate.model.token_loss import token_loss
+from ablate.store.parts import Part
 
 
 def gradient_norm(model: Architecture, batch: Batch) -> dict[Part, float]:

@@ -1,8 +1,9 @@
-"""From a model's configuration to a model: the one place where names of choices are looked up."""
+"""Build a model from its configuration. Names of choices are looked up here and nowhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import nn
 
@@ -20,15 +21,20 @@ from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS, Wiring
 
 
 def build(config: ModelConfig, vocabulary_size: int, seed: int = 0) -> Architecture:
-    """A fresh model, called as `model(source, target)`: ids [B, S] and [B, T] to logits [B, T, V]."""
+    """A freshly initialised model. `model(source, target)` takes ids [B, S] and [B, T] to logits [B, T, V]."""
     model = assemble(config, vocabulary_size)
     initialise(model, seed)
     return model
 
 
 def assemble(config: ModelConfig, vocabulary_size: int) -> Architecture:
-    """The model's parts, put together but not yet initialised (on torch's meta device this costs nothing)."""
+    """A model with torch's initial values, or on torch's meta device a model without values, which costs nothing."""
     return ARCHITECTURES[config.architecture](config, vocabulary_size)
+
+
+def smallest(config: ModelConfig) -> ModelConfig:
+    """The same choices at a size that takes next to no memory."""
+    return replace(config, layers=1, d_model=8, heads=1, head_width=4)
 
 
 def transformer(config: ModelConfig, vocabulary_size: int) -> Transformer:
@@ -63,7 +69,7 @@ def transformer(config: ModelConfig, vocabulary_size: int) -> Transformer:
 
 def lstm(config: ModelConfig, vocabulary_size: int) -> Lstm:
     d_model, layers, dropout = config.d_model, config.layers, config.dropout
-    no_position = Position(d_model, config.heads, config.d_k)  # a recurrent network reads word by word
+    no_position = Position(d_model, config.heads, config.d_k)  # recurrence already encodes word order
     return Lstm(
         TiedEmbedding(vocabulary_size, d_model, no_position, dropout),
         Encoder(d_model, layers, dropout),

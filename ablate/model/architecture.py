@@ -11,10 +11,10 @@ from ablate.store.parts import Part
 
 
 class State(Protocol):
-    """What decoding carries from one target token to the next: a row for each hypothesis."""
+    """What decoding keeps between two target tokens: a row for each hypothesis."""
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows in this order; a row may be taken several times.  [N] row numbers"""
+        """Keep the rows with these numbers, [N], in this order. A row may be kept several times."""
 
 
 class Architecture(nn.Module, ABC):
@@ -25,12 +25,16 @@ class Architecture(nn.Module, ABC):
         """Logits of all positions at once: [B, S] and [B, T] to [B, T, V]. Position t sees targets up to t only."""
 
     @abstractmethod
+    def outputs(self, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The output of each stack by its name, the decoder's before the output projection: [B, S, D] or [B, T, D]."""
+
+    @abstractmethod
     def start(self, source: Tensor) -> State:
-        """Read the sources [B, S] once, before any target token."""
+        """Read the sources [B, S] once, before the first target token."""
 
     @abstractmethod
     def step(self, state: State, tokens: Tensor) -> Tensor:
-        """Logits [B, V] of what follows one more target token of each row, [B]; updates the state."""
+        """Read one more target token of each row, [B], and return the logits of the next, [B, V]. Updates the state."""
 
     @property
     @abstractmethod
@@ -38,4 +42,4 @@ class Architecture(nn.Module, ABC):
 
     @abstractmethod
     def parts(self) -> dict[Part, nn.Module]:
-        """Every part of the model, none inside another; together they hold every parameter."""
+        """Every part of the model. No part lies inside another, and together they hold every parameter."""

@@ -15,7 +15,7 @@ from ablate.model.position import Position
 
 
 class DotProduct(nn.Module):
-    """softmax(scale * q k^T) v over the keys that `mask` lets through."""
+    """softmax(scale * q k^T) v over the keys that `mask` allows."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class DotProduct(nn.Module):
 
 
 class DotProductWithDropout(DotProduct):
-    """The same with dropout on the weights, which torch's fused kernel would draw from the global generator."""
+    """The same with dropout on the weights. torch's fused kernel would draw it from the global generator."""
 
     def __init__(self, scale: float, dropout: float) -> None:
         super().__init__(scale)
@@ -42,15 +42,15 @@ def attention_scores(q: Tensor, k: Tensor, scale: float) -> Tensor:
 
 
 def attention_weights(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the keys that `mask` lets through (a boolean mask), or with `mask` added to the scores."""
+    """Softmax over the keys: a boolean `mask` is true at allowed keys, any other is added to the scores."""
     masked = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
     return torch.softmax(masked, dim=-1)
 
 
 class Attention(nn.Module):
-    """The projections of queries, keys and values, split over the heads, and that of what they mix.
+    """Projections of queries, keys and values, split into heads, and the projection of the heads' outputs.
 
-    Together the heads may be wider or narrower than the model.  Raffel et al. 2020, arXiv:1910.10683.
+    The heads together may be wider or narrower than the model.  Raffel et al. 2020, arXiv:1910.10683.
     """
 
     def __init__(self, d_model: int, heads: int, d_k: int, scale: float, dropout: float) -> None:
@@ -70,7 +70,7 @@ class Attention(nn.Module):
 
 
 class SelfAttention(Attention):
-    """Attention over its own input, which is where positions count."""
+    """Attention over its own input, with position encodings on queries, keys and scores."""
 
     def __init__(self, d_model: int, heads: int, d_k: int, scale: float, position: Position, dropout: float) -> None:
         super().__init__(d_model, heads, d_k, scale, dropout)
@@ -90,7 +90,7 @@ class SelfAttention(Attention):
 
 
 class CrossAttention(Attention):
-    """Attention of the decoder over the encoder's output."""
+    """Attention of the decoder over the encoder's output, without position encodings."""
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
         """x [B, T, D], context [B, S, D]."""
@@ -103,11 +103,12 @@ class CrossAttention(Attention):
 
 
 def sqrt(d_k: int) -> float:
-    """Keeps the variance of the scores at 1 for queries and keys of unit variance."""
+    """1 / sqrt(d_k). Queries and keys of unit variance then give scores of unit variance."""
     return 1 / math.sqrt(d_k)
 
 
 def none(d_k: int) -> float:
+    """1: scores are not scaled."""
     return 1.0
 
 

@@ -1,4 +1,4 @@
-"""Dropout whose draws belong to one place in the model."""
+"""Dropout with a random generator of its own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """Zero each activation with probability `rate`, scale the rest by 1 / (1 - rate).  Srivastava et al. 2014.
 
-    torch's own dropout draws from the global generator, where one more layer would shift every later draw. Here each
-    dropout has a generator of its own, seeded by its name in the model (`ablate.model.seeding`).
+    torch.nn.Dropout draws from the global generator, so that one more layer changes all later draws. Here each module
+    has a generator of its own, seeded by its name in the model (`ablate.model.seeding`).
     """
 
     def __init__(self, rate: float) -> None:

@@ -12,7 +12,7 @@ from ablate.model.position import Position
 
 
 class TiedEmbedding(nn.Module):
-    """Token ids to vectors by the table's rows times sqrt(D), vectors to logits by the same rows."""
+    """Rows of one table: times sqrt(D) they embed token ids, and their products with a vector are its logits."""
 
     def __init__(self, vocabulary_size: int, d_model: int, position: Position, dropout: float) -> None:
         super().__init__()

@@ -20,13 +20,15 @@ class FeedForward(nn.Module):
 
 
 class ReLU(nn.ReLU):
-    dead_below = 0.0  # a unit is dead when no token takes its output above this size
+    """max(0, x)."""
+
+    dead_below = 0.0  # a unit is dead if its output's absolute value exceeds this on no token
 
 
 class GELU(nn.GELU):
     """x * Phi(x), the exact form.  Hendrycks and Gimpel 2016, arXiv:1606.08415."""
 
-    dead_below = 1e-3  # it is never exactly zero
+    dead_below = 1e-3  # the output is hardly ever exactly zero
 
 
 class SiLU(nn.SiLU):

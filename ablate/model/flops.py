@@ -1,31 +1,29 @@
-"""What a model costs, counted without training it."""
+"""Parameters and operations of a model, counted without training it."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from ablate.config import ModelConfig
 from ablate.model import assemble
 
-LARGE = 10**8  # parameters of a model that is not to be put together in memory only to be counted
-
 
 def parameter_count(config: ModelConfig, vocabulary_size: int) -> int:
-    """Counted on a model. A large one is made on torch's meta device, which costs no memory but a second to import."""
-    least = vocabulary_size * config.d_model + config.layers * config.d_model * (config.d_model + config.d_ffn)
-    with torch.device("meta") if least > LARGE else nullcontext():
+    """Number of parameters, counted on a model on torch's meta device, which takes no memory."""
+    with torch.device("meta"), Uninitialised():
         return sum(parameter.numel() for parameter in assemble(config, vocabulary_size).parameters())
 
 
 def flops_per_token(config: ModelConfig, vocabulary_size: int, source_length: int, target_length: int) -> float:
     """Floating-point operations of training, forward and backward, for each target token of a pair of these lengths.
 
-    Matrix products alone, as torch's counter has them; a multiplication and an addition are two. Counted on torch's
-    meta device, where nothing is computed.
+    Only matrix products count, as in torch's counter: 2abc operations for [a, b] times [b, c]. They are counted on
+    torch's meta device, where nothing is computed.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # brings much of torch with it: not for a plan to wait for
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and plans do not need it
 
     with torch.device("meta"):
         model = assemble(config, vocabulary_size).to("meta")
@@ -33,3 +31,13 @@ def flops_per_token(config: ModelConfig, vocabulary_size: int, source_length: in
     with FlopCounterMode(display=False) as counter:
         model(source, target).sum().backward()
     return counter.get_total_flops() / target_length
+
+
+class Uninitialised(TorchFunctionMode):
+    """Skip torch's initialisation of layers. On the meta device it would import much of torch, which takes a second."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == torch.nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return function(*args, **kwargs)

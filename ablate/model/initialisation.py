@@ -1,5 +1,5 @@
-"""Initial values. Each parameter draws from a generator of its own, named after it: two variants that share a parameter
-share its initial values, whatever else they hold."""
+"""Initial values. Each parameter draws from a generator seeded by its name, so that two variants that share a
+parameter start it from the same values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ablate.model.seeding import generator
 def initialise(model: nn.Module, seed: int) -> None:
     """Xavier-uniform matrices (Glorot and Bengio 2010), biases zero, norms one, embeddings N(0, 1/D).
 
-    An embedding row times sqrt(D) then has unit variance. An LSTM's matrices are drawn for each of its four gates, and
-    its forget gates start open (Jozefowicz et al. 2015). Drawn on the CPU, so that a GPU starts from the same values.
+    An embedding row times sqrt(D) then has unit variance. The four gates of an LSTM are four matrices, and the bias of
+    its forget gate starts at one (Jozefowicz et al. 2015). Values are drawn on the CPU for all devices.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):

@@ -1,4 +1,4 @@
-"""Keys and values that decoding has already computed."""
+"""Keys and values that step-by-step decoding has already computed."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ KeysValues = tuple[Tensor, Tensor]  # each [B, H, S, d_k]
 
 
 class Cache(ABC):
-    """Keys and values of one attention sublayer. `length` positions came before those now computed."""
+    """Keys and values of one attention sublayer."""
 
     def __init__(self) -> None:
         self.pair: KeysValues | None = None
 
     @property
     def length(self) -> int:
+        """Target positions before the ones that are computed now."""
         return 0
 
     @abstractmethod
     def update(self, project: Callable[[], KeysValues]) -> KeysValues:
-        """All keys and values up to now."""
+        """All keys and values up to now; `project` computes those of the positions of this step."""
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows of the batch, in this order."""
+        """Keep the rows of the batch with these numbers, in this order."""
         if self.pair is not None:
             self.pair = self.pair[0][rows], self.pair[1][rows]
 
 
 class GrowingCache(Cache):
-    """Of self-attention: each step adds its own position."""
+    """For self-attention: each step adds its own position."""
 
     @property
     def length(self) -> int:
@@ -46,7 +47,7 @@ class GrowingCache(Cache):
 
 
 class FixedCache(Cache):
-    """Of cross-attention: the source does not change, so it is projected once."""
+    """For cross-attention: the source does not change, so it is projected once."""
 
     def update(self, project: Callable[[], KeysValues]) -> KeysValues:
         if self.pair is None:
@@ -55,7 +56,7 @@ class FixedCache(Cache):
 
 
 class DecoderCache:
-    """The caches of a decoder, a pair a layer: self-attention, cross-attention."""
+    """A pair of caches for each decoder layer: self-attention, cross-attention."""
 
     def __init__(self, layers: int) -> None:
         self.layers = [(GrowingCache(), FixedCache()) for _ in range(layers)]

@@ -20,7 +20,7 @@ Memory: TypeAlias = tuple[Tensor, Tensor]  # hidden and cell state, each [B, D]
 class Layer(nn.Module):
     """One LSTM (Hochreiter and Schmidhuber 1997) with dropout on its input.
 
-    Padding stands at the end, so it reaches no state of a token before it.
+    Sequences are padded at their end, so padding never changes the state of a token.
     """
 
     def __init__(self, d_in: int, d_out: int, dropout: float) -> None:
@@ -35,7 +35,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Layers of which each reads in both directions, half of the width each."""
+    """Bidirectional layers: each direction has half of the width."""
 
     def __init__(self, d_model: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -43,9 +43,11 @@ class Encoder(nn.Module):
         self.backwards = nn.ModuleList(Layer(d_model, d_model // 2, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:  # [B, S, D]
-        backwards = reversal(real)
-        for onward, back in zip(self.forwards, self.backwards):
-            x = torch.cat([onward(x)[0], turned(back(turned(x, backwards))[0], backwards)], dim=-1)
+        order = reversal(real)
+        for forwards, backwards in zip(self.forwards, self.backwards):
+            onward, _ = forwards(x)
+            back, _ = backwards(reordered(x, order))
+            x = torch.cat([onward, reordered(back, order)], dim=-1)
         return x
 
 
@@ -58,7 +60,7 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(d_model, d_model, dropout) for _ in range(layers))
 
     def begin(self, encoded: Tensor, real: Tensor) -> list[Memory]:
-        """The memory of each layer before the first token, from the mean of what was encoded [B, S, D]."""
+        """The memory of each layer before the first token, from the mean of the encoder's output [B, S, D]."""
         mean = (encoded * real[..., None]).sum(1) / real.sum(1, keepdim=True)
         states = torch.tanh(self.bridge(mean)).chunk(2 * len(self.layers), dim=-1)
         return list(zip(states[::2], states[1::2]))
@@ -86,7 +88,7 @@ class Attention(nn.Module):
 
 
 class Lstm(Architecture):
-    """It shares embeddings, loop, decoding and diagnostics with the Transformer, and no layer."""
+    """A bidirectional encoder, and a decoder whose output attends to the encoder's."""
 
     def __init__(self, embedding: TiedEmbedding, encoder: Encoder, decoder: Decoder, attention: Attention) -> None:
         super().__init__()
@@ -96,8 +98,15 @@ class Lstm(Architecture):
         self.attention = attention
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:  # [B, S] [B, T] -> [B, T, V]
+        return self.embedding.logits(self.outputs(source, target)["decoder"])
+
+    def outputs(self, source: Tensor, target: Tensor) -> dict[str, Tensor]:
         state = self.start(source)
-        return self._logits(state, target)
+        return {"encoder": state.encoded, "decoder": self.decode(state, target)}
+
+    def decode(self, state: Reading, target: Tensor) -> Tensor:  # [B, T] -> [B, T, D]
+        h, state.memories = self.decoder(self.embedding(target), state.memories)
+        return self.attention(h, state.encoded, state.real)
 
     def start(self, source: Tensor) -> Reading:
         real = source != PAD
@@ -105,11 +114,7 @@ class Lstm(Architecture):
         return Reading(encoded, real, self.decoder.begin(encoded, real))
 
     def step(self, state: Reading, tokens: Tensor) -> Tensor:  # type: ignore[override]  # its own kind of state
-        return self._logits(state, tokens[:, None])[:, -1]
-
-    def _logits(self, state: Reading, target: Tensor) -> Tensor:
-        h, state.memories = self.decoder(self.embedding(target), state.memories)
-        return self.embedding.logits(self.attention(h, state.encoded, state.real))
+        return self.embedding.logits(self.decode(state, tokens[:, None]))[:, -1]
 
     @property
     def vocabulary_size(self) -> int:
@@ -117,9 +122,9 @@ class Lstm(Architecture):
 
     def parts(self) -> dict[Part, nn.Module]:
         found: dict[Part, nn.Module] = {Part("", None, "embedding"): self.embedding}
-        for number, (onward, back) in enumerate(zip(self.encoder.forwards, self.encoder.backwards)):
-            found[Part("encoder", number, "forwards")] = onward
-            found[Part("encoder", number, "backwards")] = back
+        for number, (forwards, backwards) in enumerate(zip(self.encoder.forwards, self.encoder.backwards)):
+            found[Part("encoder", number, "forwards")] = forwards
+            found[Part("encoder", number, "backwards")] = backwards
         found[Part("decoder", None, "bridge")] = self.decoder.bridge
         found |= {Part("decoder", number, "forwards"): layer for number, layer in enumerate(self.decoder.layers)}
         found[Part("decoder", None, "attention")] = self.attention
@@ -127,7 +132,7 @@ class Lstm(Architecture):
 
 
 class Reading:
-    """What an LSTM carries from one target token to the next."""
+    """What an LSTM keeps between two target tokens: the encoder's output, and the memory of each decoder layer."""
 
     def __init__(self, encoded: Tensor, real: Tensor, memories: list[Memory]) -> None:
         self.encoded, self.real, self.memories = encoded, real, memories
@@ -138,11 +143,11 @@ class Reading:
 
 
 def reversal(real: Tensor) -> Tensor:
-    """Where each position's token comes from when the tokens of a row are reversed and its padding stays, [B, S]."""
+    """Indices that reverse the tokens of each row and leave its padding in place, [B, S]."""
     places = torch.arange(real.shape[1], device=real.device)
     return torch.where(real, real.sum(1, keepdim=True) - 1 - places, places)
 
 
-def turned(x: Tensor, order: Tensor) -> Tensor:
-    """The positions of x [B, S, D] in this order [B, S]."""
+def reordered(x: Tensor, order: Tensor) -> Tensor:
+    """The positions of x [B, S, D] in the order of these indices, [B, S]."""
     return x.gather(1, order[..., None].expand_as(x))

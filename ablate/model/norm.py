@@ -1,4 +1,4 @@
-"""Normalisation. Norms are told which positions are tokens, since some take their statistics over a whole batch."""
+"""Normalisation. `real` is true at tokens and false at padding, for norms that take statistics over a whole batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RMSNorm(nn.RMSNorm):
 
 
 class NoNorm(nn.Module):
-    """The identity, where a stack needs no norm after its last layer."""
+    """The identity, for stacks that need no norm after their last layer."""
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:
         return x

@@ -1,4 +1,4 @@
-"""Where word order enters the model. A position encoding has three places to do so, each the identity by default."""
+"""Position encodings. Each acts on embeddings, on queries and keys, or on attention scores."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from torch import Tensor, nn
 
 
 class Position(nn.Module):
-    """Made for a model of width `d_model` whose attention has `heads` heads of width `d_k`.
+    """No position encoding, and the interface of the others.
 
-    Positions are ranges: when decoding step by step, one query at position t meets the keys of positions 0 to t.
-    Cross-attention has no positions: its keys are another sentence's.
+    Positions are ranges, because step-by-step decoding has one query at position t and keys at positions 0 to t. Only
+    self-attention has positions: in cross-attention the keys belong to another sentence.
     """
 
     def __init__(self, d_model: int, heads: int, d_k: int) -> None:
         super().__init__()
 
     def embed(self, x: Tensor, at: range) -> Tensor:
-        """On embeddings, [B, T, D]."""
+        """Encode positions in embeddings, [B, T, D]."""
         return x
 
     def rotate(self, x: Tensor, at: range) -> Tensor:
-        """On the queries or the keys of self-attention, [B, H, T, d_k]."""
+        """Encode positions in queries or keys, [B, H, T, d_k]."""
         return x
 
     def bias(self, q: Tensor, queries: range, keys: range) -> Tensor | None:
-        """What is added to the scores of self-attention, [H, T, S] or with a batch in front; None for nothing."""
+        """What is added to the scores, [H, T, S] or [B, H, T, S]; None for nothing."""
         return None
 
 
@@ -47,7 +47,7 @@ class Sinusoidal(Position):
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:
-    """The table of the paper, [length, D] in float64: sines in even columns, cosines in odd ones."""
+    """[length, D] in float64: sines in even columns, cosines in odd columns."""
     frequencies = 10000.0 ** (-np.arange(0, d_model, 2) / d_model)
     angles = np.arange(length)[:, None] * frequencies
     return torch.from_numpy(np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(length, d_model))

@@ -1,5 +1,5 @@
-"""Random streams. Every draw in a run comes from a generator that the run's seed and the draw's purpose name alone, so
-that a choice or a measurement that is switched on shifts no other draw."""
+"""Random streams. Each purpose in a run has a generator of its own, seeded by the run's seed and the purpose's name, so
+that another choice or measurement changes no other draw."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def generator(seed: int, *purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator of its own for this seed and purpose."""
+    """A new torch generator, seeded by a hash of the seed and the purpose."""
     name = "/".join((str(seed), *purpose)).encode()
     return torch.Generator(device).manual_seed(int.from_bytes(hashlib.sha256(name).digest()[:8], "big") >> 1)
 
 
 class Streams:
-    """The random streams of a run, by name, so that all of them can be saved and restored together."""
+    """The random streams of a run by name, which are saved and restored together."""
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self.seed, self.device = seed, device

@@ -54,7 +54,7 @@ class DecoderLayer(nn.Module):
 
 
 class Stack(nn.Module):
-    """Layers, and after the last one the norm that their wiring asks for."""
+    """Layers, and the norm after the last one, which is the identity where the wiring needs none."""
 
     def __init__(self, layers: list[nn.Module], final_norm: nn.Module) -> None:
         super().__init__()
@@ -72,7 +72,11 @@ class Transformer(Architecture):
         self.decoder = decoder
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:  # [B, S] [B, T] -> [B, T, V]
-        return self.decode(target, self.encode(source), source != PAD)
+        return self.embedding.logits(self.outputs(source, target)["decoder"])
+
+    def outputs(self, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+        memory = self.encode(source)
+        return {"encoder": memory, "decoder": self.decode(target, memory, source != PAD)}
 
     def encode(self, source: Tensor) -> Tensor:  # [B, S] -> [B, S, D]
         real, x = source != PAD, self.embedding(source)
@@ -81,19 +85,20 @@ class Transformer(Architecture):
         return self.encoder.final_norm(x, real)
 
     def decode(self, target: Tensor, memory: Tensor, real_memory: Tensor, cache: DecoderCache | None = None) -> Tensor:
-        """Logits [B, T, V]. With a cache, `target` is what follows the positions that the cache holds."""
+        """The decoder's output, [B, T, D]. With a cache, `target` begins where the positions in the cache end."""
         start = cache.length if cache is not None else 0
         real, causal, x = target != PAD, causal_mask(start, target), self.embedding(target, start)
         for index, layer in enumerate(self.decoder.layers):
             caches = cache.layers[index] if cache is not None else (None, None)
             x = layer(x, real, memory, real_memory, causal, caches)
-        return self.embedding.logits(self.decoder.final_norm(x, real))
+        return self.decoder.final_norm(x, real)
 
     def start(self, source: Tensor) -> Decoding:
         return Decoding(self.encode(source), source != PAD, DecoderCache(len(self.decoder.layers)))
 
     def step(self, state: Decoding, tokens: Tensor) -> Tensor:  # type: ignore[override]  # its own kind of state
-        return self.decode(tokens[:, None], state.memory, state.real_memory, state.cache)[:, -1]
+        x = self.decode(tokens[:, None], state.memory, state.real_memory, state.cache)
+        return self.embedding.logits(x)[:, -1]
 
     @property
     def vocabulary_size(self) -> int:
@@ -112,7 +117,7 @@ class Transformer(Architecture):
 
 
 class Decoding:
-    """What a Transformer carries from one target token to the next."""
+    """What a Transformer keeps between two target tokens: the encoder's output, and keys and values of the decoder."""
 
     def __init__(self, memory: Tensor, real_memory: Tensor, cache: DecoderCache) -> None:
         self.memory, self.real_memory, self.cache = memory, real_memory, cache
@@ -128,9 +133,9 @@ def padding_mask(real: Tensor) -> Tensor:
 
 
 def causal_mask(start: int, target: Tensor) -> Tensor:
-    """True where a query may see a key: at its own place and before, [T, start + T].
+    """True where the key is not after the query, [T, start + T].
 
-    Padding stands at the end of a target, so no real query can see it.
+    Targets are padded at their end, so a real query never sees padding.
     """
     length = target.shape[1]
     return torch.ones(length, start + length, dtype=torch.bool, device=target.device).tril(start)

@@ -1,4 +1,4 @@
-"""How a sublayer is wired into the stack: where the norm goes, and what becomes of the sublayer's input."""
+"""Norm placement and residual connection: how a sublayer is wired into its stack."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ Skip = Callable[[Tensor, Tensor], Tensor]
 
 
 class Wiring(nn.Module):
-    """A sublayer f with its norm, its dropout and its skip. Called with x [B, T, D] and `real` [B, T], true at tokens;
-    what else f takes follows."""
+    """A sublayer f with its norm, dropout and skip.
 
-    final_norm: bool  # whether a stack so wired needs a norm after its last layer
+    `forward` takes x [B, T, D], `real` [B, T], which is true at tokens, and further arguments for f.
+    """
+
+    final_norm: bool  # whether a stack of this wiring needs a norm after its last layer
 
     def __init__(self, sublayer: nn.Module, norm: nn.Module, skip: Skip, dropout: float) -> None:
         super().__init__()
@@ -29,7 +31,7 @@ class Wiring(nn.Module):
 class PreNorm(Wiring):
     """x <- skip(x, f(norm(x))).  Baevski and Auli 2019, arXiv:1809.10853; Xiong et al. 2020, arXiv:2002.04745."""
 
-    final_norm = True  # nothing has normed the sum that leaves the last layer
+    final_norm = True  # the output of the last layer is not yet normalised
 
     def forward(self, x: Tensor, real: Tensor, *rest: Any) -> Tensor:
         return self.skip(x, self.dropout(self.sublayer(self.norm(x, real), *rest)))
@@ -38,7 +40,7 @@ class PreNorm(Wiring):
 class PostNorm(Wiring):
     """x <- norm(skip(x, f(x))).  Vaswani et al. 2017, arXiv:1706.03762."""
 
-    final_norm = False  # the last layer already ends in a norm
+    final_norm = False  # the last layer ends with a norm
 
     def forward(self, x: Tensor, real: Tensor, *rest: Any) -> Tensor:
         return self.norm(self.skip(x, self.dropout(self.sublayer(x, *rest))), real)
@@ -50,7 +52,7 @@ def add(x: Tensor, fx: Tensor) -> Tensor:
 
 
 def drop(x: Tensor, fx: Tensor) -> Tensor:
-    """No residual connection: only what the sublayer made of its input goes on."""
+    """No residual connection: the sublayer's output replaces its input."""
     return fx
 
 

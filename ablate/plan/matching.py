@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ablate.config import BadInput, Config, ModelConfig
+from ablate.config import BadInput, Config, ModelConfig, reads
 from ablate.study import MATCHED, Study
 
 WITHIN = 0.03  # of the baseline's parameters, embeddings left out
@@ -14,9 +14,9 @@ WITHIN = 0.03  # of the baseline's parameters, embeddings left out
 def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
     """Name -> overrides of a twin for each variant whose size differs from the baseline's.
 
-    `configs` are those of the variants. Of a twin only d_model is another: the width of a head and the number of heads
-    stay (as d_kv does in Raffel et al. 2020, arXiv:1910.10683). Raises BadInput where no d_model comes near enough, and
-    where all variants are of one size.
+    `configs` are those of the variants. A twin differs in d_model alone: the number of heads and their width stay (as
+    d_kv does in Raffel et al. 2020, arXiv:1910.10683). Raises BadInput where no d_model comes near enough, and where
+    all variants are of one size.
     """
     aim = inner_parameters(configs[study.baseline].model)
     found = {}
@@ -28,7 +28,8 @@ def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]
             if abs(inner_parameters(model) / aim - 1) > WITHIN and config.preset != "smoke":  # too narrow for that
                 raise BadInput(f"match=parameters: no d_model brings {name} within {WITHIN:.0%} of the baseline's size")
             widths = {"model.d_model": model.d_model, "model.head_width": model.head_width}
-            found[f"{name},{MATCHED}"] = {**study.variants[name], **widths}
+            read = {key: width for key, width in widths.items() if width is not None}
+            found[f"{name},{MATCHED}"] = {**study.variants[name], **read}
     if not found:
         raise BadInput(
             f"match=parameters: all variants of {study.name} are of the baseline's size, within {WITHIN:.0%}"
@@ -40,7 +41,7 @@ def matched(model: ModelConfig, aim: int) -> ModelConfig:
     """The model at the d_model, an even number, that brings its parameters nearest to `aim`."""
 
     def at(d_model: int) -> ModelConfig:
-        return replace(model, d_model=d_model, head_width=model.d_k)
+        return replace(model, d_model=d_model, head_width=model.d_k if reads(model, "model", "head_width") else None)
 
     low, high = 1, 2
     while inner_parameters(at(2 * high)) < aim:  # parameters grow with d_model
@@ -53,10 +54,7 @@ def matched(model: ModelConfig, aim: int) -> ModelConfig:
 
 def inner_parameters(model: ModelConfig) -> int:
     """Parameters without the embeddings, which every d_model has its own of."""
-    import torch
-
     from ablate.model.flops import parameter_count
 
-    with torch.device("meta"):
-        one, two = (parameter_count(model, vocabulary) for vocabulary in (1, 2))
+    one, two = (parameter_count(model, vocabulary) for vocabulary in (1, 2))
     return one - (two - one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ablate.config import READS
 from ablate.records.read import ReportData
 from ablate.study import Cell
 
@@ -26,7 +27,9 @@ def numeric(value: object) -> bool:
 
 
 def model_of(data: ReportData, cell: Cell) -> dict[str, Any]:
-    """The model's configuration in the records of a cell; empty where they have none."""
+    """The keys that a cell's architecture reads of the model's configuration in its records; empty without records."""
     for run in data.runs_of(cell.name):
-        return dict((run.get("config") or {}).get("model") or {})
+        model = (run.get("config") or {}).get("model") or {}
+        read = READS.get(str(model.get("architecture", "encoder_decoder")))
+        return {key: value for key, value in model.items() if read is None or key in read}
     return {}

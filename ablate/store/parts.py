@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+STACKS = ("encoder", "decoder")
+FEEDFORWARD = "feedforward"
+NUMBER = re.compile(r"[0-9]{1,9}")  # of a layer
 
 
 @dataclass(frozen=True, order=True)
 class Part:
     """A sublayer (`kind` "feedforward"), the norm around it ("feedforward.norm"), or with no `kind` a whole layer.
 
-    `stack` is "encoder" or "decoder", or "" for what both share; `layer` counts from 0, or is None outside of layers.
+    `stack` is one of STACKS, or "" for what both share; `layer` counts from 0, or is None outside of layers.
     """
 
     stack: str
@@ -28,9 +37,14 @@ class Part:
         if not rest:
             return Part("", None, stack)
         number, _, kind = rest.partition(".")
-        return Part(stack, int(number), kind) if number.isdigit() else Part(stack, None, rest)
+        return Part(stack, int(number), kind) if NUMBER.fullmatch(number) else Part(stack, None, rest)
 
     @property
     def of_layer(self) -> Part:
         """The layer that it belongs to."""
         return Part(self.stack, self.layer)
+
+
+def by_part(values: Mapping[str, Value] | None) -> dict[Part, Value]:
+    """Values that records keep by the names of parts; empty where they keep none."""
+    return {Part.read(name): value for name, value in (values or {}).items()}

@@ -169,6 +169,21 @@ class CostRecord(Stored, frozen=True, kw_only=True):
             raise ValueError(f"its provenance lacks {', '.join(sorted(lacking))}")
 
 
+class SimilarityRecord(Stored, frozen=True, kw_only=True):
+    """similarity.json: linear CKA between the representations of trained models, as matrices over `runs`."""
+
+    runs: list[tuple[str, Whole, str]] = []  # variant, seed, id of the training
+    tokens: Whole = 0
+    encoder: list[list[Number | None]] = []  # null where a representation is the same for all tokens
+    decoder: list[list[Number | None]] = []
+
+    def __post_init__(self) -> None:
+        matrices = (self.encoder, self.decoder)
+        sizes = {len(matrix) for matrix in matrices} | {len(row) for matrix in matrices for row in matrix}
+        if sizes - {len(self.runs)}:
+            raise ValueError("its matrices are not of the size of its runs")
+
+
 class Manifest(Stored, frozen=True, kw_only=True):
     """manifest.json: how the study was put together."""
 

@@ -36,7 +36,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
     if mapping is None:
         return Study(
             "baseline",
-            "How well does the default Transformer translate?",
+            "How well does the baseline translate?",
             "baseline",
             {"baseline": {}},
             {},

@@ -21,7 +21,7 @@ import torch
 from ablate.config import Config, ModelConfig
 from ablate.data.batches import Batch, Batches
 from ablate.data.corpus import Corpus
-from ablate.model import build
+from ablate.model import build, smallest
 from ablate.store.plain import config_from_plain
 from ablate.training import machine
 from ablate.training.loop import TrainState, step
@@ -134,10 +134,9 @@ class Turns:
 
     def train_tiny(self) -> None:
         """The same by a model of the same kind that hardly takes room, so that torch's code is loaded."""
-        model = replace(self.config.model, layers=1, d_model=8, heads=1, head_width=4)
         batch = self.batches.largest()
         small = Batch(batch.source[:1], batch.target[:1])
-        state = self.fresh(replace(self.config, model=model))
+        state = self.fresh(replace(self.config, model=smallest(self.config.model)))
         for _ in range(2):
             step(state, small)
 

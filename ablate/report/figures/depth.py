@@ -1,4 +1,4 @@
-"""What depth does to gradients before anything is learned."""
+"""Gradients at initialisation in models of different depths."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from ablate.analysis.metrics import SMALLEST, finite, initial
+from ablate.analysis.metrics import SMALLEST, feedforward, initial
 from ablate.records.read import ReportData
 from ablate.report.figures.style import INK, legend_above, legible, logarithmic, panels
 from ablate.report.levels import by_level
+from ablate.store.parts import STACKS
 from ablate.study import Cell, Study
-
-STACKS = ("encoder", "decoder")
 
 
 def sets_depth(study: Study) -> bool:
-    """Whether a factor's levels are depths."""
+    """Whether the levels of a factor set the number of layers."""
     return any(
         levels and all("model.layers" in level for level in levels.values()) for levels in study.factors.values()
     )
 
 
 def initial_gradients(data: ReportData) -> Figure | None:
-    """Gradient norm of every feed-forward network at update 0: a row a variant, a column a stack, a line a depth.
+    """Gradient norm of each feed-forward network at update 0: rows are variants, columns stacks, lines depths.
 
-    Lines are medians over seeds. What has vanished below float32's smallest number is marked at the bottom.
+    Lines are medians over seeds. Norms below float32's smallest number are marked at the bottom.
     """
     levels = by_level(data.cells)
     if not sets_depth(data.study):
@@ -48,6 +47,8 @@ def initial_gradients(data: ReportData) -> Figure | None:
                         draw_line(panel, lines[cell.name][stack], shades[index], index)
             if vanished:
                 mark_vanished(panel)
+            if not any(len(lines[cell.name][stack]) for cell in data.cells if cell.variant == variant):
+                panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", va="center", color=INK)
             panel.set_title(f"{variant}, {stack}")
     scale(axes[0, 0], norms, len(levels))
     for panel in axes[:, 0]:
@@ -61,7 +62,7 @@ def initial_gradients(data: ReportData) -> Figure | None:
 
 
 def draw_line(panel: Axes, norms: np.ndarray, shade: tuple[float, float, float], index: int) -> None:
-    """Norms [layer]: joined where they have a size; each that has none is a tick at the bottom, a row a depth."""
+    """Norms [layer] as a line. Those that have vanished are ticks at the bottom, a row for each depth."""
     layers = np.arange(1, len(norms) + 1)
     sized = norms >= SMALLEST
     panel.plot(layers, np.where(sized, norms, np.nan), color=shade, linewidth=1.8)
@@ -71,7 +72,7 @@ def draw_line(panel: Axes, norms: np.ndarray, shade: tuple[float, float, float],
 
 
 def vanished_at(index: int) -> float:
-    """Where the norms of a depth are drawn that float32 has no size for."""
+    """Height of the ticks for the vanished norms of a depth."""
     return SMALLEST / 20 ** (index + 1)
 
 
@@ -82,7 +83,7 @@ def mark_vanished(panel: Axes) -> None:
 
 
 def scale(panel: Axes, norms: np.ndarray, levels: int) -> None:
-    """Logarithmic, with room below for what has vanished, where no tick is a number."""
+    """Logarithmic, with room at the bottom for norms that have vanished, where the axis has no numbers."""
     vanished = bool(np.any(norms < SMALLEST))
     low, high = norms[norms >= SMALLEST].min(), norms.max()
     logarithmic(panel, low, high)
@@ -94,13 +95,7 @@ def scale(panel: Axes, norms: np.ndarray, levels: int) -> None:
 
 
 def medians(data: ReportData, cell: Cell, stack: str) -> np.ndarray:
-    """Of the norms at update 0 over a cell's seeds, [layer]; empty where none was measured."""
-    runs = [initial(run, "gradient_norm") for run in data.runs_of(cell.name)]
-    found = []
-    for norms in runs:
-        names = [
-            f"{stack}.{layer}.feedforward" for layer in range(len(norms)) if f"{stack}.{layer}.feedforward" in norms
-        ]
-        if names and all(finite(norms[name]) is not None for name in names):
-            found.append([norms[name] for name in names])
+    """Medians over a cell's seeds of the norms at update 0, [layer]; empty where none was measured."""
+    runs = [feedforward(initial(run, "gradient_norm"), stack) for run in data.runs_of(cell.name)]
+    found = [norms for norms in runs if norms]
     return np.median(found, axis=0) if found and len({*map(len, found)}) == 1 else np.empty(0)

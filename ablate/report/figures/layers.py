@@ -1,4 +1,4 @@
-"""Figures that look inside the model, layer by layer: the encoder's, then the decoder's, each from the embedding on."""
+"""Figures of what is inside a model, layer by layer: first the encoder's layers, then the decoder's."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.effects import trained
 from ablate.analysis.metrics import Record, finite, initial
+from ablate.analysis.metrics import dead_units as final_dead_units
 from ablate.records.read import ReportData
 from ablate.report.figures.depth import sets_depth
 from ablate.report.figures.style import beside, legend_above, logarithmic, looks, name_variants, panels
 from ablate.report.levels import by_level
+from ablate.store.parts import FEEDFORWARD, STACKS, Part, by_part
 from ablate.study import Cell
 
-STACKS = ("encoder", "decoder")
 ACROSS = 3  # panels side by side, at the most
-MOST_BARS = 20  # of a line; more layers than that have a band
-Layers = dict[tuple[str, int], float]  # (stack, layer from 1) -> value
-Values = dict[str, list[Layers]]  # cell -> its runs'
+MOST_BARS = 20  # bars of a line; over more layers there is a band
+Layers = dict[Part, float]  # a value for each layer of a run
+Values = dict[str, list[Layers]]  # cell -> its runs
 
 
 def gradient_norms(data: ReportData) -> Figure | None:
-    """Gradient norm of the feed-forward networks at update 0 and at the end of the runs that finished, a panel a level.
+    """Gradient norm of the feed-forward networks at update 0, and at the end of the runs that finished.
 
-    None where depth is the question: `depth.initial_gradients` shows that.
+    There is a panel for each level of the factors. None for studies of depth, which `depth.initial_gradients` shows.
     """
     if sets_depth(data.study):
         return None
@@ -47,13 +48,13 @@ def gradient_norms(data: ReportData) -> Figure | None:
         panels_of[0].set_ylabel("gradient norm of\nfeed-forward" + (f", {row[0][0]}" if data.study.factors else ""))
         for panel in panels_of[len(row) :]:
             panel.set_visible(False)
-    name_variants(axes[0, 0], data)
+    name_variants(axes[0, 0], data, measured=variants_in(data, *times.values()))
     legend_above(figure, axes[0, 0])
     return figure
 
 
 def rows_of(data: ReportData, times: dict[str, Values]) -> list[list[tuple[str, str, list[Cell]]]]:
-    """(time, level, cells) of each panel, in rows: with a factor a time takes rows of its own, without, a panel."""
+    """(time, level, cells) of each panel, in rows. With factors each time has rows of its own, else a panel."""
     shown = [
         [(time, level, cells) for level, cells in by_level(cell for cell in data.cells if cell.name in values).items()]
         for time, values in times.items()
@@ -66,9 +67,9 @@ def rows_of(data: ReportData, times: dict[str, Values]) -> list[list[tuple[str, 
 
 
 def dead_units(data: ReportData) -> Figure | None:
-    """Share of dead units over the whole validation set, and of negative pre-activations on a batch; a row a level."""
+    """Share of dead units on the validation set, and of negative pre-activations on a batch; a row for each level."""
     measures = {
-        "dead units": collected(data, dead),
+        "dead units": collected(data, lambda run: final_dead_units(run) if trained(run) else {}),
         "negative pre-activations": collected(data, lambda run: final(run, "negative_preactivations")),
     }
     measures = {name: values for name, values in measures.items() if values}
@@ -85,57 +86,54 @@ def dead_units(data: ReportData) -> Figure | None:
     for panel, values in zip(axes[0], measures.values()):
         largest = max((value for runs in values.values() for run in runs for value in run.values()), default=0.0)
         panel.set_ylim(0, 1 if largest > 0.5 else max(0.01, 1.08 * largest))
-    name_variants(axes[0, 0], data)
+    name_variants(axes[0, 0], data, measured=variants_in(data, *measures.values()))
     legend_above(figure, axes[0, 0])
     return figure
 
 
-def final(run: Record, diagnostic: str) -> dict[str, float]:
-    """What a diagnostic gave at the end of a run that was trained and finished, by part; empty where it did not."""
+def final(run: Record, diagnostic: str) -> Layers:
+    """What a diagnostic measured after the last update of a run that finished; empty where it measured nothing."""
     last = (run.get("diagnostics") or [None])[-1]
-    return (last.get(diagnostic) or {}) if last and last["update"] > 0 and trained(run) else {}
+    return by_part(last.get(diagnostic)) if last and last["update"] > 0 and trained(run) else {}
 
 
-def dead(run: Record) -> dict[str, float]:
-    return (run.get("final_dead_units") or {}) if trained(run) else {}
+def feedforward(norms: Layers) -> Layers:
+    """The norms of the feed-forward networks, without those of zero, which a logarithmic scale cannot show."""
+    return {part: norm for part, norm in norms.items() if part.kind == FEEDFORWARD and norm}
 
 
-def feedforward(norms: dict[str, float]) -> dict[str, float]:
-    """Of every sublayer's, those of the feed-forward networks; without those of zero, which a log scale cannot show."""
-    return {name: norm for name, norm in norms.items() if name.endswith(".feedforward") and norm}
-
-
-def collected(data: ReportData, numbers: Callable[[Record], dict[str, float]]) -> Values:
-    """The numbers of layers ("encoder.0", "encoder.0.feedforward") that are finite, by cell."""
+def collected(data: ReportData, measured: Callable[[Record], Layers]) -> Values:
+    """The finite values of layers, by cell."""
     found: Values = {}
     for run in data.runs:
-        layers = {layer_of(name): float(value) for name, value in numbers(run).items() if finite(value) is not None}
+        values = {part.of_layer: finite(value) for part, value in measured(run).items() if part.layer is not None}
+        layers = {layer: value for layer, value in values.items() if value is not None}
         if layers:
             found.setdefault(run["variant"], []).append(layers)
     return found
 
 
-def layer_of(name: str) -> tuple[str, int]:
-    """("encoder", 1) of `encoder.0` and what is inside it."""
-    stack, layer = name.split(".")[:2]
-    return stack, int(layer) + 1
+def variants_in(data: ReportData, *values: Values) -> set[str]:
+    """The variants that have a value."""
+    return {cell.variant for cell in data.cells if any(cell.name in each for each in values)}
 
 
 def draw_layers(panel: Axes, data: ReportData, cells: Sequence[Cell], values: Values) -> None:
-    """Lines are means over seeds, bars (a band over many layers) their range; variants stand a little apart."""
+    """Lines are means over seeds, bars (over many layers a band) their range. Variants stand a little apart."""
     layers = {layer for cell in cells for run in values.get(cell.name, ()) for layer in run}
-    depth = {stack: max((number for at, number in layers if at == stack), default=0) for stack in STACKS}
+    depth = {stack: max((number(layer) for layer in layers if layer.stack == stack), default=0) for stack in STACKS}
     start = {STACKS[0]: 0, STACKS[1]: depth[STACKS[0]] + max(0.4, 0.18 * depth[STACKS[0]])}
     room = min(0.3, 0.05 * len(cells))  # layers are 1 apart
     for index, cell in enumerate(cells):
         look, aside = looks(data)[cell.variant], room * ((index + 0.5) / len(cells) - 0.5)
         for stack in STACKS:
-            at = {
-                number: [run[stack, number] for run in values.get(cell.name, ()) if (stack, number) in run]
-                for number in range(1, depth[stack] + 1)
-            }
-            at = {number: found for number, found in at.items() if found}
-            places = [start[stack] + number + aside for number in at]
+            at: dict[int, list[float]] = {}
+            for run in values.get(cell.name, ()):
+                for layer in run:
+                    if layer.stack == stack:
+                        at.setdefault(number(layer), []).append(run[layer])
+            at = dict(sorted(at.items()))
+            places = [start[stack] + layer + aside for layer in at]
             every = max(1, len(at) // 6)
             panel.plot(places, [np.mean(found) for found in at.values()], markevery=every, **look.line)
             low, high = [min(found) for found in at.values()], [max(found) for found in at.values()]
@@ -143,8 +141,8 @@ def draw_layers(panel: Axes, data: ReportData, cells: Sequence[Cell], values: Va
                 panel.vlines(places, low, high, color=look.color, linewidth=1.4)
             else:
                 panel.fill_between(places, low, high, color=look.color, alpha=0.25, linewidth=0)
-    ticks = [(start[stack] + number, number) for stack in STACKS for number in ticked(depth[stack])]
-    panel.set_xticks([place for place, _ in ticks], [str(number) for _, number in ticks])
+    ticks = [(start[stack] + layer, layer) for stack in STACKS for layer in ticked(depth[stack])]
+    panel.set_xticks([place for place, _ in ticks], [str(layer) for _, layer in ticks])
     panel.set_xlim(0.4, start[STACKS[1]] + depth[STACKS[1]] + 0.6)
     for stack in STACKS:
         if depth[stack]:
@@ -161,8 +159,14 @@ def draw_layers(panel: Axes, data: ReportData, cells: Sequence[Cell], values: Va
     panel.grid(axis="x", visible=False)
 
 
+def number(layer: Part) -> int:
+    """The number of a layer, counted from 1."""
+    assert layer.layer is not None
+    return layer.layer + 1
+
+
 def ticked(depth: int) -> list[int]:
-    """Which of so many layers get a number: all of few; of many the ends and some between."""
+    """The layers whose number is shown: all of a few layers; the first, the middle and the last of many."""
     if depth <= 4:
         return list(range(1, depth + 1))
     return [1, depth] if depth <= 10 else [1, depth // 2, depth]

@@ -1,10 +1,9 @@
-"""What a head's width does to attention: variance of scores, saturation of the softmax, gradients behind it."""
+"""Attention over the width of a head: variance of scores, saturation of the softmax, gradients of queries and keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,14 +14,18 @@ from ablate.records.read import ReportData
 from ablate.report.figures.layers import final
 from ablate.report.figures.style import INK, legend_above, logarithmic, looks, name_variants, own_ticks, panels
 from ablate.report.levels import model_of
+from ablate.store.parts import Part
 
 THEORY: dict[str, Callable[[float], float]] = {"none": lambda d_k: d_k, "sqrt": lambda d_k: 1.0}  # by attention_scale
 Points = dict[str, dict[float, list[float]]]  # variant -> d_k -> a value a run
 
 
 def score_variance(data: ReportData) -> Figure | None:
-    """Variance of attention scores at update 0 over d_k, both axes logarithmic, with what independent unit-variance
-    queries and keys would give: d_k, and 1 where scores are divided by its square root."""
+    """Variance of attention scores at update 0 over d_k, both axes logarithmic.
+
+    In theory, independent queries and keys of unit variance give a variance of d_k, and of 1 after division by its
+    square root.
+    """
     widths = widths_of(data)
     points = collected(data, widths, METRICS["initial_score_variance"].value)
     if not widths or not points:
@@ -43,13 +46,13 @@ def score_variance(data: ReportData) -> Figure | None:
         logarithmic(panel, min(shown), max(shown))
         panel.set_ylim(min(shown) / 1.6, max(shown) * 1.6)
     panel.set_ylabel("variance of scores\nat update 0")
-    name_variants(panel, data)
+    name_variants(panel, data, measured=set(points))
     legend_above(figure, panel)
     return figure
 
 
 def saturation(data: ReportData) -> Figure | None:
-    """Largest attention weight, slope of the softmax and gradient behind it over d_k, at update 0 and at the end."""
+    """Largest attention weight, slope of the softmax, and gradient of queries and keys over d_k, before and after."""
     widths = widths_of(data)
     found = {
         label: [collected(data, widths, partial(measured, time, *measure)) for time in TIMES.values()]
@@ -74,13 +77,13 @@ def saturation(data: ReportData) -> Figure | None:
         panel.set_title(list(TIMES)[index])
     for panel in axes.flat:
         panel.label_outer()
-    name_variants(axes[0, 0], data)
+    name_variants(axes[0, 0], data, measured={name for times in found.values() for points in times for name in points})
     legend_above(figure, axes[0, 0])
     return figure
 
 
 def widths_of(data: ReportData) -> dict[str, float]:
-    """Cell -> d_k, the width of a head; empty where neither it nor the scaling of scores differs between cells."""
+    """Cell -> d_k, the width of a head; empty where all cells have the same width and the same scaling of scores."""
     models = {cell.name: model_of(data, cell) for cell in data.cells}
     known = {name: model for name, model in models.items() if model.get("heads") and model.get("d_model")}
     widths = {name: model.get("head_width") or model["d_model"] / model["heads"] for name, model in known.items()}
@@ -88,7 +91,7 @@ def widths_of(data: ReportData) -> dict[str, float]:
 
 
 def scales_of(data: ReportData) -> set[str]:
-    """What scores are divided by, over the cells."""
+    """The values of model.attention_scale over the cells."""
     return {str(scale) for cell in data.cells if (scale := model_of(data, cell).get("attention_scale")) is not None}
 
 
@@ -102,7 +105,7 @@ def collected(data: ReportData, widths: dict[str, float], value: Callable[[Recor
 
 
 def draw_points(panel: Axes, data: ReportData, points: Points) -> None:
-    """A line of means a variant, every run a small mark."""
+    """A line of means for each variant, a small mark for each run."""
     for variant, at in points.items():
         look, widths = looks(data)[variant], sorted(at)
         panel.plot(widths, [np.mean(at[width]) for width in widths], zorder=3, **look.line)
@@ -119,19 +122,19 @@ def over_width(panel: Axes, widths: dict[str, float]) -> None:
 
 
 def measured(
-    time: Callable[[Record, str], dict[str, float]], diagnostic: str, over: Callable[..., float | None], run: Record
+    time: Callable[[Record, str], dict[Part, float]], diagnostic: str, over: Callable[..., float | None], run: Record
 ) -> float | None:
     return over(time(run, diagnostic))
 
 
-def mean(numbers: dict[str, Any]) -> float | None:
-    """Over the attentions of the model."""
+def mean(numbers: dict[Part, float]) -> float | None:
+    """Mean over the attentions of the model."""
     found = [finite(number) for number in numbers.values()]
     return sum(found) / len(found) if found and None not in found else None  # type: ignore[arg-type]
 
 
-def norm(numbers: dict[str, Any]) -> float | None:
-    """Over the attentions together."""
+def norm(numbers: dict[Part, float]) -> float | None:
+    """Norm over all attentions together."""
     found = [finite(number) for number in numbers.values()]
     return float(np.linalg.norm(found)) if found and None not in found else None  # type: ignore[arg-type]
 

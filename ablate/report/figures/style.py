@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -102,10 +102,11 @@ def beside(titles: Iterable[str], most: int) -> int:
     return max(1, min(len(titles), most, int(WIDTH * 10 / (3 + max(map(len, titles), default=0)))))
 
 
-def name_variants(panel: Axes, data: ReportData, line: bool = True) -> None:
-    """Every variant into the legend, whether it has anything to show or not."""
+def name_variants(panel: Axes, data: ReportData, line: bool = True, measured: Container[str] | None = None) -> None:
+    """Put every variant into the legend, with "none" behind those that are not among the `measured` ones."""
     for variant, look in looks(data).items():
-        panel.plot([], [], label=legible(variant), **(look.line if line else look.line | {"linestyle": "none"}))
+        label = variant if measured is None or variant in measured else f"{variant}: none"
+        panel.plot([], [], label=legible(label), **(look.line if line else look.line | {"linestyle": "none"}))
 
 
 def legible(name: str) -> str:

@@ -8,6 +8,7 @@ from ablate.analysis.verdicts import Reading
 from ablate.records.read import ReportData
 from ablate.report.text.answer import worded
 from ablate.report.wording import ABSENT, estimate, name, short, spoken, table
+from ablate.store.parts import by_part
 
 SIGNS = {Reading.better: 1, Reading.higher: 1, Reading.worse: -1, Reading.lower: -1}
 
@@ -76,7 +77,7 @@ def said(raw: Comparison, twin: Comparison) -> str:
 def sizes(data: ReportData, cell: str) -> str:
     """Parameters without embeddings, and with them."""
     for run in data.runs_of(cell):
-        counts = run.get("parameter_counts") or {}
-        inner = sum(count for part, count in counts.items() if "embedding" not in part)
+        counts = by_part(run.get("parameter_counts"))
+        inner = sum(count for part, count in counts.items() if part.kind != "embedding")
         return f"{short(inner)} parameters ({short(run.get('parameters'))} with embeddings)" if counts else ""
     return ""
