@@ -102,6 +102,7 @@ class Study:
     sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
     grid: tuple[float, ...] = ()  # learning rates of tune=lr; none: optim.lr and its neighbours
     pairs: Pairs = Pairs.seeds
+    first_seed: int = 0  # where the command line does not set it
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""

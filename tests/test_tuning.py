@@ -10,14 +10,16 @@ import pytest
 from corpora import composed, fixture_plan
 from records import LAYERS, UPDATES, WIDTH, a_run, a_study, write_records
 
+from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
-from ablate.analysis.tuning import Finding, Tuning, tuning
-from ablate.analysis.verdicts import Verdict
+from ablate.analysis.tuning import DECIDED, Finding, Tuning, classify, tuning
+from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
 from ablate.plan.composition import Plan, plan
 from ablate.plan.matching import WITHIN, inner_parameters
 from ablate.records.read import read_records
 from ablate.report import build, ledger
+from ablate.report.text.tuned import MEANS
 from ablate.study import Study
 
 RATES = (0.001, 0.002, 0.004)
@@ -48,7 +50,7 @@ def runs_of(curves: dict[str, Curve], noise: float = 0.05) -> list[dict]:
 
 
 def tuned(curves: dict[str, Curve], noise: float = 0.05) -> Tuning:
-    return tuning(a_plain_study().tuned(RATES), runs_of(curves, noise), SHARED, UNLEARNED)
+    return tuning(a_plain_study().tuned(RATES), runs_of(curves, noise), SHARED, UNLEARNED, FIXED)
 
 
 SCENES: dict[Finding, tuple[Curve, float]] = {  # what b does where a is flat
@@ -71,6 +73,44 @@ def test_what_is_found_has_a_name(finding: Finding) -> None:
 
 def test_every_finding_of_a_measure_that_has_a_better_end_has_its_scene() -> None:
     assert set(SCENES) == set(Finding) - {Finding.higher, Finding.lower}
+
+
+NO_GAIN = (Reading.equivalent,)
+OPEN = (Reading.equivalent, Reading.unresolved)
+TRUTH: list[tuple[tuple[Reading, ...], tuple[Reading, ...], tuple[Reading, ...], Finding]] = [
+    # at the shared rate, at own best rates, sensitivity of the variant ("better" is less sensitive) -> the finding
+    (tuple(Reading), (Reading.better,), tuple(Reading), Finding.gain),
+    (tuple(Reading), (Reading.worse,), tuple(Reading), Finding.loss),
+    (tuple(Reading), (Reading.higher,), tuple(Reading), Finding.higher),
+    (tuple(Reading), (Reading.lower,), tuple(Reading), Finding.lower),
+    (tuple(Reading), (Reading.unresolved,), tuple(Reading), Finding.unresolved),
+    (tuple(DECIDED), NO_GAIN, tuple(Reading), Finding.artefact),
+    (OPEN, NO_GAIN, (Reading.better,), Finding.robustness),
+    (OPEN, NO_GAIN, (Reading.worse,), Finding.sensitivity),
+    (OPEN, NO_GAIN, OPEN, Finding.none),
+]
+
+
+def test_the_finding_follows_from_three_readings() -> None:
+    table = {
+        (shared, own, sensitivity): finding
+        for shareds, owns, sensitivities, finding in TRUTH
+        for shared in shareds
+        for own in owns
+        for sensitivity in sensitivities
+    }
+    sensitivities = [Reading.better, Reading.worse, Reading.equivalent, Reading.unresolved]  # less is better
+    for shared in Reading:
+        for own in Reading:
+            for sensitivity in sensitivities:
+                assert classify(shared, own, sensitivity) is table[shared, own, sensitivity]
+
+
+@pytest.mark.parametrize("finding", Finding, ids=lambda finding: finding.name)
+def test_robust_is_said_of_no_variant_that_is_more_sensitive(finding: Finding) -> None:
+    words = f"{finding.value}; {MEANS[finding]}"
+    assert ("gain in robustness" in words) is (finding is Finding.robustness)
+    assert ("more sensitive" in words) is ("loss of robustness" in words) is (finding is Finding.sensitivity)
 
 
 def test_rates_are_chosen_on_validation_and_scored_on_test() -> None:
@@ -104,15 +144,15 @@ def test_a_diverged_run_has_learned_nothing_whatever_its_best_loss_was() -> None
         {**run, "status": "diverged", "test_bleu": None} if run["variant"] == "b,lr=0.002" and run["seed"] == 0 else run
         for run in runs_of({"a": FLAT, "b": FLAT}, noise=0.0)
     ]
-    found = tuning(study, runs, SHARED, UNLEARNED)
+    found = tuning(study, runs, SHARED, UNLEARNED, FIXED)
     assert found.best["b"].losses[0.002] == pytest.approx((UNLEARNED + (SEEDS - 1) * 1.5) / SEEDS)
 
 
 def test_claims_are_judged_at_own_best_rates() -> None:
     found = tuned({"a": FLAT, "b": STEEP})
-    (verdict,) = judge_all(found.study, found.records, "python -m ablate")
+    (verdict,) = judge_all(found.study, found.records, "python -m ablate", FIXED)
     assert verdict.verdict is Verdict.supported
-    (untested,) = judge_all(a_plain_study(), [run for run in found.records if run.pop("lr_sensitivity")], "x")
+    (untested,) = judge_all(a_plain_study(), [run for run in found.records if run.pop("lr_sensitivity")], "x", FIXED)
     assert untested.verdict is None
     assert untested.command is not None
 

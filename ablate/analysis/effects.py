@@ -10,7 +10,7 @@ import numpy as np
 
 from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
-from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed, seeds_to_reject
+from ablate.analysis.statistics import Effect, Interval, seeds_needed, seeds_to_reject
 from ablate.analysis.verdicts import ALPHA, Reading, reading
 from ablate.study import HALVES, Study
 
@@ -38,12 +38,12 @@ class Comparison:
     baseline: str
     arms: Arms
     effect: Effect
-    p_holm: float  # over the levels compared with this baseline
+    p_holm: float  # adjusted over the levels compared with this baseline, by the estimator's correction
     family: tuple[Effect, ...]  # the effects of those
     place: int  # of this one among them
     margin: float
     reading: Reading
-    estimator: Estimator = FIXED  # that made the effects
+    estimator: Estimator  # that made the effects
     than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is held against
 
     @property
@@ -58,7 +58,7 @@ class Comparison:
             return None
         distance, effect = abs(self.effect.mean), self.effect
         needs = (
-            seeds_to_reject(self.family, self.place, ALPHA, self.estimator.p),
+            seeds_to_reject(self.family, self.place, ALPHA, self.estimator.p, self.estimator.adjusted),
             seeds_needed(effect.spread, effect.seeds, self.margin - distance, self.estimator.half_width),
         )
         return min((need for need in needs if need), default=None)
@@ -69,10 +69,16 @@ def of_cell(records: Iterable[Record], cell: str) -> list[Record]:
 
 
 def values(records: Iterable[Record], measure: Metric) -> dict[int, float]:
-    """Seed, or pair of halves -> value, of the runs of one cell that have one."""
+    """Seed, or pair of halves -> value, of the runs of one cell that have one, in the order of seeds."""
     usable = [record for record in records if measure.known is not Known.finished or trained(record)]
-    found = {pair(record): measure.value(record) for record in usable}
+    found = {pair(record): measure.value(record) for record in sorted(usable, key=pair)}
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def mean_of(records: Iterable[Record], measure: Metric, estimator: Estimator) -> Interval:
+    """The mean over the runs of one cell, with its interval. Counted numbers have none that depends on looks."""
+    found = list(values(records, measure).values())
+    return (FIXED if measure.known is Known.counted else estimator).interval(found)
 
 
 def pair(record: Record) -> int:
@@ -80,13 +86,18 @@ def pair(record: Record) -> int:
     return int(record.get("pair", record["seed"]))
 
 
-def halved(runs: Sequence[Record], seeds: int) -> list[dict[str, Any]]:
-    """Runs of one variant with seeds 0 to 2n - 1 as those of two, seed n + i as the other of seed i's pair.
+def halved(runs: Sequence[Record], seeds: int, first_seed: int = 0) -> list[dict[str, Any]]:
+    """Split the 2n runs of one variant into two halves: seed n + i of the second is paired with seed i of the first.
 
-    It is how a study of one variant against itself is analysed, and the only pairs that share no seed.
+    Seeds begin at `first_seed`, and a pair is called by its lower seed. A study of one variant against itself is
+    analysed like this. No other pairs have different seeds.
     """
     n = seeds // 2
-    return [{**run, "variant": HALVES[run["seed"] // n], "pair": run["seed"] % n} for run in runs]
+    return [
+        {**run, "variant": HALVES[place // n], "pair": first_seed + place % n}
+        for run in runs
+        for place in [run["seed"] - first_seed]
+    ]
 
 
 def trained(record: Record) -> bool:
@@ -122,14 +133,14 @@ def machine(record: Record) -> tuple[str, str]:
     return words[0], str(provenance.get("precision", ""))
 
 
-def effect_of(pairs: Arms, measure: Metric, estimator: Estimator = FIXED) -> Effect:
-    """What is counted needs no second seed, and no caution however often one looks."""
+def effect_of(pairs: Arms, measure: Metric, estimator: Estimator) -> Effect:
+    """The paired difference. One seed is enough for a number that is counted, and looking again adds no error."""
     if measure.known is not Known.counted:
         return estimator.effect(pairs.baseline, pairs.variant)
     if len(pairs.seeds) == 1:
         difference = float(pairs.variant[0] - pairs.baseline[0])
         return Effect(difference, difference, difference, float(difference == 0), 1, 0.0)
-    return paired_effect(pairs.baseline, pairs.variant)
+    return FIXED.effect(pairs.baseline, pairs.variant)
 
 
 def interaction(first: Arms, second: Arms) -> Arms:
@@ -149,9 +160,9 @@ def compare(
     name: str,
     variant: str,
     baseline: str,
+    estimator: Estimator,
     margin: float | None = None,
     than: tuple[str, str] | None = None,
-    estimator: Estimator = FIXED,
 ) -> Comparison:
     """Hold one cell against another; with `than`, their difference against that of those two.
 
@@ -171,7 +182,7 @@ def compare(
     members = family(study, name, center, member)
     effects = tuple(effect_of(arms(records, measure, other, center), measure, estimator) for other in members)
     place = members.index(member)
-    p_holm = float(holm([each.p for each in effects])[place])
+    p_holm = float(estimator.adjusted([each.p for each in effects])[place])
     word = reading(effect, p_holm, margin, measure.higher_is_better)
     return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word, estimator)
 
@@ -193,19 +204,19 @@ def family(study: Study, name: str, center: str, member: str) -> list[str]:
     return list(dict.fromkeys([*members, member]))
 
 
-def comparisons(study: Study, records: Sequence[Record], estimator: Estimator = FIXED) -> list[Comparison]:
+def comparisons(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
     """Every cell that has a baseline, held against it by the study's metric."""
     return [
-        compare(study, records, study.metric, cell.name, cell.baseline, estimator=estimator)
+        compare(study, records, study.metric, cell.name, cell.baseline, estimator)
         for cell in study.cells()
         if cell.baseline is not None
     ]
 
 
-def interactions(study: Study, records: Sequence[Record], estimator: Estimator = FIXED) -> list[Comparison]:
+def interactions(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
     """By how much each variant's difference to the baseline exceeds that at the first level where it has one.
 
-    By the study's metric, within a seed; p is adjusted by Holm over the levels of a variant. Empty without a factor.
+    By the study's metric, within a seed; p is adjusted over the levels of a variant. Empty without a factor.
     """
     cells = {cell.name: cell.variant for cell in study.cells()}
     held = [each for each in comparisons(study, records, estimator) if each.arms.seeds]
@@ -213,10 +224,10 @@ def interactions(study: Study, records: Sequence[Record], estimator: Estimator =
     for variant in study.variants:
         mine = [each for each in held if cells[each.variant] == variant]
         found = [
-            compare(study, records, study.metric, each.variant, each.baseline, None, than, estimator)
+            compare(study, records, study.metric, each.variant, each.baseline, estimator, None, than)
             for than in [(mine[0].variant, mine[0].baseline) if mine else None]
             for each in mine[1:]
         ]
-        adjusted = holm([each.effect.p for each in found])
+        adjusted = estimator.adjusted([each.effect.p for each in found])
         results += [replace(each, p_holm=float(p)) for each, p in zip(found, adjusted)]
     return results

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
 
-from ablate.analysis.effects import Comparison, compare, lost_seeds, of_cell, values
-from ablate.analysis.estimators import FIXED, Estimator, Outcomes, counts
+from ablate.analysis.effects import Comparison, compare, lost_seeds, mean_of, of_cell, values
+from ablate.analysis.estimators import Estimator, Outcomes, counts
 from ablate.analysis.measured import unmeasured
 from ablate.analysis.metrics import Known, Record, check_metrics, metric
 from ablate.analysis.statistics import Effect, Interval, seeds_needed
@@ -38,7 +38,7 @@ class Judgement:
     low: float
     high: float
     seeds: int
-    p: float  # Holm-adjusted, or Fisher's
+    p: float  # adjusted for several comparisons, or that of the shares
     more_seeds: int | None
     note: str  # what limits the verdict; may be empty
     measured: bool = True  # False: the metric measures nothing in this setting, which no other command would change
@@ -72,7 +72,7 @@ def judge_all(
     study: Study,
     records: Sequence[Record],
     command: str,
-    estimator: Estimator = FIXED,
+    estimator: Estimator,
     why: Mapping[str, str] | None = None,
 ) -> list[ClaimVerdict]:
     """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist.
@@ -90,7 +90,7 @@ def judge(
     study: Study,
     records: Sequence[Record],
     command: str,
-    estimator: Estimator = FIXED,
+    estimator: Estimator,
     why: Mapping[str, str] | None = None,
 ) -> ClaimVerdict:
     why = unmeasured(records) if why is None else why
@@ -158,17 +158,17 @@ def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record],
     return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
 
 
-def decidable(baseline: Outcomes, variant: Outcomes, estimator: Estimator = FIXED) -> bool:
+def decidable(baseline: Outcomes, variant: Outcomes, estimator: Estimator) -> bool:
     """Whether arms of these sizes could be told apart if all of one learned and none of the other."""
     return estimator.shares(dict.fromkeys(baseline, 0), dict.fromkeys(variant, 1)).p < ALPHA
 
 
 def judge_in_range(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
     measure, runs = metric(part.metric), of_cell(records, part.variant)
-    found = [value for _, value in sorted(values(runs, measure).items())]
+    found = list(values(runs, measure).values())
     if not found:
         return untested(part, f"no run of {part.variant} has this number")
-    interval = estimator.interval(found)
+    interval = mean_of(runs, measure, estimator)
     if measure.known is Known.counted:
         interval = Interval(interval.mean, min(found), max(found), len(found))
     verdict, note = in_range(interval.low, interval.high, part.low, part.high), ""
@@ -183,7 +183,7 @@ def judge_in_range(part: Contrast, study: Study, records: Sequence[Record], esti
 
 def comparison(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Comparison:
     assert part.baseline is not None
-    return compare(study, records, part.metric, part.variant, part.baseline, part.margin, part.than, estimator)
+    return compare(study, records, part.metric, part.variant, part.baseline, estimator, part.margin, part.than)
 
 
 def oriented(effect: Effect, part: Contrast) -> Effect:

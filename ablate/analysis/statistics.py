@@ -87,6 +87,12 @@ def holm(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
     return np.where(missing, np.nan, adjusted)
 
 
+def bonferroni(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
+    """p values [comparison] times the number of comparisons, those without one (nan) included, and at most 1."""
+    p_values = np.asarray(p_values, dtype=float)
+    return np.minimum(1, p_values * len(p_values))
+
+
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """A share and its Wilson score interval."""
     if n == 0:
@@ -157,9 +163,13 @@ def seeds_needed(
 
 
 def seeds_to_reject(
-    effects: Sequence[Effect], which: int, alpha: float = 0.05, p_value: Callable[[Effect, int], float] = paired_p
+    effects: Sequence[Effect],
+    which: int,
+    alpha: float = 0.05,
+    p_value: Callable[[Effect, int], float] = paired_p,
+    adjusted: Callable[[Sequence[float]], np.ndarray] = holm,
 ) -> int | None:
-    """How many more seeds take the Holm-adjusted p of effect number `which` below alpha.
+    """How many more seeds take the adjusted p of effect number `which` below alpha.
 
     All effects of the family get the same seeds and keep the means and spreads observed. None where that is unknown or
     takes more than MOST_SEEDS.
@@ -171,7 +181,7 @@ def seeds_to_reject(
     first = bisect_left(
         range(max(seeds, 2), MOST_SEEDS + 1),
         True,
-        key=lambda n: bool(holm([p_value(effect, n) for effect in effects])[which] < alpha),
+        key=lambda n: bool(adjusted([p_value(effect, n) for effect in effects])[which] < alpha),
     )
     n = max(seeds, 2) + first
     return n - seeds if n <= MOST_SEEDS else None

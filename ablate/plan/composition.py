@@ -48,11 +48,8 @@ class Plan:
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
         config = replace(self.config, seeds=seeds)
-        return replace(
-            self,
-            config=config,
-            runs=runs_of(self.study.name, self.setting, self.cells, self.configs, seeds, self.corpus),
-        )
+        runs = runs_of(self.study.name, self.setting, self.cells, self.configs, seeds_of(config), self.corpus)
+        return replace(self, config=config, runs=runs)
 
 
 def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
@@ -69,6 +66,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
     sizes = [f"{key}={quoted(value)}" for key, value in study.size(first.preset).items()]
+    sizes += [f"first_seed={study.first_seed}"] if study.first_seed else []
     selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
 
     composed = compose([*sizes, *arguments])
@@ -84,19 +82,24 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
     check_read(cells, configs, keys)
     check_distinct(configs, corpus)
-    runs = runs_of(study.name, setting, cells, configs, base.seeds, corpus)
+    runs = runs_of(study.name, setting, cells, configs, seeds_of(base), corpus)
     overrides = [typed(argument) for argument in arguments]
     return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpus, added)
 
 
 def runs_of(
-    study: str, setting: str, cells: list[Cell], configs: dict[str, Config], seeds: int, corpus: str
+    study: str, setting: str, cells: list[Cell], configs: dict[str, Config], seeds: Sequence[int], corpus: str
 ) -> list[RunSpec]:
     return [
         RunSpec(run_id(configs[cell.name], seed, corpus), study, setting, cell.name, seed, configs[cell.name], corpus)
         for cell in cells
-        for seed in range(seeds)
+        for seed in seeds
     ]
+
+
+def seeds_of(config: Config) -> range:
+    """The seeds of every cell."""
+    return range(config.first_seed, config.first_seed + config.seeds)
 
 
 def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:

@@ -18,6 +18,7 @@ from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
+from ablate.records.looks import looks_after, to_plain
 from ablate.store.folders import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
 from ablate.store.ids import RunSpec, bleu_tokenizer, evaluation_id
 from ablate.store.plain import config_to_plain
@@ -41,6 +42,7 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
     signatures = scored[0][1]["signatures"] if scored else {"bleu": None, "chrf": None}
     why = unmeasured(corpus.references, bleu_tokenizer(plan.config)) if scored else {}
     runs = [{**run, **dict.fromkeys(why)} for run in runs]  # scores of earlier versions have 0 there
+    looks = looks_after(folder, plan, runs, corpus.metadata["unigram_cross_entropy"])
     manifest = {
         "study": study_to_plain(plan.declared),
         "setting": plan.setting,
@@ -49,11 +51,13 @@ def collect(store: Store, plan: Plan, corpus: Corpus) -> Path:
         "command": shlex.join(["python", "-m", "ablate", *overrides]),
         "corpus": corpus.metadata,
         "seeds": plan.config.seeds,
+        "first_seed": plan.config.first_seed,
         **plan.added,
         **({"max_seeds": plan.config.max_seeds} if plan.config.until is Until.resolved else {}),
         "config": determining(config_to_plain(plan.config)),
         "cells": [cell_record(cell) for cell in plan.cells],
         "plan": [[spec.cell, spec.seed, spec.id] for spec in plan.runs],
+        "looks": [to_plain(look) for look in looks],
         "bleu_signature": signatures["bleu"],
         "chrf_signature": signatures["chrf"],
         **({"unmeasured": why} if why else {}),

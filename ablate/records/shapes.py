@@ -78,7 +78,14 @@ def check_command(command: str, where: str) -> None:
     try:
         shlex.split(command)
     except ValueError as error:
-        raise BadInput(f"{where} is damaged: its command is none for a shell ({error})") from None
+        raise BadInput(f"{where} is damaged: no shell can read its command ({error})") from None
+
+
+def check_looks(looks: Any, where: str) -> None:
+    """Raise BadInput for a look that does not say which seeds it was at, what for, or which runs it concerned."""
+    for look in looks:
+        if not {"seeds", "purpose", "runs"} <= look.keys() or not look["seeds"]:
+            raise BadInput(f"{where} is damaged: a look has seeds, a purpose and runs, and one of its looks lacks some")
 
 
 def check_cost(cost: Any, where: str) -> None:
@@ -120,6 +127,7 @@ MANIFEST = {
         "unknown": ({str: {str: NUMBER}}, NONE),
     },
     "seeds": int,
+    "first_seed": int,
     "config": {
         "model": {"layers": int, "d_model": int, "heads": int},
         "train": {"updates": int, "batch_tokens": int},
@@ -128,6 +136,7 @@ MANIFEST = {
         "evaluation": {"bleu_tokenizer": (str, NONE)},
     },
     "plan": [[(str, int)]],
+    "looks": [{"seeds": [int], "purpose": str, "runs": [str], "rates": {str: NUMBER}}],
     "twins": ({str: {str: PLAIN}}, NONE),
     "grid": [NUMBER],
     "max_seeds": COUNT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer, unmeasured
 from ablate.records.read import ReportData, updated
+from ablate.report.wording import listed
 from ablate.store.ids import run_id
 from ablate.store.plain import config_from_plain
 from ablate.study import Pairs
@@ -78,6 +79,18 @@ def unmeasured_scores(data: ReportData) -> Recomputed:
     references = [sentence["references"] for sentence in data.test]
     found = unmeasured(references, data.bleu_tokenizer) if data.hypotheses else {}
     return Recomputed("unmeasured", data.manifest.get("unmeasured", {}), found)
+
+
+def planned_seeds(data: ReportData) -> Recomputed:
+    """The seeds that the manifest says were to be trained, beside those of its plan."""
+    first, found = data.first_seed, data.seeds
+    return Recomputed("seeds of the plan", span(range(first, first + data.manifest["seeds"])), span(found))
+
+
+def span(seeds: Sequence[int]) -> str:
+    """Seeds in a few words: the first and the last where none is left out between them."""
+    whole = len(seeds) > 0 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} to {seeds[-1]}" if whole else listed(seeds) or "none"
 
 
 def identity(of: Evidence) -> Iterator[Recomputed]:

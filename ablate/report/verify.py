@@ -17,7 +17,7 @@ from ablate.evaluation.scores import check_tokenizer
 from ablate.records.read import ReportData, read_records, settings
 from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
-from ablate.report.evidence import SCORES, recompute, strays, unmeasured_scores
+from ablate.report.evidence import SCORES, planned_seeds, recompute, strays, unmeasured_scores
 from ablate.report.index import markdown as index
 from ablate.report.render import draw, pictures, texts, versions
 
@@ -43,9 +43,9 @@ class Verification:
         except BadInput as error:
             return self.fault(data.folder, f"scores cannot be recomputed: {error}")
         file = f"{path_from(self.root, data.folder)}/runs.jsonl"
-        said = unmeasured_scores(data)
-        if not said.agrees:
-            self.fault(data.folder / "manifest.json", versus(said.name, said.recorded, said.found))
+        for each in (unmeasured_scores(data), planned_seeds(data)):
+            if not each.agrees:
+                self.fault(data.folder / "manifest.json", versus(each.name, each.recorded, each.found))
         self.differences += [Difference(file, stray) for stray in strays(data)]
         for run in data.recorded:
             where = f"run {run['variant']}/{run['seed']}"

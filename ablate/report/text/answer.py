@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from ablate.analysis.effects import Comparison, of_cell, values
+from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import Metric, metric
-from ablate.analysis.statistics import mean_interval
 from ablate.analysis.verdicts import Reading
 from ablate.records.read import ReportData
 from ablate.report.text import tuned
@@ -137,7 +136,7 @@ def effect_lines(data: ReportData) -> list[str]:
 def alone(data: ReportData) -> str:
     """A study of one variant compares nothing."""
     measure, cell = metric(data.study.metric), data.cells[0].name
-    interval = mean_interval(list(values(of_cell(data.runs, cell), measure).values()))
+    interval = data.mean_of(cell, data.study.metric)
     if not interval.n:
         return f"{name(cell)} has no {measure.label} to report."
     text = estimate(interval.mean, interval.low, interval.high, measure)
@@ -148,7 +147,7 @@ def alone(data: ReportData) -> str:
 def compared(data: ReportData, found: Comparison) -> str:
     """Names, means, the difference with its interval, and the reading."""
     measure, effect = metric(found.metric), found.effect
-    arms = [mean_interval(arm) for arm in (found.arms.variant, found.arms.baseline)]
+    arms = [found.estimator.interval(arm) for arm in (found.arms.variant, found.arms.baseline)]
     variant, baseline = (
         number(each.mean, decimals_for(each.mean, (each.high - each.low) / 2, measure.digits)) for each in arms
     )
@@ -166,7 +165,8 @@ def worded(found: Comparison) -> str:
     if found.effect.seeds == 1 and found.reading is Reading.unresolved:
         return "unresolved (one pair)"
     if found.reading is Reading.unresolved and not found.conditional and found.effect.low * found.effect.high > 0:
-        return f"unresolved (the interval excludes zero, p after Holm does not: {found.p_holm:.3f})"
+        correction = found.estimator.correction
+        return f"unresolved (the interval excludes zero, p after {correction} does not: {found.p_holm:.3f})"
     return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
 
 

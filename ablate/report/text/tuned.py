@@ -6,7 +6,9 @@ from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import Effect
 from ablate.analysis.tuning import Best, Finding, Tuned, Tuning
 from ablate.analysis.verdicts import Reading
-from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, spoken, table
+from ablate.records.looks import related
+from ablate.records.read import ReportData
+from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, plural, spoken, table
 
 
 def own_rates(found: Tuning) -> str:
@@ -80,8 +82,8 @@ MEANS = {
     Finding.higher: "a difference that tuning does not explain",
     Finding.lower: "a difference that tuning does not explain",
     Finding.artefact: "an artefact of tuning",
-    Finding.robustness: "robustness to the learning rate only",
-    Finding.sensitivity: "no gain, and more sensitive to the learning rate",
+    Finding.robustness: "as good, and less sensitive to the learning rate: a gain in robustness only",
+    Finding.sensitivity: "as good, but more sensitive to the learning rate: a loss of robustness only",
     Finding.none: "no difference either way",
     Finding.unresolved: "what is left of it is unresolved",
 }
@@ -93,6 +95,17 @@ def edges(found: Tuning) -> list[str]:
     if not names:
         return []
     return [f"On the edge of the grid, so that a better rate may lie beyond: {spoken(names)}."]
+
+
+def fixed_at(data: ReportData) -> str:
+    """When the rates of a sequential setting were chosen, in a sentence; empty where they were chosen on all seeds."""
+    if data.tuning is None or not data.fixed_rates:
+        return ""
+    seeds = plural(len(related(data.looks, data.seeds)[0].seeds), "seed")
+    return (
+        f"The rates were chosen at the first look, on {seeds}, and were kept when seeds were added. The chosen rate "
+        "may therefore not be the one whose loss is lowest now."
+    )
 
 
 def losses(found: Tuning) -> str:
