@@ -106,9 +106,9 @@ def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study,
     """The study with what tune= and match= add to it, and that as its manifest keeps it. Raises BadInput."""
     added: dict[str, Any] = {}
     if config.match is Match.parameters:
-        variants = {name: config_from(changed(composed, overrides)) for name, overrides in study.variants.items()}
-        added["twins"] = twins(study, variants)
-        study = study.twinned(added["twins"])
+        found = twins(study, {cell.name: config_from(changed(composed, cell.overrides)) for cell in study.cells()})
+        added |= {"twins": found.variants, **({"twin_cells": found.cells} if found.cells else {})}
+        study = study.twinned(found.variants, found.cells)
     if config.tune is Tune.lr:
         if RATE_KEY in study.varied() or RATE in study.factors:
             raise BadInput(f"tune=lr: the study {study.name} varies {RATE_KEY} itself")

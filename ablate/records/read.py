@@ -205,7 +205,7 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
         check_names(study)
     except BadInput as error:
         raise BadInput(f"{folder / 'manifest.json'} is damaged: {error}") from None
-    study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {})
+    study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {}, manifest.get("twin_cells") or {})
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
     path = folder / "layers.jsonl.gz"
     layers = {entry["run_id"]: entry for entry in read_lines(path, ("run_id", "diagnostics"), shapes.LAYERS)}

@@ -137,7 +137,7 @@ MANIFEST = {
     },
     "plan": [[(str, int)]],
     "looks": [{"seeds": [int], "purpose": str, "runs": [str], "rates": {str: NUMBER}}],
-    "twins": ({str: {str: PLAIN}}, NONE),
+    **dict.fromkeys(("twins", "twin_cells"), ({str: {str: PLAIN}}, NONE)),
     "grid": [NUMBER],
     "max_seeds": COUNT,
     "bleu_signature": (str, NONE),

@@ -127,6 +127,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         changes=tables.changes(data),
         others=tables.others(data),
         matched=twins.matched(data),
+        equality=twins.equality(data),
         turns=twins.turns(data),
         own_rates=tuned.own_rates(data.tuning) if data.tuning else "",
         rate_losses=tuned.losses(data.tuning) if data.tuning else "",

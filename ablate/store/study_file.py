@@ -45,7 +45,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
             (),
             {},
         )
-    known = [item.name for item in fields(Study)]
+    known = [item.name for item in fields(Study) if item.name != "by_cell"]  # which match= adds, and no file
     _refuse_unknown(mapping, known, "study")
     for key in ("claims", "limits"):
         if isinstance(mapping.get(key), (str, Mapping)):
