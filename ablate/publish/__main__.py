@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablate.config import BadInput, WandbConfig
+from ablate.config import BadInput, WandbConfig, plain_line
 from ablate.system.places import expanded
 from ablate.system.signals import command
 from ablate.tracking import access
@@ -23,19 +23,26 @@ OPTIONS = ("setting", "root", "project", "entity", "dry_run")
 
 @command
 def main(arguments: Sequence[str]) -> int:
-    """Print the addresses of what was made. Returns 0, or 2 with one line on standard error."""
+    """Print the addresses of what was made.
+
+    Returns 0; 1 where some records cannot be read; 2 for bad input. Each of these gets a line on standard error.
+    """
     if {"-h", "--help"} & set(arguments):
         print((__doc__ or "").strip())
         return 0
     try:
-        publish(arguments)
+        return publish(arguments)
     except BadInput as error:
-        print(f"ablate.publish: {error}", file=sys.stderr)
+        complain(error)
         return 2
-    return 0
 
 
-def publish(arguments: Sequence[str]) -> None:
+def complain(error: BadInput) -> None:
+    print(f"ablate.publish: {plain_line(str(error))}", file=sys.stderr)
+
+
+def publish(arguments: Sequence[str]) -> int:
+    """Publish what can be read, and name what cannot."""
     names = [argument for argument in arguments if "=" not in argument]
     options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     if len(names) != 1 or set(options) - set(OPTIONS):
@@ -55,23 +62,33 @@ def publish(arguments: Sequence[str]) -> None:
     os.environ["WANDB_SILENT"] = "true"  # what there is to say is said here
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save
-    from ablate.records.read import read_records
+    from ablate.records.read import ReportData, read_records
 
-    records = [read_records(root / "experiments" / names[0] / setting) for setting in chosen]
+    records: list[ReportData] = []
+    for setting in chosen:
+        try:
+            records.append(read_records(root / "experiments" / names[0] / setting))
+        except BadInput as error:
+            complain(error)
+    if not records:
+        return 2
+    code = 0 if len(records) == len(chosen) else 1
+    records = [data for data in records if data.manifest["preset"] != "smoke"] or records
     named = WandbConfig(project=options.get("project"), entity=options.get("entity"))
     entity = access.entity(named) or ("ENTITY" if dry_run == "true" else default_entity())
     address = Address(entity, access.project(named))
     if dry_run == "true":
         print(json.dumps({f"{names[0]}/{data.setting}": plain(data, root, address) for data in records}, indent=1))
-        return
+        return code
     for data in records:
         for url in save(data, root, address):
             print(url)
+    return code
 
 
 def settings_of(root: Path, study: str, setting: str | None) -> list[str]:
-    """The settings to publish. Raises BadInput that names the choices."""
-    from ablate.records.read import read_manifest, settings
+    """The setting that is named, or else all. Raises BadInput that names the choices."""
+    from ablate.records.read import settings
 
     found = settings(root)
     if study not in found:
@@ -79,9 +96,7 @@ def settings_of(root: Path, study: str, setting: str | None) -> list[str]:
         raise BadInput(f"study {study} has no records; {have}")
     if setting is not None and setting not in found[study]:
         raise BadInput(f"study {study} has no setting {setting}; it has: {', '.join(found[study])}")
-    presets = {name: read_manifest(root / "experiments" / study / name)["preset"] for name in found[study]}
-    real = [name for name, preset in presets.items() if preset != "smoke"]
-    return [setting] if setting else real or found[study]
+    return [setting] if setting else found[study]
 
 
 if __name__ == "__main__":

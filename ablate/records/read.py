@@ -230,9 +230,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_object(path, MANIFEST, shapes.MANIFEST)
     shapes.check_command(manifest["command"], str(path))
     shapes.check_looks(manifest.get("looks", []), str(path))
-    said = manifest["study"].get("name"), manifest["setting"]
-    if said != (folder.parent.name, folder.name) or not all(SAFE.fullmatch(name) for name in said):
-        raise BadInput(f"{path} is of {said[0]}/{said[1]}, which is not the name of its folder, or names no folder")
+    names, folders = (manifest["study"].get("name"), manifest["setting"]), (folder.parent.name, folder.name)
+    if names != folders:
+        raise BadInput(f"{path} is the manifest of {'/'.join(map(str, names))}, and its folder is {'/'.join(folders)}")
+    if not all(SAFE.fullmatch(name) for name in folders):
+        raise BadInput(f"{path} is of {'/'.join(folders)}, which could not be the name of a study and a setting")
     return manifest
 
 

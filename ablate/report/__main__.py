@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
@@ -15,8 +16,11 @@ from ablate.system.signals import command
 
 @command
 def main(arguments: Sequence[str]) -> int:
-    """Print each report's folder. Returns 0, or 2 for bad input, which gets one line on standard error; 1 where
-    reports do not hold against their records."""
+    """Print each report's folder.
+
+    Returns 0; 1 where some records cannot be read, or where reports differ from their records; 2 for bad input, and
+    where no records can be read. Each of these gets a line on standard error.
+    """
     if {"-h", "--help"} & set(arguments):
         print(
             f"{__doc__} Nothing is trained.\n"
@@ -27,31 +31,55 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if "--verify" in arguments:
             return check([argument for argument in arguments if argument != "--verify"])
-        rebuild(arguments)
+        return rebuild(arguments)
     except BadInput as error:
-        print(f"ablate.report: {plain_line(str(error))}", file=sys.stderr)
+        complain(error)
         return 2
     except OSError as error:
         print(f"ablate.report: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    return 0
 
 
-def rebuild(arguments: Sequence[str]) -> None:
-    names, options = told(arguments, {"root", "compare"})
+def complain(error: BadInput) -> None:
+    print(f"ablate.report: {plain_line(str(error))}", file=sys.stderr)
+
+
+def rebuild(arguments: Sequence[str]) -> int:
+    """Rebuild what can be read, and name what cannot."""
+    names, options = parsed(arguments, {"root", "compare"})
     root, found = known(names, options)
-    if "compare" in options:
-        folders = side_by_side(root, {study: found[study] for study in names or found}, options["compare"].split(","))
-    else:
-        folders = [build(root, study, setting) for study in names or found for setting in found[study]]
+    wanted = {study: found[study] for study in names or found}
+    folders, unread = [], 0
+    for make in comparisons(root, wanted, options["compare"]) if "compare" in options else reports(root, wanted):
+        try:
+            folders.append(make())
+        except BadInput as error:
+            complain(error)
+            unread += 1
+    if not folders:
+        return 2
     ledger(root)
     for folder in folders:
         print(folder)
+    return 1 if unread else 0
+
+
+def reports(root: Path, found: dict[str, list[str]]) -> list[Callable[[], Path]]:
+    """Functions that build the report of each setting."""
+    return [partial(build, root, study, setting) for study, settings in found.items() for setting in settings]
+
+
+def comparisons(root: Path, found: dict[str, list[str]], text: str) -> list[Callable[[], Path]]:
+    """Functions that compare these settings, in every study that has them all. Raises BadInput."""
+    from ablate.report.setting_names import compared_settings
+    from ablate.report.side_by_side import compare
+
+    return [partial(compare, root, study, settings) for study, settings in compared_settings(text, found).items()]
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Hold the reports against their records, and say how much of them, or the first differences."""
-    names, options = told(arguments, {"root"})
+    """Compare the reports with their records, and print how much was compared, or the first differences."""
+    names, options = parsed(arguments, {"root"})
     root, _ = known(names, options)
     from ablate.report.verify import verify
     from ablate.report.wording import listed, plural
@@ -74,7 +102,7 @@ def check(arguments: Sequence[str]) -> int:
     return 1
 
 
-def told(arguments: Sequence[str], allowed: set[str]) -> tuple[list[str], dict[str, str]]:
+def parsed(arguments: Sequence[str], allowed: set[str]) -> tuple[list[str], dict[str, str]]:
     """The study, if one is named, and the options. Raises BadInput."""
     names = [argument for argument in arguments if "=" not in argument]
     options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
@@ -94,19 +122,6 @@ def known(names: Sequence[str], options: dict[str, str]) -> tuple[Path, dict[str
     if names and names[0] not in found:
         raise BadInput(f"study {names[0]} has no records; these have: {', '.join(found)}")
     return root, found
-
-
-def side_by_side(root: Path, found: dict[str, list[str]], settings: list[str]) -> list[Path]:
-    """The comparisons of these settings, of every study in `found` (study -> its settings) that has them all."""
-    if len(set(settings)) < 2:
-        raise BadInput(f"compare={','.join(settings)}: give two settings or more, with commas between")
-    studies = [study for study, known in found.items() if set(settings) <= set(known)]
-    if not studies:
-        known = "; ".join(f"{study} has {', '.join(names)}" for study, names in found.items())
-        raise BadInput(f"compare={','.join(settings)}: no study has records in all of them; {known}")
-    from ablate.report.side_by_side import compare
-
-    return [compare(root, study, settings) for study in studies]
 
 
 OF_A_FILE, IN_ALL = 3, 12  # differences shown

@@ -16,6 +16,13 @@ from ablate.store.plain import config_from_plain
 from ablate.study import Pairs
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
+OF_A_RUN = (
+    *("corpus", "config.train.checkpoint"),
+    *("updates", "diverged_at", "best_update", "best_validation_loss"),
+)
+OF_TRANSLATIONS = ("beam", "greedy", "loss", "tokens")
+OF_A_CORPUS = ("fingerprint", "unigram_cross_entropy")
+ABSENT = object()  # stands for the value of a key that is not there
 SIX_FIGURES = 1e-5  # curves keep no more of a number; this share of it is what that may cost
 LAST_BITS = 1e-9  # what another machine's arithmetic may make of the same numbers, as a share of them
 LOSS_DIGITS = 0.5e-4  # the losses of sentences are rounded by as much, in nats
@@ -63,6 +70,25 @@ def recompute(data: ReportData, run: dict[str, Any]) -> Iterator[Recomputed]:
     """Everything that can be recomputed of a run."""
     for check in CHECKS:
         yield from check(Evidence(data, run))
+
+
+def lacking(data: ReportData, run: dict[str, Any]) -> list[str]:
+    """The keys without which a run cannot be recomputed and that its records do not have."""
+    found = [f"its {key}" for key in missing(run, OF_A_RUN)]
+    if run["run_id"] in data.hypotheses:
+        found += [f"the {key} of its translations" for key in missing(data.hypotheses[run["run_id"]], OF_TRANSLATIONS)]
+    corpus = missing(data.manifest["corpus"], OF_A_CORPUS)
+    return found + [f"the corpus's {key}, in manifest.json" for key in corpus]
+
+
+def missing(value: Any, keys: Sequence[str]) -> Iterator[str]:
+    """The dotted keys that lead nowhere in nested mappings."""
+    for key in keys:
+        inner = value
+        for part in key.split("."):
+            inner = inner.get(part, ABSENT) if isinstance(inner, dict) else ABSENT
+        if inner is ABSENT:
+            yield key
 
 
 def strays(data: ReportData) -> Iterator[str]:

@@ -54,10 +54,12 @@ def equality(data: ReportData) -> str:
     if not found:
         return ""
     equal = all(is_matched(data, twin) for _, twin in found)
-    size = (
-        f"the baseline's number of parameters, within {100 * WITHIN:g} %," if equal else "another number of parameters"
+    size = "the baseline's number of" if equal else "another number of"
+    within = f", within {100 * WITHIN:g} %," if equal else ""
+    return (
+        f"A twin has {size} parameters{within} without embeddings. "
+        "Only its d_model differs from its variant's; heads keep their width."
     )
-    return f"A twin has {size} without embeddings. Only its d_model differs from its variant's; heads keep their width."
 
 
 def differing_sizes(data: ReportData) -> list[str]:

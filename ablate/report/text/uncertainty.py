@@ -104,9 +104,10 @@ def sentence_differences(data: ReportData, found: Comparison) -> np.ndarray | No
     references = [len(sentence["references"]) for sentence in data.test]
     if len(found.arms.seeds) < 2 or any(len(run.get("loss") or ()) != sum(references) for arm in arms for run in arm):
         return None
-    if any(None in run["loss"] for arm in arms for run in arm) or len(arms[0][0]["tokens"]) != sum(references):
+    counts = arms[0][0].get("tokens") or ()
+    if any(None in run["loss"] for arm in arms for run in arm) or len(counts) != sum(references):
         return None
     starts = np.cumsum([0, *references[:-1]])
     baseline, variant = (np.add.reduceat([run["loss"] for run in arm], starts, axis=1) for arm in arms)
-    tokens = np.add.reduceat(np.array(arms[0][0]["tokens"]), starts)
+    tokens = np.add.reduceat(np.array(counts), starts)
     return per_sentence(variant - baseline, tokens)
