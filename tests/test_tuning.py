@@ -358,8 +358,8 @@ def with_twin(root: Path, raw: float, twin: float, counts: dict[str, int] | None
     ("raw", "twin", "said"),
     [
         (3.0, -3.0, "depends on whether parameters are matched: `b`"),
-        (3.0, 2.0, "No effect is seen to change its sign"),
-        (0.01, -0.01, "that is not decided: `b`"),
+        (3.0, 2.0, "No effect changes its sign"),
+        (0.01, -0.01, "but this is unresolved: `b`"),
     ],
 )
 def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(

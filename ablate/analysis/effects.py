@@ -1,4 +1,4 @@
-"""From records to effects: pairs of runs with the same seed, what they say, and how much more it would take."""
+"""From records to effects: differences between runs with the same seed, and how many more seeds would settle them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Arms:
     baseline: np.ndarray
     variant: np.ndarray
     lost: tuple[int, ...]  # seeds with a run, in either arm, that did not finish and so has no value
-    mixed: tuple[int, ...]  # seeds whose two runs had different devices or precisions: they decide nothing
+    mixed: tuple[int, ...]  # seeds whose two runs had different devices or precisions: they are left out
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant held against its baseline by one metric. The effect is variant - baseline.
+    """A variant compared with its baseline by one metric. The effect is variant - baseline.
 
-    Of an interaction the two arms are differences themselves.
+    For an interaction the two arms are differences themselves.
     """
 
     metric: str
@@ -39,21 +39,21 @@ class Comparison:
     arms: Arms
     effect: Effect
     p_holm: float  # adjusted over the levels compared with this baseline, by the estimator's correction
-    family: tuple[Effect, ...]  # the effects of those
-    place: int  # of this one among them
+    family: tuple[Effect, ...]  # the effects of these levels
+    place: int  # index of this effect in the family
     margin: float
     reading: Reading
     estimator: Estimator  # that made the effects
-    than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is held against
+    than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is compared with
 
     @property
     def conditional(self) -> bool:
-        """Whether the mean difference speaks only of the seeds that survived."""
+        """Whether some run did not finish, so that the mean difference is over the surviving seeds only."""
         return bool(self.arms.lost)
 
     @property
     def more_seeds(self) -> int | None:
-        """Seeds that would settle the sign, or that there is no difference that matters, whichever takes fewer."""
+        """How many more seeds settle the sign, or bring the interval inside the margin, whichever takes fewer."""
         if self.reading is not Reading.unresolved or self.conditional:
             return None
         distance, effect = abs(self.effect.mean), self.effect
@@ -82,7 +82,7 @@ def mean_of(records: Iterable[Record], measure: Metric, estimator: Estimator) ->
 
 
 def pair(record: Record) -> int:
-    """The number that two runs share which are held against each other: their seed, unless they come of two halves."""
+    """The number that both runs of a pair share: their seed, or the first one's seed where two halves are compared."""
     return int(record.get("pair", record["seed"]))
 
 
@@ -101,12 +101,12 @@ def halved(runs: Sequence[Record], seeds: int, first_seed: int = 0) -> list[dict
 
 
 def trained(record: Record) -> bool:
-    """Whether a run went to its end, and had one: a run of no updates counts in no mean."""
+    """Whether a run was trained and finished. A run of no updates counts in no mean."""
     return record["status"] == "finished" and record.get("updates") != 0
 
 
 def lost_seeds(records: Iterable[Record], measure: Metric) -> set[int]:
-    """Seeds of runs that did not finish, where that takes the value away."""
+    """Seeds of runs that did not finish, for a metric that only finished runs have."""
     return {pair(record) for record in records if measure.known is Known.finished and record["status"] != "finished"}
 
 
@@ -164,7 +164,7 @@ def compare(
     margin: float | None = None,
     than: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Hold one cell against another; with `than`, their difference against that of those two.
+    """Compare one cell with another; with `than`, compare their difference with that of the two cells in `than`.
 
     `margin` is in the metric's unit; None takes the metric's default.
     """
@@ -188,13 +188,13 @@ def compare(
 
 
 def centered(study: Study, variant: str, baseline: str) -> tuple[str, str]:
-    """Which of two is the family's baseline: a claim may hold the baseline against a variant."""
+    """The family's baseline and the other cell. A claim may name them in reverse order."""
     backwards = any(cell.name == baseline and cell.baseline == variant for cell in study.cells())
     return (variant, baseline) if backwards else (baseline, variant)
 
 
 def family(study: Study, name: str, center: str, member: str) -> list[str]:
-    """The levels compared with one baseline: the study's cells, and what its claims hold against it by this metric."""
+    """The cells compared with one baseline by this metric: those of the study, and those that its claims name."""
     members = [cell.name for cell in study.cells() if cell.baseline == center]
     for claim in study.claims:
         for part in claim.parts:
@@ -205,7 +205,7 @@ def family(study: Study, name: str, center: str, member: str) -> list[str]:
 
 
 def comparisons(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
-    """Every cell that has a baseline, held against it by the study's metric."""
+    """Compare every cell that has a baseline with it, by the study's metric."""
     return [
         compare(study, records, study.metric, cell.name, cell.baseline, estimator)
         for cell in study.cells()

@@ -1,4 +1,4 @@
-"""Claims before the evidence: which runs a claim speaks of, what they show, and the verdict that follows."""
+"""Judge claims: the runs that a claim is about, the effect that they show, and the verdict that follows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SURVIVORS = "conditional on survival, decides nothing alone"
 
 @dataclass(frozen=True)
 class Judgement:
-    """One contrast judged. The effect is variant - baseline, as the contrast is written, or the value; nan: unknown."""
+    """The verdict on one contrast. The effect is variant - baseline, or the value of one variant; nan where unknown."""
 
     contrast: Contrast
     verdict: Verdict | None  # None: not tested or not measured here
@@ -64,7 +64,7 @@ class ClaimVerdict:
 
     @property
     def only(self) -> Judgement | None:
-        """The single contrast of a claim that has one; several have no effect in common."""
+        """The contrast of a claim that has a single one. Several contrasts have no effect in common."""
         return self.parts[0] if len(self.parts) == 1 else None
 
 
@@ -75,9 +75,9 @@ def judge_all(
     estimator: Estimator,
     why: Mapping[str, str] | None = None,
 ) -> list[ClaimVerdict]:
-    """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist.
+    """Judge every claim of a study that `command` ran. Raises BadInput for a metric that does not exist.
 
-    Where the number of seeds depends on what they showed, `estimator` must be `ANYTIME`. `why` says which metrics
+    Where the number of seeds depends on earlier results, `estimator` must be `ANYTIME`. `why` says which metrics
     measure nothing in the setting (`ablate.analysis.measured`); None finds it out from `records`.
     """
     check_metrics(study)
@@ -153,7 +153,7 @@ def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record],
         for (learned, n), share in [(counts(arm), estimator.share(arm))]
     )
     if verdict is Verdict.unresolved and not decidable(baseline, variant, estimator):
-        note += f"; {len(variant)} against {len(baseline)} runs cannot show a difference whatever they do"
+        note += f"; {len(variant)} against {len(baseline)} runs are too few to show any difference"
     need = estimator.runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
     return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
 
@@ -187,7 +187,7 @@ def comparison(part: Contrast, study: Study, records: Sequence[Record], estimato
 
 
 def oriented(effect: Effect, part: Contrast) -> Effect:
-    """The effect turned so that the claim predicts a positive one."""
+    """The effect, with its sign changed where the claim predicts a negative one."""
     if part.direction is Direction.higher:
         return effect
     return replace(effect, mean=-effect.mean, low=-effect.high, high=-effect.low)
@@ -214,12 +214,12 @@ def untested(part: Contrast, note: str) -> Judgement:
 
 
 def outcomes(records: Sequence[Record], cell: str) -> Outcomes:
-    """Which runs of a cell learned, of those that say so: a fault or a run of no updates says nothing."""
+    """Seed -> whether that run of a cell learned. Runs that failed and runs of no updates are left out."""
     return values(of_cell(records, cell), metric("learned"))
 
 
 def shares(records: Sequence[Record], cell: str) -> tuple[int, int]:
-    """How many runs of a cell learned, of how many that say so."""
+    """How many runs of a cell learned, and of how many this is known."""
     return counts(outcomes(records, cell))
 
 

@@ -18,7 +18,8 @@ from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
-from ablate.records.looks import looks_after, to_plain
+from ablate.records.history import looks_after
+from ablate.records.looks import to_plain
 from ablate.store.folders import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
 from ablate.store.ids import RunSpec, bleu_tokenizer, evaluation_id
 from ablate.store.plain import config_to_plain

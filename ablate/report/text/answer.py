@@ -14,7 +14,7 @@ from ablate.report.text import tuned
 from ablate.report.text.instead import instead
 from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
 
-TOLD = {  # how a reading is said of a variant and its baseline
+PHRASES = {  # a reading of a variant and its baseline in words
     Reading.better: "{variants} {be} better than {baseline}",
     Reading.worse: "{variants} {be} worse than {baseline}",
     Reading.higher: "{variants} {be} higher than {baseline}",
@@ -27,7 +27,7 @@ DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 
 
 def answer(data: ReportData) -> str:
-    """The findings, and what they go by where the study's metric measures nothing. Markdown."""
+    """The findings, and what is used instead where the study's metric measures nothing. Markdown."""
     said = escape(instead(data))
     if said and not data.stand_ins:
         return said
@@ -53,7 +53,7 @@ def findings(data: ReportData) -> str:
         where = spoken_levels([cells[each.variant].factors for each in members], data)
         by_reading.setdefault((reading, conditional, where), {})[name(variant)] = members
     sentences = [
-        TOLD[reading].format(
+        PHRASES[reading].format(
             variants=spoken(list(variants)),
             be="is" if len(variants) == 1 else "are",
             baseline=name(data.study.baseline),
@@ -70,8 +70,8 @@ def findings(data: ReportData) -> str:
         (effect,) = (each.effect for each in found)
         difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
         return f"{sentences[0]}: {difference} {in_units(measure)}."
-    told = any(reading in DIFFERENT for reading, _, _ in by_reading)
-    return "; ".join(sentences) + ("." if told else f" (by {measure.label}).")
+    decided = any(reading in DIFFERENT for reading, _, _ in by_reading)
+    return "; ".join(sentences) + ("." if decided else f" (by {measure.label}).")
 
 
 def some_did_not_learn(data: ReportData) -> bool:
@@ -80,7 +80,7 @@ def some_did_not_learn(data: ReportData) -> bool:
 
 
 def learned_counts(data: ReportData) -> str:
-    """Who learned, a clause a variant: where some did not, that is the answer, and differences in score come after."""
+    """How many runs of each variant learned. Where some did not, that is the answer, before any difference in score."""
     clauses = []
     for variant in data.study.variants:
         cells = [cell for cell in data.trained_cells if cell.variant == variant]
@@ -97,7 +97,7 @@ def learned_counts(data: ReportData) -> str:
 
 
 def by_how_much(found: Sequence[Comparison]) -> str:
-    """The size of differences that all point the same way, one by one where they are few."""
+    """The sizes of differences with the same sign, one by one where they are few."""
     unit = in_units(metric(found[0].metric))
     if len(found) <= 4:
         return f", by {spoken([number(size(each), digits_of(each)) for each in found])} {unit}"
@@ -116,7 +116,7 @@ def digits_of(found: Comparison) -> int:
 
 
 def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
-    """The levels at which something holds; nothing where the study has no factor, or it holds at all of them."""
+    """The levels of a finding, in words; empty where the study has no factor."""
     if not data.study.factors:
         return ""
     levels = {tuple(cell.factors.items()) for cell in data.cells if cell.baseline is not None}
@@ -159,7 +159,7 @@ def compared(data: ReportData, found: Comparison) -> str:
 
 
 def worded(found: Comparison) -> str:
-    """The reading, never without the condition it stands under."""
+    """The reading, with the condition that limits it."""
     if not found.arms.seeds:
         return "no pair"
     if found.effect.seeds == 1 and found.reading is Reading.unresolved:

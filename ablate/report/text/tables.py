@@ -141,7 +141,7 @@ def three_figures(value: float) -> int:
 
 
 def mean_over(entries: list[dict[str, Any]], diagnostic: str) -> float | None:
-    """Of a diagnostic, over the parts of a model and over runs; None where some run was not asked."""
+    """Of a diagnostic, over the parts of a model and over runs; None where it was not measured in every run."""
     found = [list((entry.get(diagnostic) or {}).values()) for entry in entries]
     flat = [value for each in found for value in each]
     return sum(flat) / len(flat) if all(found) and None not in flat else None
@@ -157,7 +157,7 @@ INSIDE = {  # diagnostic -> what the table calls it
 
 
 def pairs(data: ReportData) -> list[str]:
-    """What the pairing bought, a line a variant."""
+    """What pairing by seed gains, a line a variant."""
     lines = []
     for found in data.comparisons:
         bought = pairing(found.arms.baseline, found.arms.variant)

@@ -1,4 +1,4 @@
-"""How each number of a report is made from its runs, for a reader with a statistics package and none of this code."""
+"""How each number of a report is made from its runs, for readers who want to compute it without this code."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ STATISTICS = [
         "distance from the mean to its nearest end, less the n there is",
     ),
     (
-        "what the pairing bought",
+        "what pairing by seed gains",
         "the same pairs",
         "Pearson's correlation; variance of the difference over the sum of the two variances",
     ),
@@ -194,7 +194,7 @@ SPEED = [
 SEQUENTIAL = (
     "every interval and p below",
     "the runs that their row names",
-    "not by t, which is for a number of seeds fixed beforehand, but by the confidence sequence of "
+    "not by t, which assumes a number of seeds fixed beforehand, but by the confidence sequence of "
     "ablate/analysis/sequential.py, and for shares that of sequential_shares.py",
 )
 TUNED = (

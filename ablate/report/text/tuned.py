@@ -1,4 +1,4 @@
-"""What a grid of learning rates comes to, in Markdown: each variant at its own best rate, beside the shared one."""
+"""What a grid of learning rates shows, in Markdown: each variant at its own best rate and at the shared one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, 
 
 
 def own_rates(found: Tuning) -> str:
-    """A row a variant: its rate, the difference at the shared rate and at best rates, what that amounts to."""
+    """A row a variant: its rate, the differences at the shared rate and at own best rates, and the finding."""
     measure, sensitivity = metric(found.study.metric), metric("lr_sensitivity")
     header = [
         "variant",
@@ -60,7 +60,7 @@ def sentence(found: Tuning, row: Tuned) -> str:
     if not row.own.arms.seeds:
         return f"of {name(row.cell)} no pair of runs is left to compare at own best rates"
     own, shared = (difference(each.effect, measure) for each in (row.own, row.shared))
-    said = TOLD[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
+    said = PHRASES[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
     survivors = " among the runs that finished" if row.own.conditional else ""
     unit = measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
     alike = row.best.rate == row.baseline.rate == found.shared_rate
@@ -68,7 +68,7 @@ def sentence(found: Tuning, row: Tuned) -> str:
     return f"{said} {rates}{survivors}: {own} {unit}, {MEANS[row.finding]}{aside}"
 
 
-TOLD = {
+PHRASES = {
     Reading.better: "{variant} is better than {baseline}",
     Reading.worse: "{variant} is worse than {baseline}",
     Reading.higher: "{variant} is higher than {baseline}",
@@ -85,7 +85,7 @@ MEANS = {
     Finding.robustness: "as good, and less sensitive to the learning rate: a gain in robustness only",
     Finding.sensitivity: "as good, but more sensitive to the learning rate: a loss of robustness only",
     Finding.none: "no difference either way",
-    Finding.unresolved: "what is left of it is unresolved",
+    Finding.unresolved: "and whether tuning explains it is unresolved",
 }
 
 

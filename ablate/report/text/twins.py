@@ -33,7 +33,7 @@ def matched(data: ReportData) -> str:
 def turns(data: ReportData) -> list[str]:
     """Whether the sign of an effect depends on what is matched, in a line; none where there are no twins."""
     found = [(name(raw.variant), said(raw, twin), raw, twin) for raw, twin in pairs(data) if is_matched(data, twin)]
-    turned = [variant for variant, word, _, _ in found if word.startswith("**turns")]
+    turned = [variant for variant, word, _, _ in found if word.startswith("**changes sign**")]
     leaning = [
         variant for variant, _, raw, twin in found if variant not in turned and raw.effect.mean * twin.effect.mean < 0
     ]
@@ -42,9 +42,9 @@ def turns(data: ReportData) -> list[str]:
         lines.append(f"The sign of the effect depends on whether parameters are matched: {spoken(turned)}.")
     if leaning:
         lines.append(
-            f"The mean has another sign when parameters are matched, but that is not decided: {spoken(leaning)}."
+            f"The mean has another sign when parameters are matched, but this is unresolved: {spoken(leaning)}."
         )
-    lines = lines or (["No effect is seen to change its sign with what is matched."] if found else [])
+    lines = lines or (["No effect changes its sign when parameters are matched."] if found else [])
     return differing_sizes(data) + lines
 
 
@@ -103,16 +103,16 @@ def pairs(data: ReportData) -> list[tuple[Comparison, Comparison]]:
 
 
 def said(raw: Comparison, twin: Comparison) -> str:
-    """What a change of size makes of a reading."""
+    """How the reading of a variant differs from that of its twin."""
     if raw.conditional or twin.conditional or not (raw.arms.seeds and twin.arms.seeds):
         return "conditional on survival" if raw.conditional or twin.conditional else ABSENT
     signs = SIGNS.get(raw.reading, 0), SIGNS.get(twin.reading, 0)
     if signs[0] * signs[1] < 0:
-        return "**turns**"
+        return "**changes sign**"
     if raw.reading is twin.reading:
-        return "the same" if raw.reading is not Reading.unresolved else "open either way"
+        return "the same" if raw.reading is not Reading.unresolved else "unresolved either way"
     if raw.effect.mean * twin.effect.mean < 0 and any(signs):
-        return "**turns**, though one of them is not decided"
+        return "**changes sign**, but one of them is unresolved"
     return "differs"
 
 

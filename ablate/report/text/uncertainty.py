@@ -1,4 +1,4 @@
-"""What a t interval over seeds does not say: robust statistics where there are seeds enough, and the test set's part.
+"""What intervals over seeds leave out: the choice of test sentences, and robust statistics from ten seeds up.
 
 Markdown.
 """
