@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from ablate.config import BadInput, Config
+from ablate.config import BadInput, Config, plain_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def results(study: str, root: str | Path = ".") -> pd.DataFrame:
-    """Every run of a study in every setting, a row each, with the columns of results.csv. Raises BadInput."""
+    """Every run of a study in every setting, a row each, with the columns of results.csv.
+
+    Records that cannot be read are left out with a warning. Raises BadInput where none can be read.
+    """
     import pandas as pd
 
     from ablate.records.read import read_records, settings
@@ -25,8 +29,17 @@ def results(study: str, root: str | Path = ".") -> pd.DataFrame:
     known = settings(Path(root))
     if study not in known:
         raise BadInput(f"there are no records of {study}; there are of {', '.join(known) or 'no study'}")
-    folders = [Path(root) / "experiments" / study / setting for setting in known[study]]
-    return pd.concat([read_records(folder).frame for folder in folders], ignore_index=True)
+    frames, faults = [], []
+    for setting in known[study]:
+        try:
+            frames.append(read_records(Path(root) / "experiments" / study / setting).frame)
+        except BadInput as error:
+            faults.append(plain_line(str(error)))
+    if not frames:
+        raise BadInput(f"no records of {study} can be read: {'; '.join(faults)}")
+    for fault in faults:
+        warnings.warn(f"left out: {fault}", stacklevel=2)
+    return pd.concat(frames, ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -385,6 +385,7 @@ class Config:
     study: Any = knob(None, "the question, its variants and claims")
     preset: str = knob("", "sizes of everything")
     seeds: int = knob(3, "runs of each variant", "[1, 1000]")
+    first_seed: int = knob(0, "the lowest seed; a study's file may set another", "[0, 1e6]", introduced=0)
     tune: Tune = knob(Tune.none, "lr trains every variant at each of a grid of peak learning rates")
     grid: Any = knob(None, "rates of tune=lr, [0.001,0.002]; null is the study's own, or optim.lr and its neighbours")
     match: Match = knob(Match.none, "parameters adds a twin of the baseline's size for each variant of another size")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
-MATCHED = "matched"  # what follows a variant's name in that of its twin of the baseline's size
+MATCHED = "matched"  # ends the name of a variant's twin of the baseline's size
+WITHIN = 0.03  # of the baseline's parameters, embeddings left out: how near a twin's must come
 
 
 class Kind(Enum):
@@ -102,14 +103,16 @@ class Study:
     sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
     grid: tuple[float, ...] = ()  # learning rates of tune=lr; none: optim.lr and its neighbours
     pairs: Pairs = Pairs.seeds
+    first_seed: int = 0  # where the command line does not set it
+    by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> overrides besides, of twins only
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""
         return replace(self, factors=self.factors | self.sizes.get(preset, {}).get("factors", {}))
 
-    def twinned(self, twins: dict[str, dict[str, Any]]) -> Study:
-        """The study with these variants besides its own, after them."""
-        return replace(self, variants={**self.variants, **twins})
+    def twinned(self, twins: dict[str, dict[str, Any]], by_cell: dict[str, dict[str, Any]]) -> Study:
+        """The study with these variants after its own; `by_cell` are overrides that hold in single cells of theirs."""
+        return replace(self, variants={**self.variants, **twins}, by_cell=by_cell)
 
     def tuned(self, grid: Sequence[float]) -> Study:
         """The study with each of its cells at each of these learning rates, compared within a rate."""
@@ -125,10 +128,12 @@ class Study:
         for levels in itertools.product(*(factor.items() for factor in self.factors.values())):
             factors = {name: level for name, (level, _) in zip(self.factors, levels)}
             coordinates = "".join(f",{name}={level}" for name, level in factors.items())
+            untuned = "".join(f",{name}={level}" for name, level in factors.items() if name != RATE)
             for name in self.variants:
                 overrides = dict(self.variants[name])
                 for _, at_level in levels:
                     overrides |= at_level
+                overrides |= self.by_cell.get(name + untuned, {})
                 baseline = None if name == self.baseline else self.baseline + coordinates
                 cells.append(Cell(name + coordinates, name, factors, overrides, baseline))
         return cells

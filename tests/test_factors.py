@@ -14,6 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from ablate.analysis.effects import compare as hold
 from ablate.analysis.effects import interactions
+from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
 from ablate.analysis.statistics import paired_effect
 from ablate.analysis.verdicts import Verdict
@@ -60,7 +61,7 @@ def test_a_preset_may_give_a_factor_levels_of_its_own() -> None:
 
 def test_a_claim_whose_cells_a_preset_leaves_out_is_not_tested_there() -> None:
     study = a_deep_study().at("smoke")
-    (found,) = judge_all(study, some_runs(study), "python -m ablate +sweep=deep preset=smoke")
+    (found,) = judge_all(study, some_runs(study), "python -m ablate +sweep=deep preset=smoke", FIXED)
     assert found.verdict is None
     assert found.command
     assert "b,depth=8" in found.parts[0].note
@@ -102,7 +103,7 @@ def test_an_interaction_is_the_paired_effect_of_two_differences(scores: list[tup
     runs = [
         a_run(study, cell, seed, four[place]) for place, cell in enumerate(cells) for seed, four in enumerate(scores)
     ]
-    found = hold(study, runs, "test_bleu", "b,depth=8", "a,depth=8", than=("b,depth=1", "a,depth=1"))
+    found = hold(study, runs, "test_bleu", "b,depth=8", "a,depth=8", FIXED, than=("b,depth=1", "a,depth=1"))
     a1, b1, a8, b8 = np.array(scores).T
     expected = paired_effect(b1 - a1, b8 - a8)
     assert found.effect == expected
@@ -112,7 +113,7 @@ def test_an_interaction_is_the_paired_effect_of_two_differences(scores: list[tup
 def test_a_seed_lost_in_any_of_the_four_arms_leaves_an_interaction_conditional() -> None:
     study = a_deep_study(factors={"depth": {1: {"model.layers": 1}, 8: {"model.layers": 8}}})
     runs = some_runs(study, seeds=4, diverged=[("a,depth=1", 2)])
-    (found,) = judge_all(study, runs, "")
+    (found,) = judge_all(study, runs, "", FIXED)
     assert found.verdict is Verdict.unresolved
     assert found.parts[0].seeds == 3
 
@@ -191,7 +192,7 @@ def test_settings_that_cannot_be_compared_are_refused_with_the_choices(tmp_path,
 def test_the_command_that_would_test_a_claim_stays_in_the_setting() -> None:
     study = a_study(claims=[{"id": "c", "sentence": "S.", "command": "python -m ablate +sweep=toy preset=paper"}])
     ran = "python -m ablate +sweep=toy data=multi30k data.path=PATH preset=laptop seeds=5"
-    (found,) = judge_all(study, some_runs(study), ran)
+    (found,) = judge_all(study, some_runs(study), ran, FIXED)
     assert found.command == "python -m ablate +sweep=toy preset=paper data=multi30k data.path=PATH"
 
 
@@ -200,7 +201,7 @@ def test_an_interaction_is_the_difference_of_differences_by_hand(seeds) -> None:
     levels = {level: {"optim.warmup": level} for level in (0, 0.1, 0.2)}
     study = a_study(("a", "b", "c"), factors={"warmup": levels})
     runs = some_runs(study, seeds)
-    found = interactions(study, runs)
+    found = interactions(study, runs, FIXED)
     scores = {name: np.array([run["test_bleu"] for run in runs if run["variant"] == name]) for name in
               (cell.name for cell in study.cells())}  # fmt: skip
     assert [each.variant for each in found] == ["b,warmup=0.1", "b,warmup=0.2", "c,warmup=0.1", "c,warmup=0.2"]
@@ -218,7 +219,7 @@ def test_an_interaction_is_the_difference_of_differences_by_hand(seeds) -> None:
 def test_without_a_factor_or_a_second_level_nothing_interacts() -> None:
     one = a_study(factors={"warmup": {0: {"optim.warmup": 0}}})
     for study in (a_study(), one):
-        assert interactions(study, some_runs(study)) == []
+        assert interactions(study, some_runs(study), FIXED) == []
 
 
 def test_a_report_says_by_how_much_a_difference_changes(tmp_path) -> None:

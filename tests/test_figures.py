@@ -467,7 +467,7 @@ def test_the_map_has_every_mean_and_every_difference(kind: str, tmp_path: Path) 
     measure = metric(data.study.metric)
     means = [mean_interval(list(scores_of(data.runs_of(cell.name), measure).values())) for cell in data.trained_cells]
     trained = {cell.name for cell in data.trained_cells}
-    held = [each.effect for each in comparisons(data.study, data.runs) if each.variant in trained]
+    held = [each.effect for each in comparisons(data.study, data.runs, data.estimator) if each.variant in trained]
     for panel, found, signed in ((upper, means, False), (lower, held, True)):
         said = [text.get_text().split("\n")[0] for text in panel.texts]
         wanted = [estimate(each.mean, each.low, each.high, measure, signed).split(" ")[0] for each in found]

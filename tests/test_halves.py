@@ -9,6 +9,7 @@ from corpora import fixture_plan
 from records import a_run, write_records
 
 from ablate.analysis.effects import comparisons, halved
+from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
 from ablate.config import BadInput
 from ablate.records.read import COST, read_records
@@ -31,7 +32,7 @@ def some_records(root, seeds, spread=0.8):
 
 def test_seed_i_is_held_against_seed_n_plus_i(tmp_path):
     data = read_records(some_records(tmp_path, 6))
-    (found,) = comparisons(data.study, data.runs)
+    (found,) = comparisons(data.study, data.runs, FIXED)
     scores = [run["test_bleu"] for run in data.runs]
     assert found.arms.baseline.tolist() == scores[:3]
     assert found.arms.variant.tolist() == scores[3:]
@@ -42,7 +43,7 @@ def test_seed_i_is_held_against_seed_n_plus_i(tmp_path):
 def test_a_lost_run_takes_its_pair_with_it():
     study = study_from(MAPPING)
     runs = [a_run(study, "baseline", seed, status="diverged" if seed == 4 else "finished") for seed in range(6)]
-    (found,) = comparisons(study.compared, halved(runs, 6))
+    (found,) = comparisons(study.compared, halved(runs, 6), FIXED)
     assert found.arms.seeds == (0, 2)
     assert found.arms.lost == (1,)
 
@@ -105,7 +106,7 @@ def test_what_is_unresolved_takes_seeds_in_both_halves(tmp_path, monkeypatch):
     monkeypatch.setattr("ablate.report.render.FIGURES", {})
     folder = some_records(tmp_path, 6, spread=2)
     data = read_records(folder)
-    (found,) = judge_all(data.study, data.runs, "")
+    (found,) = judge_all(data.study, data.runs, "", FIXED)
     text = (build(tmp_path, "toy", folder.name) / "report.md").read_text()
     assert f"about {found.only.more_seeds} more seeds a half" in text
     assert f"seeds={2 * max(3 + found.only.more_seeds, 3 + data.comparisons[0].more_seeds)}" in text

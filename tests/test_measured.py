@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from records import a_run, a_study, some_runs, write_records
 
+from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
 from ablate.analysis.measured import QUALITY, STAND_INS, stand_ins, unmeasured
 from ablate.analysis.metrics import METRICS
@@ -163,10 +164,10 @@ def test_no_figure_shows_it(figure: str, name: str, tmp_path: Path) -> None:
 def test_whatever_is_claimed_of_a_score_that_is_the_same_in_all_runs_is_not_measured(kind: str, metric: str) -> None:
     study = a_study(claims=[a_claim(metric, kind)])
     runs = [run | {metric: 3.25} for run in some_runs(study, 5)]
-    (found,) = judge_all(study, runs, COMMAND)
+    (found,) = judge_all(study, runs, COMMAND, FIXED)
     assert (found.verdict, found.measured, found.command) == (None, False, None)
     varied = [run | {metric: 3.25 + (run["variant"] == "post")} for run in runs]
-    (found,) = judge_all(study, varied, COMMAND)
+    (found,) = judge_all(study, varied, COMMAND, FIXED)
     assert found.verdict is not None
     assert found.measured
 
@@ -177,7 +178,7 @@ def test_parts_that_measure_something_may_still_contradict() -> None:
     study = a_study(claims=[{"id": "c", "sentence": "s", "kind": "several", "parts": parts}])
     for loss, verdict, measured in ((1.0, "contradicted", True), (3.0, None, False)):
         runs = [run | {"validation_loss": loss if run["variant"] == "post" else 2.0} for run in some_runs(study, 4)]
-        (found,) = judge_all(study, blind(runs), COMMAND)
+        (found,) = judge_all(study, blind(runs), COMMAND, FIXED)
         assert (found.verdict.name if found.verdict else None, found.measured) == (verdict, measured)
 
 

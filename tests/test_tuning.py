@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from corpora import composed, fixture_plan
 from records import LAYERS, UPDATES, WIDTH, a_run, a_study, write_records
 
+from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
-from ablate.analysis.tuning import Finding, Tuning, tuning
-from ablate.analysis.verdicts import Verdict
+from ablate.analysis.tuning import DECIDED, Finding, Tuning, classify, tuning
+from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
+from ablate.data.corpus import Corpus
+from ablate.data.prepare import prepare
 from ablate.plan.composition import Plan, plan
-from ablate.plan.matching import WITHIN, inner_parameters
+from ablate.plan.matching import inner_parameters
+from ablate.records.collect import collect
 from ablate.records.read import read_records
 from ablate.report import build, ledger
-from ablate.study import Study
+from ablate.report.evidence import Evidence, identity
+from ablate.report.text.tuned import MEANS
+from ablate.store.folders import Store
+from ablate.study import WITHIN, Study
 
 RATES = (0.001, 0.002, 0.004)
 SHARED, UNLEARNED, SEEDS = 0.002, 5.0, 6
@@ -48,7 +57,7 @@ def runs_of(curves: dict[str, Curve], noise: float = 0.05) -> list[dict]:
 
 
 def tuned(curves: dict[str, Curve], noise: float = 0.05) -> Tuning:
-    return tuning(a_plain_study().tuned(RATES), runs_of(curves, noise), SHARED, UNLEARNED)
+    return tuning(a_plain_study().tuned(RATES), runs_of(curves, noise), SHARED, UNLEARNED, FIXED)
 
 
 SCENES: dict[Finding, tuple[Curve, float]] = {  # what b does where a is flat
@@ -71,6 +80,44 @@ def test_what_is_found_has_a_name(finding: Finding) -> None:
 
 def test_every_finding_of_a_measure_that_has_a_better_end_has_its_scene() -> None:
     assert set(SCENES) == set(Finding) - {Finding.higher, Finding.lower}
+
+
+NO_GAIN = (Reading.equivalent,)
+OPEN = (Reading.equivalent, Reading.unresolved)
+TRUTH: list[tuple[tuple[Reading, ...], tuple[Reading, ...], tuple[Reading, ...], Finding]] = [
+    # at the shared rate, at own best rates, sensitivity of the variant ("better" is less sensitive) -> the finding
+    (tuple(Reading), (Reading.better,), tuple(Reading), Finding.gain),
+    (tuple(Reading), (Reading.worse,), tuple(Reading), Finding.loss),
+    (tuple(Reading), (Reading.higher,), tuple(Reading), Finding.higher),
+    (tuple(Reading), (Reading.lower,), tuple(Reading), Finding.lower),
+    (tuple(Reading), (Reading.unresolved,), tuple(Reading), Finding.unresolved),
+    (tuple(DECIDED), NO_GAIN, tuple(Reading), Finding.artefact),
+    (OPEN, NO_GAIN, (Reading.better,), Finding.robustness),
+    (OPEN, NO_GAIN, (Reading.worse,), Finding.sensitivity),
+    (OPEN, NO_GAIN, OPEN, Finding.none),
+]
+
+
+def test_the_finding_follows_from_three_readings() -> None:
+    table = {
+        (shared, own, sensitivity): finding
+        for shareds, owns, sensitivities, finding in TRUTH
+        for shared in shareds
+        for own in owns
+        for sensitivity in sensitivities
+    }
+    sensitivities = [Reading.better, Reading.worse, Reading.equivalent, Reading.unresolved]  # less is better
+    for shared in Reading:
+        for own in Reading:
+            for sensitivity in sensitivities:
+                assert classify(shared, own, sensitivity) is table[shared, own, sensitivity]
+
+
+@pytest.mark.parametrize("finding", Finding, ids=lambda finding: finding.name)
+def test_robust_is_said_of_no_variant_that_is_more_sensitive(finding: Finding) -> None:
+    words = f"{finding.value}; {MEANS[finding]}"
+    assert ("gain in robustness" in words) is (finding is Finding.robustness)
+    assert ("more sensitive" in words) is ("loss of robustness" in words) is (finding is Finding.sensitivity)
 
 
 def test_rates_are_chosen_on_validation_and_scored_on_test() -> None:
@@ -104,15 +151,15 @@ def test_a_diverged_run_has_learned_nothing_whatever_its_best_loss_was() -> None
         {**run, "status": "diverged", "test_bleu": None} if run["variant"] == "b,lr=0.002" and run["seed"] == 0 else run
         for run in runs_of({"a": FLAT, "b": FLAT}, noise=0.0)
     ]
-    found = tuning(study, runs, SHARED, UNLEARNED)
+    found = tuning(study, runs, SHARED, UNLEARNED, FIXED)
     assert found.best["b"].losses[0.002] == pytest.approx((UNLEARNED + (SEEDS - 1) * 1.5) / SEEDS)
 
 
 def test_claims_are_judged_at_own_best_rates() -> None:
     found = tuned({"a": FLAT, "b": STEEP})
-    (verdict,) = judge_all(found.study, found.records, "python -m ablate")
+    (verdict,) = judge_all(found.study, found.records, "python -m ablate", FIXED)
     assert verdict.verdict is Verdict.supported
-    (untested,) = judge_all(a_plain_study(), [run for run in found.records if run.pop("lr_sensitivity")], "x")
+    (untested,) = judge_all(a_plain_study(), [run for run in found.records if run.pop("lr_sensitivity")], "x", FIXED)
     assert untested.verdict is None
     assert untested.command is not None
 
@@ -211,6 +258,78 @@ def test_a_twin_sets_only_what_its_architecture_reads() -> None:
     assert abs(other / one - 1) <= WITHIN
 
 
+CROSSED: dict[str, dict[Any, dict[str, Any]]] = {  # factors of any kind that twins have to follow
+    "heads": {1: {"model.heads": 1}, 8: {"model.heads": 8}},
+    "d_k": {8: {"model.head_width": 8}, 64: {"model.head_width": 64}},
+    "depth": {1: {"model.layers": 1}, 12: {"model.layers": 12}},
+    "width": {64: {"model.d_model": 64}, 256: {"model.d_model": 256}},
+    "warmup": {0: {"optim.warmup": 0}, 0.5: {"optim.warmup": 0.5}},
+}
+RATIOS = {"baseline": "four", "variants": {"four": {"model.ffn_ratio": 4}, "one": {"model.ffn_ratio": 1}}}
+
+
+def with_study(study: dict[str, Any]) -> Callable[[list[str]], Any]:
+    def compose(overrides: list[str]) -> Any:
+        node = composed(overrides)
+        node.study = {"name": "sizes", "question": "How large?", **study}
+        return node
+
+    return compose
+
+
+@pytest.mark.parametrize("tune", [(), ("tune=lr", "grid=[0.001,0.002]")], ids=["plain", "tuned"])
+@pytest.mark.parametrize("factor", CROSSED)
+def test_twins_have_the_baselines_size_at_every_level_of_every_factor(factor: str, tune: tuple[str, ...]) -> None:
+    study = {**RATIOS, "factors": {factor: CROSSED[factor], "norm": {"post": {"model.norm_placement": "post"}}}}
+    found = plan(with_study(study), ["data=fixture", "match=parameters", *tune])
+    twins = [cell for cell in found.cells if cell.variant == "one,matched"]
+    assert len(twins) == len(CROSSED[factor]) * (3 if tune else 1)
+    for cell in twins:
+        twin, baseline = found.configs[cell.name].model, found.configs[str(cell.baseline)].model
+        raw = found.configs[cell.name.replace(",matched", "")].model
+        assert abs(inner_parameters(twin) / inner_parameters(baseline) - 1) <= WITHIN
+        assert (twin.d_k, twin.heads, twin.ffn_ratio, twin.layers) == (raw.d_k, raw.heads, raw.ffn_ratio, raw.layers)
+
+
+@pytest.mark.parametrize("tune", [(), ("tune=lr", "grid=[0.001,0.002]")], ids=["plain", "tuned"])
+def test_records_read_back_the_cells_of_twins(tmp_path: Path, tune: tuple[str, ...]) -> None:
+    study = {**RATIOS, "factors": {"depth": {1: {"model.layers": 1}, 2: {"model.layers": 2}}}}
+    found = plan(with_study(study), ["data=fixture", "preset=smoke", "match=parameters", *tune])
+    prepare(found.config.data, lambda line: None)
+    folder = collect(Store(tmp_path), found, {found.corpus: Corpus.load(found.corpus)})
+    data = read_records(folder)
+    assert data.cells == found.cells
+    assert all(each.agrees for run in data.runs for each in identity(Evidence(data, run)))
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a variant that sets the width itself": (
+        {"baseline": "wide", "variants": {"wide": {"model.d_model": 256}, "narrow": {"model.d_model": 64}}},
+        "sets model.d_model itself",
+    ),
+    "a size that no width comes near": (
+        {"baseline": "small", "variants": {"small": {"model.ffn_ratio": 1}, "huge": {"model.ffn_ratio": 1000}}},
+        "comes nearest",
+    ),
+    "a variant that is of one size at some levels only": (
+        {
+            "baseline": "four",
+            "variants": {"four": {"model.ffn_ratio": 4}, "other": {"model.ffn_ratio": 4, "model.heads": 1}},
+            "factors": {"d_k": {16: {"model.head_width": 16}, 32: {"model.head_width": 32, "model.heads": 4}}},
+        },
+        "would train some runs twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_matched_is_refused_in_a_line(what: str) -> None:
+    study, said = REFUSED[what]
+    with pytest.raises(BadInput, match=said) as caught:
+        plan(with_study(study), ["data=fixture", "match=parameters"])
+    assert "\n" not in str(caught.value)
+
+
 def test_a_smoke_model_is_too_narrow_for_a_close_match_and_gets_the_nearest() -> None:
     found = planned("+sweep=ffn_ratio", "preset=smoke", "match=parameters")
     aim = inner_parameters(found.configs["ratio4"].model)
@@ -230,12 +349,13 @@ def test_more_seeds_are_more_of_the_same_runs() -> None:
 # --- twins in a report ----------------------------------------------------------------------------------------------
 
 
-def with_twin(root: Path, raw: float, twin: float) -> str:
+def with_twin(root: Path, raw: float, twin: float, counts: dict[str, int] | None = None) -> str:
     """The report of a study whose variant scores so much above the baseline, and its twin so much."""
     study = a_study(("a", "b"))
-    whole = study.twinned({"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}})
+    whole = study.twinned({"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}}, {})
     runs = [
         a_run(whole, cell.name, seed, 40 + {"a": 0.0, "b": raw, "b,matched": twin}[cell.name] + 0.01 * (seed % 3))
+        | ({"parameter_counts": counts} if counts is not None and cell.name == "b,matched" else {})
         for cell in whole.cells()
         for seed in range(SEEDS)
     ]
@@ -247,8 +367,8 @@ def with_twin(root: Path, raw: float, twin: float) -> str:
     ("raw", "twin", "said"),
     [
         (3.0, -3.0, "depends on whether parameters are matched: `b`"),
-        (3.0, 2.0, "No effect is seen to change its sign"),
-        (0.01, -0.01, "that is not decided: `b`"),
+        (3.0, 2.0, "No effect changes its sign"),
+        (0.01, -0.01, "but this is unresolved: `b`"),
     ],
 )
 def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(
@@ -256,4 +376,19 @@ def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(
 ) -> None:
     text = with_twin(tmp_path, raw, twin)
     assert said in text
-    assert "parameters (" in text.partition("At the baseline's size")[2]
+    assert "parameters (" in text.partition("Twins of the baseline's size")[2]
+    assert "number of parameters, within 3 %," in text
+
+
+@pytest.mark.parametrize(
+    "counts", [{"embedding": 9, "encoder.0.feedforward": 8}, {}], ids=["of another size", "unknown"]
+)
+def test_a_report_says_that_sizes_are_equal_only_where_they_were_recorded_so(
+    tmp_path: Path, counts: dict[str, int]
+) -> None:
+    text = with_twin(tmp_path, 3.0, -3.0, counts)
+    assert "within 3 %" not in text
+    assert "depends on whether parameters are matched" not in text
+    assert "| not matched |" in text
+    assert ("**Not matched**" in text) is bool(counts)
+    assert ("do not say how many parameters `b,matched`" in text) is not counts

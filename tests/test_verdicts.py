@@ -141,7 +141,7 @@ def a_claim(**keys):
 
 def verdict_on(runs, variants=("pre", "post"), **keys):
     study = a_study(variants, claims=[a_claim(**keys)])
-    return judge(study.claims[0], study, runs(study), COMMAND)
+    return judge(study.claims[0], study, runs(study), COMMAND, FIXED)
 
 
 OUTCOMES = {  # by how much the first arm exceeds the second, seed by seed -> what each kind of claim makes of it
@@ -201,7 +201,7 @@ def test_a_direction_is_that_of_the_contrast_as_written(contrast, direction, ver
 
 def test_a_claim_without_parts_is_not_tested_and_says_what_would():
     study = a_study(claims=[{"id": "c", "sentence": "s", "command": "python -m ablate +sweep=other"}])
-    found = judge(study.claims[0], study, some_runs(study), COMMAND)
+    found = judge(study.claims[0], study, some_runs(study), COMMAND, FIXED)
     assert found.verdict is None
     assert found.command == "python -m ablate +sweep=other"
 
@@ -268,7 +268,7 @@ def test_several_parts_have_a_verdict_each():
         {"contrast": "pre - post", "kind": "share_learned"},
     ]
     study = a_study(claims=[{"id": "c", "sentence": "s", "kind": "several", "parts": parts}])
-    found = judge(study.claims[0], study, some_runs(study), COMMAND)
+    found = judge(study.claims[0], study, some_runs(study), COMMAND, FIXED)
     assert [part.verdict for part in found.parts] == [S, U]
     assert found.verdict is U
     assert found.only is None
@@ -277,14 +277,17 @@ def test_several_parts_have_a_verdict_each():
 def test_the_family_is_the_levels_held_against_one_baseline():
     study = a_study(["a", "b", "c"], claims=[a_claim(contrast="a - b")])
     runs = some_runs(study)
-    plain, turned = compare(study, runs, "test_bleu", "b", "a"), compare(study, runs, "test_bleu", "a", "b")
+    plain, turned = (
+        compare(study, runs, "test_bleu", "b", "a", FIXED),
+        compare(study, runs, "test_bleu", "a", "b", FIXED),
+    )
     assert len(plain.family) == len(turned.family) == 2
     assert plain.p_holm == turned.p_holm >= plain.effect.p
 
 
 def test_a_factors_levels_are_families_of_their_own():
     study = a_study(factors={"warmup": {"0": {"optim.warmup": 0}, "0.1": {"optim.warmup": 0.1}}})
-    assert compare(study, some_runs(study), "test_bleu", "post,warmup=0", "pre,warmup=0").place == 0
+    assert compare(study, some_runs(study), "test_bleu", "post,warmup=0", "pre,warmup=0", FIXED).place == 0
 
 
 def test_pairs_across_devices_decide_nothing():
@@ -293,7 +296,7 @@ def test_pairs_across_devices_decide_nothing():
         return [run | (moved if run["variant"] == "post" and run["seed"] == 1 else {}) for run in some_runs(study)]
 
     study = a_study()
-    found = compare(study, runs(study), "test_bleu", "post", "pre")
+    found = compare(study, runs(study), "test_bleu", "post", "pre", FIXED)
     assert found.arms.seeds == (0, 2)
     assert found.arms.mixed == (1,)
 
@@ -307,6 +310,7 @@ def test_what_is_unresolved_says_how_many_seeds_it_takes():
         "test_bleu",
         "post",
         "pre",
+        FIXED,
     )
     assert found.reading is Reading.unresolved
     assert found.more_seeds > 0
@@ -314,16 +318,16 @@ def test_what_is_unresolved_says_how_many_seeds_it_takes():
 
 def test_the_default_margin_of_a_loss_is_a_share_of_the_baselines():
     study = a_study(metric="validation_loss")
-    found = compare(study, some_runs(study), "validation_loss", "post", "pre")
+    found = compare(study, some_runs(study), "validation_loss", "post", "pre", FIXED)
     assert found.margin == pytest.approx(0.01 * found.arms.baseline.mean())
-    assert compare(study, some_runs(study), "test_bleu", "post", "pre").margin == 0.5
-    assert compare(study, some_runs(study), "test_bleu", "post", "pre", margin=0.2).margin == 0.2
+    assert compare(study, some_runs(study), "test_bleu", "post", "pre", FIXED).margin == 0.5
+    assert compare(study, some_runs(study), "test_bleu", "post", "pre", FIXED, margin=0.2).margin == 0.2
 
 
 def test_unknown_metrics_name_the_choices():
     study = a_study(claims=[a_claim(metric="blue")])
     with pytest.raises(BadInput, match="claim c: metric=blue is unknown; it may be test_bleu, "):
-        judge_all(study, [], COMMAND)
+        judge_all(study, [], COMMAND, FIXED)
     with pytest.raises(BadInput, match="needs a margin"):
         check_metrics(a_study(claims=[a_claim(kind="no_difference", metric="seconds")]))
 

@@ -283,7 +283,7 @@ def test_the_code_in_a_report_gives_its_first_difference(
 ) -> None:
     data = read(where)
     code = snippet(data)
-    if data.study.pairs is Pairs.halves or data.looked_again:  # the code is for t tests within a seed
+    if data.study.pairs is Pairs.halves or data.sequential:  # the code is for t tests within a seed
         assert code == ""
         return
     monkeypatch.chdir(HERE)

@@ -1,4 +1,4 @@
-"""From records to effects: pairs of runs with the same seed, what they say, and how much more it would take."""
+"""From records to effects: differences between runs with the same seed, and how many more seeds would settle them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
-from ablate.analysis.statistics import Effect, holm, paired_effect, seeds_needed, seeds_to_reject
+from ablate.analysis.statistics import Effect, Interval, seeds_needed, seeds_to_reject
 from ablate.analysis.verdicts import ALPHA, Reading, reading
 from ablate.study import HALVES, Study
 
@@ -23,14 +23,14 @@ class Arms:
     baseline: np.ndarray
     variant: np.ndarray
     lost: tuple[int, ...]  # seeds with a run, in either arm, that did not finish and so has no value
-    mixed: tuple[int, ...]  # seeds whose two runs had different devices or precisions: they decide nothing
+    mixed: tuple[int, ...]  # seeds whose two runs had different devices or precisions: they are left out
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A variant held against its baseline by one metric. The effect is variant - baseline.
+    """A variant compared with its baseline by one metric. The effect is variant - baseline.
 
-    Of an interaction the two arms are differences themselves.
+    For an interaction the two arms are differences themselves.
     """
 
     metric: str
@@ -38,27 +38,27 @@ class Comparison:
     baseline: str
     arms: Arms
     effect: Effect
-    p_holm: float  # over the levels compared with this baseline
-    family: tuple[Effect, ...]  # the effects of those
-    place: int  # of this one among them
+    p_holm: float  # adjusted over the levels compared with this baseline, by the estimator's correction
+    family: tuple[Effect, ...]  # the effects of these levels
+    place: int  # index of this effect in the family
     margin: float
     reading: Reading
-    estimator: Estimator = FIXED  # that made the effects
-    than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is held against
+    estimator: Estimator  # that made the effects
+    than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is compared with
 
     @property
     def conditional(self) -> bool:
-        """Whether the mean difference speaks only of the seeds that survived."""
+        """Whether some run did not finish, so that the mean difference is over the surviving seeds only."""
         return bool(self.arms.lost)
 
     @property
     def more_seeds(self) -> int | None:
-        """Seeds that would settle the sign, or that there is no difference that matters, whichever takes fewer."""
+        """How many more seeds settle the sign, or bring the interval inside the margin, whichever takes fewer."""
         if self.reading is not Reading.unresolved or self.conditional:
             return None
         distance, effect = abs(self.effect.mean), self.effect
         needs = (
-            seeds_to_reject(self.family, self.place, ALPHA, self.estimator.p),
+            seeds_to_reject(self.family, self.place, ALPHA, self.estimator.p, self.estimator.adjusted),
             seeds_needed(effect.spread, effect.seeds, self.margin - distance, self.estimator.half_width),
         )
         return min((need for need in needs if need), default=None)
@@ -69,33 +69,44 @@ def of_cell(records: Iterable[Record], cell: str) -> list[Record]:
 
 
 def values(records: Iterable[Record], measure: Metric) -> dict[int, float]:
-    """Seed, or pair of halves -> value, of the runs of one cell that have one."""
+    """Seed, or pair of halves -> value, of the runs of one cell that have one, in the order of seeds."""
     usable = [record for record in records if measure.known is not Known.finished or trained(record)]
-    found = {pair(record): measure.value(record) for record in usable}
+    found = {pair(record): measure.value(record) for record in sorted(usable, key=pair)}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
+def mean_of(records: Iterable[Record], measure: Metric, estimator: Estimator) -> Interval:
+    """The mean over the runs of one cell, with its interval. Counted numbers have none that depends on looks."""
+    found = list(values(records, measure).values())
+    return (FIXED if measure.known is Known.counted else estimator).interval(found)
+
+
 def pair(record: Record) -> int:
-    """The number that two runs share which are held against each other: their seed, unless they come of two halves."""
+    """The number that both runs of a pair share: their seed, or the first one's seed where two halves are compared."""
     return int(record.get("pair", record["seed"]))
 
 
-def halved(runs: Sequence[Record], seeds: int) -> list[dict[str, Any]]:
-    """Runs of one variant with seeds 0 to 2n - 1 as those of two, seed n + i as the other of seed i's pair.
+def halved(runs: Sequence[Record], seeds: int, first_seed: int = 0) -> list[dict[str, Any]]:
+    """Split the 2n runs of one variant into two halves: seed n + i of the second is paired with seed i of the first.
 
-    It is how a study of one variant against itself is analysed, and the only pairs that share no seed.
+    Seeds begin at `first_seed`, and a pair is called by its lower seed. A study of one variant against itself is
+    analysed like this. No other pairs have different seeds.
     """
     n = seeds // 2
-    return [{**run, "variant": HALVES[run["seed"] // n], "pair": run["seed"] % n} for run in runs]
+    return [
+        {**run, "variant": HALVES[place // n], "pair": first_seed + place % n}
+        for run in runs
+        for place in [run["seed"] - first_seed]
+    ]
 
 
 def trained(record: Record) -> bool:
-    """Whether a run went to its end, and had one: a run of no updates counts in no mean."""
+    """Whether a run was trained and finished. A run of no updates counts in no mean."""
     return record["status"] == "finished" and record.get("updates") != 0
 
 
 def lost_seeds(records: Iterable[Record], measure: Metric) -> set[int]:
-    """Seeds of runs that did not finish, where that takes the value away."""
+    """Seeds of runs that did not finish, for a metric that only finished runs have."""
     return {pair(record) for record in records if measure.known is Known.finished and record["status"] != "finished"}
 
 
@@ -122,14 +133,14 @@ def machine(record: Record) -> tuple[str, str]:
     return words[0], str(provenance.get("precision", ""))
 
 
-def effect_of(pairs: Arms, measure: Metric, estimator: Estimator = FIXED) -> Effect:
-    """What is counted needs no second seed, and no caution however often one looks."""
+def effect_of(pairs: Arms, measure: Metric, estimator: Estimator) -> Effect:
+    """The paired difference. One seed is enough for a number that is counted, and looking again adds no error."""
     if measure.known is not Known.counted:
         return estimator.effect(pairs.baseline, pairs.variant)
     if len(pairs.seeds) == 1:
         difference = float(pairs.variant[0] - pairs.baseline[0])
         return Effect(difference, difference, difference, float(difference == 0), 1, 0.0)
-    return paired_effect(pairs.baseline, pairs.variant)
+    return FIXED.effect(pairs.baseline, pairs.variant)
 
 
 def interaction(first: Arms, second: Arms) -> Arms:
@@ -149,11 +160,11 @@ def compare(
     name: str,
     variant: str,
     baseline: str,
+    estimator: Estimator,
     margin: float | None = None,
     than: tuple[str, str] | None = None,
-    estimator: Estimator = FIXED,
 ) -> Comparison:
-    """Hold one cell against another; with `than`, their difference against that of those two.
+    """Compare one cell with another; with `than`, compare their difference with that of the two cells in `than`.
 
     `margin` is in the metric's unit; None takes the metric's default.
     """
@@ -171,19 +182,19 @@ def compare(
     members = family(study, name, center, member)
     effects = tuple(effect_of(arms(records, measure, other, center), measure, estimator) for other in members)
     place = members.index(member)
-    p_holm = float(holm([each.p for each in effects])[place])
+    p_holm = float(estimator.adjusted([each.p for each in effects])[place])
     word = reading(effect, p_holm, margin, measure.higher_is_better)
     return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word, estimator)
 
 
 def centered(study: Study, variant: str, baseline: str) -> tuple[str, str]:
-    """Which of two is the family's baseline: a claim may hold the baseline against a variant."""
+    """The family's baseline and the other cell. A claim may name them in reverse order."""
     backwards = any(cell.name == baseline and cell.baseline == variant for cell in study.cells())
     return (variant, baseline) if backwards else (baseline, variant)
 
 
 def family(study: Study, name: str, center: str, member: str) -> list[str]:
-    """The levels compared with one baseline: the study's cells, and what its claims hold against it by this metric."""
+    """The cells compared with one baseline by this metric: those of the study, and those that its claims name."""
     members = [cell.name for cell in study.cells() if cell.baseline == center]
     for claim in study.claims:
         for part in claim.parts:
@@ -193,19 +204,19 @@ def family(study: Study, name: str, center: str, member: str) -> list[str]:
     return list(dict.fromkeys([*members, member]))
 
 
-def comparisons(study: Study, records: Sequence[Record], estimator: Estimator = FIXED) -> list[Comparison]:
-    """Every cell that has a baseline, held against it by the study's metric."""
+def comparisons(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
+    """Compare every cell that has a baseline with it, by the study's metric."""
     return [
-        compare(study, records, study.metric, cell.name, cell.baseline, estimator=estimator)
+        compare(study, records, study.metric, cell.name, cell.baseline, estimator)
         for cell in study.cells()
         if cell.baseline is not None
     ]
 
 
-def interactions(study: Study, records: Sequence[Record], estimator: Estimator = FIXED) -> list[Comparison]:
+def interactions(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
     """By how much each variant's difference to the baseline exceeds that at the first level where it has one.
 
-    By the study's metric, within a seed; p is adjusted by Holm over the levels of a variant. Empty without a factor.
+    By the study's metric, within a seed; p is adjusted over the levels of a variant. Empty without a factor.
     """
     cells = {cell.name: cell.variant for cell in study.cells()}
     held = [each for each in comparisons(study, records, estimator) if each.arms.seeds]
@@ -213,10 +224,10 @@ def interactions(study: Study, records: Sequence[Record], estimator: Estimator =
     for variant in study.variants:
         mine = [each for each in held if cells[each.variant] == variant]
         found = [
-            compare(study, records, study.metric, each.variant, each.baseline, None, than, estimator)
+            compare(study, records, study.metric, each.variant, each.baseline, estimator, None, than)
             for than in [(mine[0].variant, mine[0].baseline) if mine else None]
             for each in mine[1:]
         ]
-        adjusted = holm([each.effect.p for each in found])
+        adjusted = estimator.adjusted([each.effect.p for each in found])
         results += [replace(each, p_holm=float(p)) for each, p in zip(found, adjusted)]
     return results

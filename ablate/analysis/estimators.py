@@ -1,7 +1,8 @@
-"""Where verdicts take their intervals and p values from: for a number of seeds fixed beforehand, or for any.
+"""The two ways to make intervals and p values: for a number of seeds that is fixed beforehand, or for any number.
 
-A study that stops when its claims are decided must be judged by what holds however often one looks (`ANYTIME`); all
-others by the methods for a fixed number of seeds (`FIXED`), which are narrower.
+A setting whose number of seeds depends on earlier results is judged by `ANYTIME`, which is valid at every look. All
+others are judged by `FIXED`, whose intervals are narrower. Reports make no interval in any other way: the functions
+that compare runs take an estimator and have no default for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from ablate.analysis.sequential_shares import anytime_difference_of_shares, anyt
 from ablate.analysis.statistics import (
     Effect,
     Interval,
+    bonferroni,
     difference_of_shares,
+    holm,
     mean_interval,
     paired_effect,
     paired_p,
@@ -32,19 +35,22 @@ MOST_RUNS = 100  # a need beyond this is not worth a number
 
 @dataclass(frozen=True)
 class Estimator:
-    """One way of making intervals and p values, for each kind of number that a claim may speak of."""
+    """One way to make intervals and p values, for each kind of number that a report shows."""
 
+    name: str  # of its intervals
+    correction: str  # name of the correction for several comparisons
     interval: Callable[[Values], Interval]  # of a mean
     effect: Callable[[Values, Values], Effect]  # of a mean difference between pairs: baseline, variant
     share: Callable[[Outcomes], Interval]
     shares: Callable[[Outcomes, Outcomes], Effect]  # difference of two: baseline, variant
     half_width: Callable[[float, int], float]  # of a mean's interval: standard deviation, seeds
-    p: Callable[[Effect, int], float]  # should so many seeds show this effect
-    runs_needed: Callable[[Outcomes, Outcomes], int | None]  # more in each arm, for their shares to differ
+    p: Callable[[Effect, int], float]  # if so many seeds showed this effect
+    adjusted: Callable[[Values], np.ndarray]  # p values [comparison] of a family, adjusted for their number
+    runs_needed: Callable[[Outcomes, Outcomes], int | None]  # more runs in each arm until their shares differ
 
 
 def counts(outcomes: Outcomes) -> tuple[int, int]:
-    """How many learned, of how many."""
+    """How many runs learned, and how many there are."""
     return int(sum(outcomes.values())), len(outcomes)
 
 
@@ -53,13 +59,13 @@ def in_order(outcomes: Outcomes) -> np.ndarray:
 
 
 def pairs(baseline: Outcomes, variant: Outcomes) -> tuple[np.ndarray, np.ndarray]:
-    """Both arms in seed order, of the seeds that both have."""
+    """Outcomes of both arms in seed order, for the seeds that both have."""
     both = sorted(baseline.keys() & variant.keys())
     return np.array([baseline[seed] for seed in both]), np.array([variant[seed] for seed in both])
 
 
 def pairs_needed(baseline: Outcomes, variant: Outcomes, alpha: float = 0.05) -> int | None:
-    """How many more pairs the sequential test calls for, should they come as those did, over and over."""
+    """How many more pairs the sequential test needs if the pairs seen so far were repeated."""
     first, second = pairs(baseline, variant)
     n = len(first)
     if n == 0 or first.mean() == second.mean():
@@ -70,20 +76,26 @@ def pairs_needed(baseline: Outcomes, variant: Outcomes, alpha: float = 0.05) -> 
 
 
 FIXED = Estimator(
+    name="t interval",
+    correction="Holm",
     interval=mean_interval,
     effect=paired_effect,
     share=lambda outcomes: wilson(*counts(outcomes)),
     shares=lambda baseline, variant: difference_of_shares(counts(baseline), counts(variant)),
     half_width=t_half_width,
     p=paired_p,
+    adjusted=holm,
     runs_needed=lambda baseline, variant: runs_needed(counts(baseline), counts(variant)),
 )
 ANYTIME = Estimator(
+    name="confidence sequence",
+    correction="Bonferroni",
     interval=anytime_interval,
     effect=anytime_effect,
     share=lambda outcomes: anytime_share(in_order(outcomes)),
     shares=lambda baseline, variant: anytime_difference_of_shares(*pairs(baseline, variant)),
     half_width=anytime_half_width,
     p=anytime_p,
+    adjusted=bonferroni,
     runs_needed=pairs_needed,
 )

@@ -1,4 +1,4 @@
-"""Claims before the evidence: which runs a claim speaks of, what they show, and the verdict that follows."""
+"""Judge claims: the runs that a claim is about, the effect that they show, and the verdict that follows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import stdev
 
-from ablate.analysis.effects import Comparison, compare, lost_seeds, of_cell, values
-from ablate.analysis.estimators import FIXED, Estimator, Outcomes, counts
+from ablate.analysis.effects import Comparison, compare, lost_seeds, mean_of, of_cell, values
+from ablate.analysis.estimators import Estimator, Outcomes, counts
 from ablate.analysis.measured import unmeasured
 from ablate.analysis.metrics import Known, Record, check_metrics, metric
 from ablate.analysis.statistics import Effect, Interval, seeds_needed
@@ -30,7 +30,7 @@ SURVIVORS = "conditional on survival, decides nothing alone"
 
 @dataclass(frozen=True)
 class Judgement:
-    """One contrast judged. The effect is variant - baseline, as the contrast is written, or the value; nan: unknown."""
+    """The verdict on one contrast. The effect is variant - baseline, or the value of one variant; nan where unknown."""
 
     contrast: Contrast
     verdict: Verdict | None  # None: not tested or not measured here
@@ -38,7 +38,7 @@ class Judgement:
     low: float
     high: float
     seeds: int
-    p: float  # Holm-adjusted, or Fisher's
+    p: float  # adjusted for several comparisons, or that of the shares
     more_seeds: int | None
     note: str  # what limits the verdict; may be empty
     measured: bool = True  # False: the metric measures nothing in this setting, which no other command would change
@@ -64,7 +64,7 @@ class ClaimVerdict:
 
     @property
     def only(self) -> Judgement | None:
-        """The single contrast of a claim that has one; several have no effect in common."""
+        """The contrast of a claim that has a single one. Several contrasts have no effect in common."""
         return self.parts[0] if len(self.parts) == 1 else None
 
 
@@ -72,12 +72,12 @@ def judge_all(
     study: Study,
     records: Sequence[Record],
     command: str,
-    estimator: Estimator = FIXED,
+    estimator: Estimator,
     why: Mapping[str, str] | None = None,
 ) -> list[ClaimVerdict]:
-    """Every claim of a study, which `command` ran. Raises BadInput for a metric that does not exist.
+    """Judge every claim of a study that `command` ran. Raises BadInput for a metric that does not exist.
 
-    Where the number of seeds depends on what they showed, `estimator` must be `ANYTIME`. `why` says which metrics
+    Where the number of seeds depends on earlier results, `estimator` must be `ANYTIME`. `why` says which metrics
     measure nothing in the setting (`ablate.analysis.measured`); None finds it out from `records`.
     """
     check_metrics(study)
@@ -90,7 +90,7 @@ def judge(
     study: Study,
     records: Sequence[Record],
     command: str,
-    estimator: Estimator = FIXED,
+    estimator: Estimator,
     why: Mapping[str, str] | None = None,
 ) -> ClaimVerdict:
     why = unmeasured(records) if why is None else why
@@ -153,22 +153,22 @@ def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record],
         for (learned, n), share in [(counts(arm), estimator.share(arm))]
     )
     if verdict is Verdict.unresolved and not decidable(baseline, variant, estimator):
-        note += f"; {len(variant)} against {len(baseline)} runs cannot show a difference whatever they do"
+        note += f"; {len(variant)} against {len(baseline)} runs are too few to show any difference"
     need = estimator.runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
     return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
 
 
-def decidable(baseline: Outcomes, variant: Outcomes, estimator: Estimator = FIXED) -> bool:
+def decidable(baseline: Outcomes, variant: Outcomes, estimator: Estimator) -> bool:
     """Whether arms of these sizes could be told apart if all of one learned and none of the other."""
     return estimator.shares(dict.fromkeys(baseline, 0), dict.fromkeys(variant, 1)).p < ALPHA
 
 
 def judge_in_range(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
     measure, runs = metric(part.metric), of_cell(records, part.variant)
-    found = [value for _, value in sorted(values(runs, measure).items())]
+    found = list(values(runs, measure).values())
     if not found:
         return untested(part, f"no run of {part.variant} has this number")
-    interval = estimator.interval(found)
+    interval = mean_of(runs, measure, estimator)
     if measure.known is Known.counted:
         interval = Interval(interval.mean, min(found), max(found), len(found))
     verdict, note = in_range(interval.low, interval.high, part.low, part.high), ""
@@ -183,11 +183,11 @@ def judge_in_range(part: Contrast, study: Study, records: Sequence[Record], esti
 
 def comparison(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Comparison:
     assert part.baseline is not None
-    return compare(study, records, part.metric, part.variant, part.baseline, part.margin, part.than, estimator)
+    return compare(study, records, part.metric, part.variant, part.baseline, estimator, part.margin, part.than)
 
 
 def oriented(effect: Effect, part: Contrast) -> Effect:
-    """The effect turned so that the claim predicts a positive one."""
+    """The effect, with its sign changed where the claim predicts a negative one."""
     if part.direction is Direction.higher:
         return effect
     return replace(effect, mean=-effect.mean, low=-effect.high, high=-effect.low)
@@ -214,12 +214,12 @@ def untested(part: Contrast, note: str) -> Judgement:
 
 
 def outcomes(records: Sequence[Record], cell: str) -> Outcomes:
-    """Which runs of a cell learned, of those that say so: a fault or a run of no updates says nothing."""
+    """Seed -> whether that run of a cell learned. Runs that failed and runs of no updates are left out."""
     return values(of_cell(records, cell), metric("learned"))
 
 
 def shares(records: Sequence[Record], cell: str) -> tuple[int, int]:
-    """How many runs of a cell learned, of how many that say so."""
+    """How many runs of a cell learned, and of how many this is known."""
     return counts(outcomes(records, cell))
 
 

@@ -1,4 +1,4 @@
-"""Which scores measure nothing in a setting, and which ones stand in for them."""
+"""Which scores measure nothing in a setting, and which metrics are used instead."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def incomparable(vocabularies: Sequence[str]) -> dict[str, str]:
 
 
 def unmeasured(records: Sequence[Record], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Metric -> why it measures nothing: what is `known` of the test set, and scores that are alike in all runs.
+    """Metric -> why it measures nothing: what is `known` of the test set, and scores that are equal in all runs.
 
-    That is said of scores and losses, where runs differ if only by their seed. What is counted may well be the same in
-    every run, and so may the share that learned.
+    Only scores and losses are checked, because they differ between seeds. Counts, and whether a run learned, may
+    well be the same in every run.
     """
     found = dict(known or {})
     for name in QUALITY:
@@ -35,7 +35,7 @@ def unmeasured(records: Sequence[Record], known: Mapping[str, str] | None = None
 
 
 def stand_ins(metric: str, records: Sequence[Record], why: Mapping[str, str]) -> tuple[str, ...]:
-    """What is looked at in place of a study's metric that measures nothing; empty where it measures something.
+    """The metrics used in place of a study's metric that measures nothing; empty where it measures something.
 
     `why` is that of `unmeasured`.
     """

@@ -1,6 +1,6 @@
-"""What a claim or a report can speak of: a number read off a run's record, and how to talk about it.
+"""The metrics of claims and reports: how to read a number from a run's record, and its label, unit and margin.
 
-Light on purpose: a plan checks its claims here before anything is trained.
+This imports nothing heavy, because a plan checks its claims here before anything is trained.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Record = Mapping[str, Any]  # an object of runs.jsonl
 
 
 class Known(Enum):
-    """When a run's number is settled, and so what can take it away."""
+    """When a run's number is known, and so which runs lack it."""
 
-    counted = "counted"  # by the configuration alone: no seed moves it
-    started = "started"  # before the first update, or whatever became of the run
-    finished = "finished"  # by a run that went to its end
+    counted = "counted"  # from the configuration alone: it is the same for every seed
+    started = "started"  # before the first update, or whatever the outcome of the run
+    finished = "finished"  # from runs that finished
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ METRICS: dict[str, Metric] = {
     ),
     "initial_gradient_span": Metric(
         initial_gradient_span,
-        "powers of ten that feed-forward gradient norms span (38 is all that float32 has) at update 0",
+        "largest over smallest feed-forward gradient norm, as a power of ten, at update 0",
         "powers of ten",
         None,
         2,

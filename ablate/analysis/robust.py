@@ -1,4 +1,4 @@
-"""What ten seeds and more allow besides the mean: statistics that a few odd runs do not move, with bootstrap intervals.
+"""Statistics for ten seeds and more that a few outliers hardly change, with bootstrap intervals.
 
 Definitions of rliable: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice",
 arXiv:2108.13264. Below MINIMUM_SEEDS everything is nan, since percentile intervals of few values are too narrow.
@@ -22,7 +22,7 @@ TRIMMED = 0.25  # of the values at either end
 def interquartile_mean(scores: np.ndarray | Sequence[float], level: float = 0.95) -> Interval:
     """Mean of the middle half of scores [seed] or [seed, task], of all seeds and tasks together.
 
-    The interval is that of the stratified percentile bootstrap: seeds are drawn again within each task.
+    The interval is that of the stratified percentile bootstrap: seeds are resampled within each task.
     """
     tasks = by_task(scores)
     return _bootstrapped(tasks, lambda *drawn, axis=-1: _middle(drawn, axis), level)
@@ -36,8 +36,8 @@ def probability_of_improvement(
 ) -> Interval:
     """How often a run of the variant does better than one of the baseline, over all pairs of runs; ties count half.
 
-    Scores are [seed] or [seed, task]; tasks are averaged. Seeds are drawn again within each arm and task as if the arms
-    were unrelated. Runs of one seed are if anything alike, which makes that interval too wide rather than too narrow.
+    Scores are [seed] or [seed, task]; tasks are averaged. Seeds are resampled within each arm and task as if the arms
+    were independent. Runs of one seed are positively correlated if at all, so the interval may be too wide.
     """
     first, second = by_task(baseline), by_task(variant)
     arms = (first, second) if higher_is_better else (second, first)
@@ -63,7 +63,7 @@ def _middle(tasks: Sequence[np.ndarray], axis: int) -> np.ndarray:
 
 
 def _bootstrapped(samples: list[np.ndarray], statistic: Callable[..., np.ndarray], level: float) -> Interval:
-    """A statistic of several samples [seed], each drawn again by itself; the same draws each time."""
+    """A statistic of several samples [seed], each resampled by itself. The draws are the same at each call."""
     n = min(len(sample) for sample in samples)
     if n < MINIMUM_SEEDS:
         return Interval(math.nan, math.nan, math.nan, n)

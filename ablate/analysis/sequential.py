@@ -1,9 +1,9 @@
-"""Intervals and p values that hold however often one looks, for studies that add seeds until a claim is decided.
+"""Intervals and p values that are valid at every look, where the number of seeds depends on earlier results.
 
-Values stand in the order of their seeds, and every prefix of them counts as a look: what comes out is a function of the
-values alone, whatever batches they came in. Intervals are running intersections of a confidence sequence and p values
-running minima, so that what was decided once stays decided while other claims still need seeds. Being right at all
-sizes at once, they are right at any, whatever the reason for stopping there.
+Values stand in the order of their seeds, and every prefix of them counts as a look: the result depends on the values
+alone, and not on the batches that they came in. Intervals are running intersections of a confidence sequence and p
+values running minima, so that a decision is kept while other claims still need seeds. They are valid at all sizes at
+once, and so at any size, whatever the reason for stopping there.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ablate.analysis.statistics import Effect, Interval
 SCALE = 2.0
 """Standard deviation of the mixture over the effect size, in standard deviations of a difference.
 
-It costs no validity, only seeds. Between one and four it matters little: a larger one sees large effects a seed
-earlier, a smaller one gives narrower intervals from ten seeds on. Two is close to the best of both for effects of one
-to two standard deviations and five to twenty seeds; a test of the calibration holds it to that.
+Every value is valid; it only changes how many seeds are needed. Between one and four it matters little: a larger one
+detects large effects a seed earlier, a smaller one gives narrower intervals from ten seeds on. Two is close to the best
+of both for effects of one to two standard deviations and five to twenty seeds; a test of the calibration checks that.
 """
 
 
@@ -79,7 +79,7 @@ def log_e_values(values: np.ndarray, mean: float = 0.0, scale: float = SCALE) ->
 
 
 def anytime_half_width(spread: float, n: int, level: float = 0.95, scale: float = SCALE) -> float:
-    """Half the width of the interval that n values with this standard deviation leave, were there no earlier ones.
+    """Half the width of the interval from n values with this standard deviation, if no earlier look had narrowed it.
 
     It inverts the e-value: infinite while n is too small for any mean to reach 1/alpha.
     """
@@ -91,7 +91,7 @@ def anytime_half_width(spread: float, n: int, level: float = 0.95, scale: float 
 
 
 def anytime_p(effect: Effect, n: int, scale: float = SCALE) -> float:
-    """The p value, should n seeds show this effect's mean and spread; never above what it has already."""
+    """The p value if n seeds showed this effect's mean and spread; never above the p value that it has now."""
     if math.isnan(effect.spread) or effect.spread == 0 or n < 2:
         return effect.p
     g, t_squared = n * scale**2, n * (effect.mean / effect.spread) ** 2

@@ -1,4 +1,4 @@
-"""Shares of runs that learned, however often one looks: counterparts of Wilson's, Newcombe's and Fisher's methods.
+"""Shares of runs that learned, valid at every look: counterparts of Wilson's, Newcombe's and Fisher's methods.
 
 As in `ablate.analysis.sequential`, outcomes stand in seed order and every prefix of them counts as a look.
 """

@@ -1,7 +1,7 @@
-"""Intervals and tests for few seeds. Arrays in, frozen values out; what cannot be known is nan.
+"""Intervals and tests for few seeds. Arrays in, frozen values out; nan where unknown.
 
-A t interval needs two values. Where all values are equal it has no width: right for what is counted, and for anything
-measured a sign that the instrument is coarser than the noise.
+A t interval needs two values. Where all values are equal it has no width. That is right for counts; for a
+measurement it means that the instrument is coarser than the noise.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def paired_effect(
 def holm(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
     """Holm-adjusted p values [comparison]. A planned comparison without one (nan) counts in the family as p = 1.
 
-    Holm 1979. statsmodels' multipletests, which a test holds this against, collects garbage at each call, and that took
-    longer than all else in a report.
+    Holm 1979. A test compares this with statsmodels' multipletests, which collects garbage at each call and so took
+    longer than the rest of a report.
     """
     p_values = np.asarray(p_values, dtype=float)
     missing = np.isnan(p_values)
@@ -85,6 +85,12 @@ def holm(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
     adjusted = np.empty_like(known)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1)))
     return np.where(missing, np.nan, adjusted)
+
+
+def bonferroni(p_values: np.ndarray | Sequence[float]) -> np.ndarray:
+    """p values [comparison] times the number of comparisons, those without one (nan) included, and at most 1."""
+    p_values = np.asarray(p_values, dtype=float)
+    return np.minimum(1, p_values * len(p_values))
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -112,7 +118,7 @@ def difference_of_shares(baseline: tuple[int, int], variant: tuple[int, int], le
 
 @dataclass(frozen=True)
 class Pairing:
-    """What the pairs bought. `variance_ratio` is the variance of the difference over that of unrelated runs."""
+    """What pairing gains. `variance_ratio` is the variance of the difference over that of unrelated runs."""
 
     correlation: float
     variance_ratio: float
@@ -131,12 +137,12 @@ def pairing(baseline: np.ndarray | Sequence[float], variant: np.ndarray | Sequen
 
 
 def t_half_width(spread: float, n: int, level: float = 0.95) -> float:
-    """Half the width of the t interval that n >= 2 values with this standard deviation leave."""
+    """Half the width of the t interval from n >= 2 values with this standard deviation."""
     return float(stdtrit(n - 1, (1 + level) / 2)) * spread / math.sqrt(n)
 
 
 def paired_p(effect: Effect, n: int) -> float:
-    """The paired t test's p, should n seeds show this effect's mean and spread."""
+    """The paired t test's p if n seeds showed this effect's mean and spread."""
     if math.isnan(effect.spread) or effect.spread == 0:
         return effect.p
     return _two_sided_p(abs(effect.mean) * math.sqrt(n) / effect.spread, n)
@@ -157,9 +163,13 @@ def seeds_needed(
 
 
 def seeds_to_reject(
-    effects: Sequence[Effect], which: int, alpha: float = 0.05, p_value: Callable[[Effect, int], float] = paired_p
+    effects: Sequence[Effect],
+    which: int,
+    alpha: float = 0.05,
+    p_value: Callable[[Effect, int], float] = paired_p,
+    adjusted: Callable[[Sequence[float]], np.ndarray] = holm,
 ) -> int | None:
-    """How many more seeds take the Holm-adjusted p of effect number `which` below alpha.
+    """How many more seeds take the adjusted p of effect number `which` below alpha.
 
     All effects of the family get the same seeds and keep the means and spreads observed. None where that is unknown or
     takes more than MOST_SEEDS.
@@ -171,13 +181,13 @@ def seeds_to_reject(
     first = bisect_left(
         range(max(seeds, 2), MOST_SEEDS + 1),
         True,
-        key=lambda n: bool(holm([p_value(effect, n) for effect in effects])[which] < alpha),
+        key=lambda n: bool(adjusted([p_value(effect, n) for effect in effects])[which] < alpha),
     )
     n = max(seeds, 2) + first
     return n - seeds if n <= MOST_SEEDS else None
 
 
-@cache  # there are few counts, and up to a hundred tests in each answer
+@cache  # the same few counts recur, and each answer takes up to a hundred tests
 def runs_needed(baseline: tuple[int, int], variant: tuple[int, int], alpha: float = 0.05) -> int | None:
     """How many more runs an arm Fisher's test calls for, if both shares stay as observed; each is (successes, n)."""
     (successes_0, n_0), (successes_1, n_1) = baseline, variant

@@ -1,82 +1,90 @@
 """What a grid of learning rates shows (tune=lr): each cell at its own best rate, and how much the rate matters to it.
 
-Rates are chosen on validation, over all seeds together; tests are scored with what was chosen.
+A cell's rate is the one with the lowest mean validation loss over all seeds. Test scores are compared at these rates.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 
 from ablate.analysis.effects import Comparison, compare
-from ablate.analysis.estimators import FIXED, Estimator
+from ablate.analysis.estimators import Estimator
 from ablate.analysis.metrics import Record, finite
 from ablate.analysis.statistics import Effect
-from ablate.analysis.verdicts import ALPHA, Reading
+from ablate.analysis.verdicts import Reading
 from ablate.study import RATE, Cell, Study
 
 
 class Finding(Enum):
-    """What a difference at a shared learning rate comes to when every variant has its own."""
+    """What is left of a difference between two variants when each has its own best learning rate."""
 
     gain = "a gain"
     loss = "a loss"
     higher = "higher"
     lower = "lower"
     artefact = "an artefact of tuning"
-    robustness = "robustness only"
-    sensitivity = "sensitivity only"
+    robustness = "a gain in robustness only"
+    sensitivity = "a loss of robustness only"
     none = "no difference"
     unresolved = "unresolved"
 
 
 @dataclass(frozen=True)
 class Best:
-    """A cell's rate with the lowest mean validation loss, and those losses, rate -> nats a target token."""
+    """The rate chosen for a cell, and the cell's mean validation losses, rate -> nats a target token."""
 
     rate: float
-    edge: str | None  # "lowest" or "highest" of the grid: a better rate may lie beyond
+    edge: str | None  # "lowest" or "highest" if it is at that end of the grid, beyond which a better one may lie
     losses: dict[float, float]
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A cell against its baseline, once at the shared rate and once each at its own best one."""
+    """A cell compared with its baseline: both at the shared rate, and each at its own best rate."""
 
     cell: str
     best: Best
     baseline: Best
     shared: Comparison
     own: Comparison
-    change: Effect  # of the difference, from the shared rate to the best ones, over seeds
+    change: Effect  # the difference at own best rates less that at the shared rate, within a seed
     sensitivity: Comparison
     finding: Finding
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A study over a grid of rates, seen without the grid."""
+    """A study over a grid of rates, with the rates taken out of its cells."""
 
-    study: Study  # whose cells have no rate
-    records: tuple[Record, ...]  # of the runs at each cell's best rate, under the cell's name, with `lr_sensitivity`
+    study: Study  # without the factor of rates
+    records: tuple[Record, ...]  # runs of each cell at its own best rate, with `lr_sensitivity`
     best: dict[str, Best]
     shared_rate: float
     rows: tuple[Tuned, ...]  # a row for each cell that has a baseline
 
 
 def tuning(
-    study: Study, records: Sequence[Record], shared_rate: float, unlearned: float, estimator: Estimator = FIXED
+    study: Study,
+    records: Sequence[Record],
+    shared_rate: float,
+    unlearned: float,
+    estimator: Estimator,
+    fixed: Mapping[str, float] | None = None,
 ) -> Tuning:
-    """`study` has the rates as a factor, `records` are of its cells; `unlearned` is the loss, in nats a target token,
-    of a model that has learned nothing, at which losses are capped (a diverged run has that loss)."""
+    """Compare every cell with its baseline at the shared rate, and at the best rate of each.
+
+    `study` has the rates as a factor, and `records` are of its cells. Losses are capped at `unlearned`, the loss of a
+    model that has learned nothing, in nats a target token; a diverged run has that loss. `fixed`, cell -> rate, are the
+    rates chosen at an earlier look: they are kept, so that looking again cannot switch to another rate.
+    """
     rates = list(study.factors[RATE])
     plain = without_rates(study)
     by_cell = {cell.name: of_rates(study, cell, records) for cell in plain.cells()}
-    best = {name: best_of(found, rates, unlearned) for name, found in by_cell.items() if found}
+    best = {name: best_of(found, rates, unlearned, (fixed or {}).get(name)) for name, found in by_cell.items() if found}
     chosen = tuple(
         {**record, "variant": name, "lr_sensitivity": sensitivity(found, record["seed"], rates, unlearned)}
         for name, found in by_cell.items()
@@ -92,6 +100,13 @@ def tuning(
         if cell.baseline is not None and cell.name in best and cell.baseline in best
     )
     return Tuning(plain, chosen, best, shared_rate, rows)
+
+
+def best_rates(study: Study, records: Sequence[Record], unlearned: float) -> dict[str, float]:
+    """Cell -> the rate with the lowest mean validation loss; arguments are those of `tuning`."""
+    found = {cell.name: of_rates(study, cell, records) for cell in without_rates(study).cells()}
+    rates = list(study.factors[RATE])
+    return {name: best_of(each, rates, unlearned).rate for name, each in found.items() if each}
 
 
 def without_rates(study: Study) -> Study:
@@ -111,22 +126,25 @@ def of_rates(study: Study, plain: Cell, records: Sequence[Record]) -> dict[float
 
 
 def loss(record: Record, unlearned: float) -> float:
-    """The validation loss of the weights that are kept, and no more than that of having learned nothing."""
+    """A run's lowest validation loss, capped at the loss of a model that has learned nothing."""
     value = finite(record.get("best_validation_loss"))
     return unlearned if value is None or record["status"] == "diverged" else min(value, unlearned)
 
 
-def best_of(found: dict[float, list[Record]], rates: Sequence[float], unlearned: float) -> Best:
+def best_of(
+    found: dict[float, list[Record]], rates: Sequence[float], unlearned: float, fixed: float | None = None
+) -> Best:
+    """The rate with the lowest loss, or `fixed` where there are runs at that rate."""
     losses = {rate: float(np.mean([loss(record, unlearned) for record in runs])) for rate, runs in found.items()}
-    rate = min(losses, key=lambda each: losses[each])
+    rate = fixed if fixed is not None and fixed in losses else min(losses, key=lambda each: losses[each])
     edge = {min(rates): "lowest", max(rates): "highest"}.get(rate) if len(rates) > 1 else None
     return Best(rate, edge, losses)
 
 
 def sensitivity(found: dict[float, list[Record]], seed: int, rates: Sequence[float], unlearned: float) -> float | None:
-    """How far the loss lies above the best of the grid, in the mean over the grid; None where a rate has no run.
+    """Mean over the grid of the loss less the lowest loss of the grid, for one seed; None where a rate has no run.
 
-    Wortsman et al. 2023 (arXiv:2309.14322), with the loss of having learned nothing for that at initialisation.
+    Wortsman et al. 2023 (arXiv:2309.14322), with the loss of having learned nothing in place of that at initialisation.
     """
     losses = [loss(record, unlearned) for rate in rates for record in found.get(rate, ()) if record["seed"] == seed]
     return float(np.mean(losses)) - min(losses) if len(losses) == len(rates) else None
@@ -141,9 +159,9 @@ def tuned(
     estimator: Estimator,
 ) -> Tuned:
     assert cell.baseline is not None
-    first = compare(study, shared, study.metric, cell.name, cell.baseline, estimator=estimator)
-    own = compare(study, chosen, study.metric, cell.name, cell.baseline, estimator=estimator)
-    sensitive = compare(study, chosen, "lr_sensitivity", cell.name, cell.baseline, estimator=estimator)
+    first = compare(study, shared, study.metric, cell.name, cell.baseline, estimator)
+    own = compare(study, chosen, study.metric, cell.name, cell.baseline, estimator)
+    sensitive = compare(study, chosen, "lr_sensitivity", cell.name, cell.baseline, estimator)
     return Tuned(
         cell.name, best[cell.name], best[cell.baseline], first, own, change(first, own, estimator), sensitive,
         finding(first, own, sensitive),
@@ -151,7 +169,7 @@ def tuned(
 
 
 def change(first: Comparison, own: Comparison, estimator: Estimator) -> Effect:
-    """Of the difference, within the seeds that have both."""
+    """The second difference less the first, over the seeds that have both."""
     seeds = sorted(set(first.arms.seeds) & set(own.arms.seeds))
     before, after = (
         [float((each.arms.variant - each.arms.baseline)[each.arms.seeds.index(seed)]) for seed in seeds]
@@ -161,18 +179,25 @@ def change(first: Comparison, own: Comparison, estimator: Estimator) -> Effect:
 
 
 def finding(first: Comparison, own: Comparison, sensitive: Comparison) -> Finding:
-    """Classify what equal tuning leaves of a difference. A difference among survivors alone decides nothing."""
+    """Classify a difference by the shared rate, the best rates and the sensitivity. Survivors alone decide nothing."""
     if own.conditional or not own.arms.seeds:
         return Finding.unresolved
-    if own.reading in DECIDED:
-        return DECIDED[own.reading]
-    if own.reading is Reading.unresolved:
+    shared = Reading.unresolved if first.conditional else first.reading
+    return classify(shared, own.reading, sensitive.reading)
+
+
+def classify(shared: Reading, own: Reading, sensitivity: Reading) -> Finding:
+    """The finding from three readings of the variant: at the shared rate, at own best rates, and of its sensitivity.
+
+    A variant whose sensitivity is "better" is less sensitive to the rate, and so more robust.
+    """
+    if own in DECIDED:
+        return DECIDED[own]
+    if own is Reading.unresolved:
         return Finding.unresolved
-    if first.reading in DECIDED and not first.conditional:
+    if shared in DECIDED:
         return Finding.artefact
-    if math.isnan(sensitive.p_holm) or sensitive.p_holm >= ALPHA:
-        return Finding.none
-    return Finding.robustness if sensitive.effect.mean < 0 else Finding.sensitivity
+    return {Reading.better: Finding.robustness, Reading.worse: Finding.sensitivity}.get(sensitivity, Finding.none)
 
 
 DECIDED = {

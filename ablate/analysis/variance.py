@@ -1,9 +1,9 @@
-"""How much of what a score leaves uncertain comes from the choice of seeds, and how much from that of test sentences.
+"""How much of a score's uncertainty comes from the choice of seeds, and how much from the choice of test sentences.
 
 Runs of several seeds tested on the same sentences are a balanced two-way layout: a value is a mean, plus a seed's
-effect, plus a sentence's, plus what is left, which is the two together. Analysis of variance apportions it, where
-resampling over seeds and sentences would add noise of its own; a test holds one against the other. Searle, Casella and
-McCulloch 1992, "Variance components", chapter 4; with few seeds the seeds' part is itself rough.
+effect, plus a sentence's effect, plus their interaction. Analysis of variance apportions the variance without the noise
+that resampling would add; a test compares the two. Searle, Casella and
+McCulloch 1992, "Variance components", chapter 4; with few seeds the seeds' part is uncertain.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class Apportioned:
 
     seeds: float  # by the choice of seeds: over other seeds, on the average sentence
     sentences: float  # by the choice of test sentences: over other sentences, for the average seed
-    both: float  # by what a seed does with a sentence in particular
+    both: float  # by the interaction of seeds and sentences
     n: tuple[int, int]  # seeds, sentences
 
     @property
     def total(self) -> float:
-        """The variance of the mean, were seeds and sentences both drawn anew."""
+        """The variance of the mean if seeds and sentences were both drawn again."""
         return self.seeds + self.sentences + self.both
 
     @property
     def sentence_share(self) -> float:
-        """Of the total; an interval over seeds leaves it out. nan where there is no variance."""
+        """The sentences' share of the total, which intervals over seeds leave out. nan where there is no variance."""
         return self.sentences / self.total if self.total > 0 else math.nan
 
     @property
@@ -43,7 +43,7 @@ class Apportioned:
 def apportion(values: np.ndarray) -> Apportioned:
     """Apportion the variance of the mean of values [seed, sentence] between the two; needs two of each.
 
-    Components are those of the analysis of variance, and none is less than zero.
+    Components are those of the analysis of variance; negative ones count as zero.
     """
     seeds, sentences = values.shape
     if seeds < 2 or sentences < 2:

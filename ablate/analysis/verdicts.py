@@ -1,7 +1,7 @@
-"""The rules by which numbers become words. Each takes an estimate and gives a verdict; none sees a record.
+"""The rules that turn estimates into verdicts.
 
-An effect is oriented beforehand so that the claim predicts a positive one. Low and high are the unadjusted 95 % paired
-t interval's ends; comparisons with nan are false, so what one seed cannot tell stays unresolved.
+Effects have the sign for which the claim predicts a positive one. Low and high are the ends of the unadjusted 95 %
+interval. Comparisons with nan are false, so an effect without an interval stays unresolved.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ALPHA = 0.05
 
 
 class Verdict(Enum):
-    """On a claim."""
+    """The verdict on a claim."""
 
     supported = "supported"
     contradicted = "contradicted"
@@ -24,7 +24,7 @@ class Verdict(Enum):
 
 
 class Reading(Enum):
-    """Of a variant's row in a table. Where neither end of a metric is better, it is higher or lower."""
+    """The word for a variant's row in a table: higher or lower for a metric of which neither end is better."""
 
     better = "better"
     worse = "worse"
@@ -77,7 +77,8 @@ def in_range(low: float, high: float, claimed_low: float | None, claimed_high: f
 
 
 def several(verdicts: Iterable[Verdict | None]) -> Verdict | None:
-    """All parts of a claim together. None, for a part that could not be tested, leaves the whole untested."""
+    """The verdict on all parts of a claim together. It is None where a part could not be tested, unless another is
+    contradicted."""
     verdicts = list(verdicts)
     if Verdict.contradicted in verdicts:
         return Verdict.contradicted
@@ -87,7 +88,7 @@ def several(verdicts: Iterable[Verdict | None]) -> Verdict | None:
 
 
 def reading(effect: Effect, p_holm: float, margin: float, higher_is_better: bool | None) -> Reading:
-    """What a row of a table says of variant - baseline."""
+    """The word for variant - baseline in a row of a table."""
     up, down = {True: ("better", "worse"), False: ("worse", "better"), None: ("higher", "lower")}[higher_is_better]
     words = {Verdict.supported: up, Verdict.contradicted: down}
     verdict = directional(effect, p_holm, margin)

@@ -60,8 +60,10 @@ class Plan:
 
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
-        runs = runs_of(self.study, self.setting, self.configs, seeds, self.corpora)
-        return replace(self, config=replace(self.config, seeds=seeds), runs=runs)
+        config = replace(self.config, seeds=seeds)
+        return replace(
+            self, config=config, runs=runs_of(self.study, self.setting, self.configs, seeds_of(config), self.corpora)
+        )
 
     @property
     def corpus(self) -> str:
@@ -83,6 +85,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
         if key in study.varied():
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
     sizes = [f"{key}={quoted(value)}" for key, value in study.size(first.preset).items()]
+    sizes += [f"first_seed={study.first_seed}"] if study.first_seed else []
     selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
 
     composed = compose([*sizes, *arguments])
@@ -100,19 +103,24 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     if len({recipe.test_sentences for recipe in recipes}) > 1:
         raise BadInput(f"the study {study.name} varies data.test_sentences: variants are scored on the same sentences")
     corpora = {recipe: fingerprint(recipe) for recipe in recipes}
-    runs = runs_of(study, setting, configs, base.seeds, corpora)
+    runs = runs_of(study, setting, configs, seeds_of(base), corpora)
     check_distinct(runs)
     overrides = [typed(argument) for argument in arguments]
     return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpora, added)
+
+
+def seeds_of(config: Config) -> range:
+    """The seeds of every cell."""
+    return range(config.first_seed, config.first_seed + config.seeds)
 
 
 def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
     """The study with what tune= and match= add to it, and that as its manifest keeps it. Raises BadInput."""
     added: dict[str, Any] = {}
     if config.match is Match.parameters:
-        variants = {name: config_from(changed(composed, overrides)) for name, overrides in study.variants.items()}
-        added["twins"] = twins(study, variants)
-        study = study.twinned(added["twins"])
+        found = twins(study, {cell.name: config_from(changed(composed, cell.overrides)) for cell in study.cells()})
+        added |= {"twins": found.variants, **({"twin_cells": found.cells} if found.cells else {})}
+        study = study.twinned(found.variants, found.cells)
     if config.tune is Tune.lr:
         if RATE_KEY in study.varied() or RATE in study.factors:
             raise BadInput(f"tune=lr: the study {study.name} varies {RATE_KEY} itself")

@@ -30,6 +30,7 @@ COMMON = """\
 Also
   preset=NAME  data=NAME   as listed above
   seeds=N                  runs of each variant
+  first_seed=N             the lowest of their seeds, for a test on runs that nobody has seen
   workers=N                runs side by side (auto: one a core)
   device=auto|cpu|cuda     where to train
   precision=fp32|bf16      part of the preset

@@ -1,44 +1,78 @@
-"""Parameter-matched twins: a variant of another size than the baseline, again at the baseline's size."""
+"""Parameter-matched twins: a variant of another size than the baseline, once more at the baseline's size."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ablate.config import BadInput, Config, ModelConfig, reads
-from ablate.study import MATCHED, Study
+from ablate.study import MATCHED, WITHIN, Cell, Study
 
-WITHIN = 0.03  # of the baseline's parameters, embeddings left out
+Overrides = dict[str, Any]
 
 
-def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
-    """Name -> overrides of a twin for each variant whose size differs from the baseline's.
+@dataclass(frozen=True)
+class Twins:
+    """The variants that match=parameters adds to a study."""
 
-    `configs` are those of the variants. A twin differs in d_model alone: the number of heads and their width stay (as
-    d_kv does in Raffel et al. 2020, arXiv:1910.10683). Raises BadInput where no d_model comes near enough, and where
-    all variants are of one size.
+    variants: dict[str, Overrides]  # name of a twin -> overrides
+    cells: dict[str, Overrides] = field(default_factory=dict)  # cell of a twin -> its widths, where levels need others
+
+
+def twins(study: Study, configs: dict[str, Config]) -> Twins:
+    """A twin for each variant whose size differs from the baseline's at some level of the factors.
+
+    `configs` are those of the study's cells. A twin differs from its variant in d_model alone: the number of heads and
+    their width stay (as d_kv does in Raffel et al. 2020, arXiv:1910.10683). With factors it has a d_model for each
+    level. Raises BadInput where no d_model comes near enough to the baseline's size, and where no variant needs a twin.
     """
-    aim = inner_parameters(configs[study.baseline].model)
-    found = {}
-    for name, config in configs.items():
-        if abs(inner_parameters(config.model) / aim - 1) > WITHIN:
-            if "model.d_model" in study.variants[name]:
-                raise BadInput(f"match=parameters: {name} sets model.d_model itself, which is what a twin changes")
-            model = matched(config.model, aim)
-            if abs(inner_parameters(model) / aim - 1) > WITHIN and config.preset != "smoke":  # too narrow for that
-                raise BadInput(f"match=parameters: no d_model brings {name} within {WITHIN:.0%} of the baseline's size")
-            widths = {"model.d_model": model.d_model, "model.head_width": model.head_width}
-            read = {key: width for key, width in widths.items() if width is not None}
-            found[f"{name},{MATCHED}"] = {**study.variants[name], **read}
-    if not found:
+    found = Twins({})
+    for name, overrides in study.variants.items():
+        cells = [cell for cell in study.cells() if cell.variant == name and cell.baseline is not None]
+        off = [cell for cell in cells if not alike(configs[cell.name].model, configs[str(cell.baseline)].model)]
+        if not off:
+            continue
+        if "model.d_model" in overrides:
+            raise BadInput(f"match=parameters: {name} sets model.d_model itself, which is what a twin changes")
+        if unlike := [cell.name for cell in cells if cell not in off]:
+            raise BadInput(
+                f"match=parameters: {unlike[0]} is of the baseline's size already and {off[0].name} is not, so a twin "
+                f"of {name} would train some runs twice; leave out some levels of {', '.join(study.factors)}"
+            )
+        twin, widths = f"{name},{MATCHED}", {cell.name: widths_of(cell, configs) for cell in cells}
+        if study.factors:
+            found.variants[twin] = dict(overrides)
+            found.cells.update({twin + cell.removeprefix(name): each for cell, each in widths.items()})
+        else:
+            found.variants[twin] = {**overrides, **widths[name]}
+    if not found.variants:
         raise BadInput(
             f"match=parameters: all variants of {study.name} are of the baseline's size, within {WITHIN:.0%}"
         )
     return found
 
 
+def widths_of(cell: Cell, configs: dict[str, Config]) -> Overrides:
+    """The overrides that bring a cell to its baseline's size. Raises BadInput where none does."""
+    config, aim = configs[cell.name], inner_parameters(configs[str(cell.baseline)].model)
+    model = matched(config.model, aim)
+    size = inner_parameters(model)
+    if abs(size / aim - 1) > WITHIN and config.preset != "smoke":  # whose models are too narrow to be matched closely
+        raise BadInput(
+            f"match=parameters: no d_model brings {cell.name} within {WITHIN:.0%} of the {aim:,} parameters of "
+            f"{cell.baseline}; d_model={model.d_model} comes nearest, with {size:,}"
+        )
+    head_width = {"model.head_width": model.head_width} if reads(model, "model", "head_width") else {}
+    return {"model.d_model": model.d_model, **head_width}
+
+
+def alike(model: ModelConfig, other: ModelConfig) -> bool:
+    """Whether two models have as many parameters, within the tolerance."""
+    return abs(inner_parameters(model) / inner_parameters(other) - 1) <= WITHIN
+
+
 def matched(model: ModelConfig, aim: int) -> ModelConfig:
-    """The model at the d_model, an even number, that brings its parameters nearest to `aim`."""
+    """The model at the even d_model that brings its parameters nearest to `aim`."""
 
     def at(d_model: int) -> ModelConfig:
         return replace(model, d_model=d_model, head_width=model.d_k if reads(model, "model", "head_width") else None)
@@ -53,7 +87,7 @@ def matched(model: ModelConfig, aim: int) -> ModelConfig:
 
 
 def inner_parameters(model: ModelConfig) -> int:
-    """Parameters without the embeddings, which every d_model has its own of."""
+    """The number of parameters without the embeddings, whose size depends on the vocabulary."""
     from ablate.model.flops import parameter_count
 
     one, two = (parameter_count(model, vocabulary) for vocabulary in (1, 2))

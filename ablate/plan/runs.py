@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ablate.config import BadInput, Config, DataConfig
@@ -11,19 +11,19 @@ from ablate.study import Cell, Study
 
 
 def runs_of(
-    study: Study, setting: str, configs: dict[str, Config], seeds: int, corpora: dict[DataConfig, str]
+    study: Study, setting: str, configs: dict[str, Config], seeds: Sequence[int], corpora: dict[DataConfig, str]
 ) -> list[RunSpec]:
     """Every seed of every cell, in the study's order. `configs` are the cells'; raises BadInput for a false teacher."""
     teachers = teachers_of(study, configs)
     found: dict[tuple[str, int], RunSpec] = {}
-    for seed in range(seeds):
+    for seed in seeds:
         for cell, config in ((cell, configs[cell]) for cell in teachers):
             parents = tuple(found[teacher, seed].id for teacher in teachers[cell])
             corpus = corpora[config.data]
             training = training_id(config, seed, corpus, parents)
             evaluation = evaluation_id(config, training)
             found[cell, seed] = RunSpec(training, evaluation, study.name, setting, cell, seed, config, corpus, parents)
-    return [found[cell.name, seed] for cell in study.cells() for seed in range(seeds)]
+    return [found[cell.name, seed] for cell in study.cells() for seed in seeds]
 
 
 def teachers_of(study: Study, configs: dict[str, Config]) -> dict[str, list[str]]:

@@ -38,8 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def work(given: argparse.Namespace) -> int:
     wandb = WandbConfig(project=given.project, entity=given.entity)
-    publish(expanded(given.root, "root"), given.name, given.setting, wandb, given.dry_run)
-    return 0
+    return publish(expanded(given.root, "root"), given.name, given.setting, wandb, given.dry_run)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def header(data: ReportData) -> str:
         f"*{escape(data.study.question)}*",
         f"**{answer(data)}**",
         f"Study {escape(data.study.name)}, setting {escape(data.setting)}. Differences are variant minus baseline "
-        "within a seed; brackets hold the 95 % t interval over seeds. Made from the study's records by:",
+        f"within a seed; brackets hold the 95 % {data.estimator.name} over seeds. Made from the study's records by:",
         f"    python -m ablate.publish {data.study.name} setting={data.setting}",
     ]
     return "\n\n".join([*lines, *qualifications(data)])

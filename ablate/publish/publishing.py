@@ -8,11 +8,15 @@ import os
 from pathlib import Path
 
 from ablate.config import BadInput, WandbConfig
+from ablate.system.command_line import complain
 from ablate.tracking import access
 
 
-def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry_run: bool) -> None:
-    """Publish one setting, or all that are not smoke, and print the addresses. Raises BadInput."""
+def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry_run: bool) -> int:
+    """Publish one setting, or all that are not smoke and can be read, and print the addresses.
+
+    Returns 0, or 1 where some cannot be read, each of which gets a line. Raises BadInput.
+    """
     chosen = settings_of(root, study, setting)
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise BadInput('this needs wandb-workspaces: pip install "ablate[publish]"')
@@ -24,22 +28,32 @@ def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry
     os.environ["WANDB_SILENT"] = "true"  # this command prints all that a user needs
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save
-    from ablate.records.read import read_records
+    from ablate.records.read import ReportData, read_records
 
-    records = [read_records(root / "experiments" / study / each) for each in chosen]
+    records: list[ReportData] = []
+    for each in chosen:
+        try:
+            records.append(read_records(root / "experiments" / study / each))
+        except BadInput as error:
+            complain("ablate.publish", error)
+    code = 0 if len(records) == len(chosen) else 1 if records else 2
+    records = [data for data in records if data.manifest["preset"] != "smoke"] or records
+    if not records:
+        return code
     entity = access.entity(wandb) or ("ENTITY" if dry_run else default_entity())
     address = Address(entity, access.project(wandb))
     if dry_run:
         print(json.dumps({f"{study}/{data.setting}": plain(data, root, address) for data in records}, indent=1))
-        return
+        return code
     for data in records:
         for url in save(data, root, address):
             print(url)
+    return code
 
 
 def settings_of(root: Path, study: str, setting: str | None) -> list[str]:
-    """The settings to publish. Raises BadInput that names the choices."""
-    from ablate.records.read import read_manifest, settings
+    """The setting that is named, or else all. Raises BadInput that names the choices."""
+    from ablate.records.read import settings
 
     found = settings(root)
     if study not in found:
@@ -47,6 +61,4 @@ def settings_of(root: Path, study: str, setting: str | None) -> list[str]:
         raise BadInput(f"study {study} has no records; {have}")
     if setting is not None and setting not in found[study]:
         raise BadInput(f"study {study} has no setting {setting}; it has: {', '.join(found[study])}")
-    presets = {name: read_manifest(root / "experiments" / study / name)["preset"] for name in found[study]}
-    real = [name for name, preset in presets.items() if preset != "smoke"]
-    return [setting] if setting else real or found[study]
+    return [setting] if setting else found[study]

@@ -22,6 +22,9 @@ from ablate.data.corpus import Corpus
 from ablate.data.prepare import fingerprint_of, source_hash
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
+from ablate.records import looks as looks_module
+from ablate.records.history import looks_after
+from ablate.records.looks import Look
 from ablate.store.folders import CURVES, RunFolder, Store
 from ablate.store.ids import MEANING, RunSpec, bleu_tokenizer
 from ablate.store.plain import config_to_plain
@@ -48,7 +51,8 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
     signatures = next((score.signatures for score in scores.values() if score is not None), {})
     why = unmeasured(corpus.references, bleu_tokenizer(plan.config)) if signatures else {}
     runs = [run_record(trainings[spec.id], spec, cells[spec.cell], why) for spec in plan.runs]
-    write_json(folder / "manifest.json", manifest_of(plan, corpora, signatures, why))
+    looks = looks_after(folder, plan, [to_plain(run) for run in runs], corpus.metadata["unigram_cross_entropy"])
+    write_json(folder / "manifest.json", manifest_of(plan, corpora, signatures, why, looks))
     write_atomic(folder / "runs.jsonl", lines(runs))
     write_gzip(folder / "layers.jsonl.gz", map(layers, trainings.values()))
     write_gzip(folder / "curves.jsonl.gz", map(curves, trainings.values()))
@@ -65,7 +69,9 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
     return folder
 
 
-def manifest_of(plan: Plan, corpora: Corpora, signatures: Mapping[str, str], why: dict[str, str]) -> Manifest:
+def manifest_of(
+    plan: Plan, corpora: Corpora, signatures: Mapping[str, str], why: dict[str, str], looks: list[Look]
+) -> Manifest:
     overrides = portable(plan.overrides)
     metadata = {mark: corpora[mark].metadata for mark in plan.corpora.values()}
     return Manifest(
@@ -78,6 +84,8 @@ def manifest_of(plan: Plan, corpora: Corpora, signatures: Mapping[str, str], why
         corpus=metadata[plan.corpus],
         corpora=metadata if len(metadata) > 1 else {},
         seeds=plan.config.seeds,
+        first_seed=plan.config.first_seed,
+        looks=[looks_module.record(look) for look in looks],
         **plan.added,
         max_seeds=plan.config.max_seeds if plan.config.until is Until.resolved else None,
         config=determining(config_to_plain(plan.config)),

@@ -14,12 +14,15 @@ import pandas as pd
 import regex
 from msgspec import Struct
 
-from ablate.analysis.effects import Comparison, comparisons, halved, interactions
+from ablate.analysis.effects import Comparison, comparisons, halved, interactions, mean_of, of_cell
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
-from ablate.analysis.judging import ClaimVerdict, judge_all
+from ablate.analysis.judging import ClaimVerdict, judge_all, outcomes
 from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
+from ablate.analysis.metrics import metric
+from ablate.analysis.statistics import Interval
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import WORD, BadInput, plain_line
+from ablate.records.looks import Look, looks_in, rates_of, sequential
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.store.record_schema import (
     RESULT_COLUMNS,
@@ -97,10 +100,8 @@ class ReportData:
         """Under tune=lr, the study at each variant's own best rate."""
         if "grid" not in self.manifest:
             return None
-        shared = float(self.manifest["config"]["optim"]["lr"])
-        return tuning(
-            self.study, self.runs, shared, float(self.manifest["corpus"]["unigram_cross_entropy"]), self.estimator
-        )
+        shared, unlearned = self.manifest["config"]["optim"]["lr"], self.manifest["corpus"]["unigram_cross_entropy"]
+        return tuning(self.study, self.runs, float(shared), float(unlearned), self.estimator, self.fixed_rates)
 
     @property
     def twins(self) -> dict[str, str]:
@@ -108,13 +109,40 @@ class ReportData:
         return {twin: twin.removesuffix(f",{MATCHED}") for twin in self.manifest.get("twins") or {}}
 
     @property
-    def estimator(self) -> Estimator:
-        """A study that went on until its claims were decided looked at them again and again."""
-        return ANYTIME if self.looked_again else FIXED
+    def first_seed(self) -> int:
+        return int(self.manifest.get("first_seed", 0))
 
     @property
-    def looked_again(self) -> bool:
-        return "max_seeds" in self.manifest
+    def seeds(self) -> list[int]:
+        """The seeds of the plan, sorted."""
+        return sorted({seed for _, seed, _ in self.manifest["plan"]})
+
+    @cached_property
+    def looks(self) -> list[Look]:
+        return looks_in(self.manifest)
+
+    @cached_property
+    def sequential(self) -> bool:
+        """Whether the number of seeds depends on earlier results, so that intervals must be valid at every look."""
+        return "max_seeds" in self.manifest or sequential(self.looks, self.seeds)
+
+    @property
+    def fixed_rates(self) -> dict[str, float] | None:
+        """Under tune=lr, the learning rates that the first look at a sequential setting chose, by cell."""
+        return rates_of(self.looks, self.seeds) if self.sequential else None
+
+    @property
+    def estimator(self) -> Estimator:
+        """What makes every interval and p value of the report."""
+        return ANYTIME if self.sequential else FIXED
+
+    def mean_of(self, cell: str, name: str) -> Interval:
+        """The mean of a metric over the runs of a cell, with its interval."""
+        return mean_of(of_cell(self.runs, cell), metric(name), self.estimator)
+
+    def share_of(self, cell: str) -> Interval:
+        """The share of a cell's runs that learned, with its interval."""
+        return self.estimator.share(outcomes(self.runs, cell))
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
@@ -195,7 +223,7 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
         check_names(study)
     except BadInput as error:
         raise BadInput(f"{folder / 'manifest.json'} is damaged: {error}") from None
-    study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {})
+    study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {}, manifest.get("twin_cells") or {})
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
     layers = {each["run_id"]: each for each in read_lines(folder / "layers.jsonl.gz", LayersRecord)}
     path, cells = folder / "runs.jsonl", {cell.name for cell in study.cells()}
@@ -207,10 +235,10 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
                 raise BadInput(f"{path}: {run['variant']} is no cell of the study: {', '.join(sorted(cells))}")
             runs.append(run | layers.get(run["run_id"], {}))
     if study.pairs is Pairs.halves:
-        half = manifest["seeds"] // 2
-        if not all(0 <= run["seed"] < 2 * half for run in runs):
+        half, first = manifest["seeds"] // 2, manifest.get("first_seed", 0)
+        if not all(first <= run["seed"] < first + 2 * half for run in runs):
             raise BadInput(f"{path}: a seed is none of the {2 * half} whose halves are compared")
-        runs = list(halved(runs, int(manifest["seeds"])))
+        runs = list(halved(runs, 2 * half, first))
     return manifest, study.compared, tuple(runs)
 
 
@@ -226,9 +254,11 @@ def read_run(line: str, study: Study, where: str) -> dict[str, Any]:
 def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     manifest = read_object(path, Manifest)
-    named = manifest["study"].get("name"), manifest["setting"]
-    if named != (folder.parent.name, folder.name) or not all(SAFE.fullmatch(name) for name in named):
-        raise BadInput(f"{path} is of {named[0]}/{named[1]}, which is not the name of its folder, or names no folder")
+    names, folders = (manifest["study"].get("name"), manifest["setting"]), (folder.parent.name, folder.name)
+    if names != folders:
+        raise BadInput(f"{path} is the manifest of {'/'.join(map(str, names))}, and its folder is {'/'.join(folders)}")
+    if not all(SAFE.fullmatch(name) for name in folders):
+        raise BadInput(f"{path} is of {'/'.join(folders)}, which could not be the name of a study and a setting")
     return manifest
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -11,11 +11,19 @@ from typing import Any
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer, unmeasured
 from ablate.records.read import ReportData, evaluation_of, updated
+from ablate.report.wording import listed
 from ablate.store.ids import evaluation_id, training_id
 from ablate.store.plain import config_from_plain
 from ablate.study import Pairs
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
+OF_A_RUN = (
+    *("corpus", "config.train.checkpoint"),
+    *("updates", "diverged_at", "best_update", "best_validation_loss"),
+)
+OF_TRANSLATIONS = ("beam", "greedy", "loss", "tokens")
+OF_A_CORPUS = ("fingerprint", "unigram_cross_entropy")
+ABSENT = object()  # stands for the value of a key that is not there
 SIX_FIGURES = 1e-5  # curves keep no more of a number; this share of it is what that may cost
 LAST_BITS = 1e-9  # what another machine's arithmetic may make of the same numbers, as a share of them
 LOSS_DIGITS = 0.5e-4  # the losses of sentences are rounded by as much, in nats
@@ -70,6 +78,25 @@ def recompute(data: ReportData, run: dict[str, Any]) -> Iterator[Recomputed]:
         yield from check(Evidence(data, run))
 
 
+def lacking(data: ReportData, run: dict[str, Any]) -> list[str]:
+    """The keys without which a run cannot be recomputed and that its records do not have."""
+    found = [f"its {key}" for key in missing(run, OF_A_RUN)]
+    if (name := evaluation_of(run)) in data.hypotheses:
+        found += [f"the {key} of its translations" for key in missing(data.hypotheses[name], OF_TRANSLATIONS)]
+    corpus = missing(data.corpus_of(run), OF_A_CORPUS)
+    return found + [f"the corpus's {key}, in manifest.json" for key in corpus]
+
+
+def missing(value: Any, keys: Sequence[str]) -> Iterator[str]:
+    """The dotted keys that lead nowhere in nested mappings."""
+    for key in keys:
+        inner = value
+        for part in key.split("."):
+            inner = inner.get(part, ABSENT) if isinstance(inner, dict) else ABSENT
+        if inner is ABSENT:
+            yield key
+
+
 def strays(data: ReportData) -> Iterator[str]:
     """What the records hold of no run, or twice of one."""
     known, evaluated = ({key(run) for run in data.runs} for key in (lambda run: run["run_id"], evaluation_of))
@@ -84,6 +111,18 @@ def unmeasured_scores(data: ReportData) -> Recomputed:
     references = [sentence["references"] for sentence in data.test]
     found = unmeasured(references, data.bleu_tokenizer) if data.hypotheses else {}
     return Recomputed("unmeasured", data.manifest.get("unmeasured", {}), found)
+
+
+def planned_seeds(data: ReportData) -> Recomputed:
+    """The seeds that the manifest says were to be trained, beside those of its plan."""
+    first, found = data.first_seed, data.seeds
+    return Recomputed("seeds of the plan", span(range(first, first + data.manifest["seeds"])), span(found))
+
+
+def span(seeds: Sequence[int]) -> str:
+    """Seeds in a few words: the first and the last where none is left out between them."""
+    whole = len(seeds) > 0 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]} to {seeds[-1]}" if whole else listed(seeds) or "none"
 
 
 def identity(of: Evidence) -> Iterator[Recomputed]:

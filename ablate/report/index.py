@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ablate.config import BadInput, plain_line
 from ablate.records.read import ReportData, read_runs, settings
 from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
+from ablate.report.setting_names import readings
 from ablate.report.text.answer import answer
 from ablate.report.text.claims import ledger_row
 from ablate.report.wording import escape, plural, spoken, table
@@ -31,7 +33,7 @@ class Entry:
     answer: str
     thumbnail: str | None  # path of a figure, from reports/
     notes: bool  # whether somebody wrote down what was predicted and found
-    compared: list[str]  # comparisons of the study's settings, folders beside its reports
+    compared: list[tuple[str, str]]  # folder and name of each comparison of the study's settings
 
 
 def ledger(root: Path) -> Path:
@@ -70,7 +72,7 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
                 data = ReportData(folder, found, manifest, runs, {}, (), {})
                 said = answer(data)
                 notes = (folder.parent / "README.md").exists()
-                shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study)
+                shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study, names)
                 for run in runs:
                     used.setdefault(run["run_id"], []).append(f"{study}/{setting}")
                 entries.append(Entry(study, setting, found.question, said, *shown))
@@ -87,8 +89,11 @@ def sharing(used: dict[str, list[str]]) -> list[str]:
     return [f"{spoken([escape(each) for each in where])}: {plural(count, 'run')}" for where, count in counts.items()]
 
 
-def side_by_side(root: Path, study: str) -> list[str]:
-    return sorted(path.parent.name for path in (root / "reports" / study).glob("*+*/report.md"))
+def side_by_side(root: Path, study: str, known: Sequence[str]) -> list[tuple[str, str]]:
+    """Folder and name of every comparison of a study's settings."""
+    found = sorted(path.parent.name for path in (root / "reports" / study).glob("*+*/report.md"))
+    named = {folder: next(readings(folder, "+", known), folder.split("+")) for folder in found}
+    return [(folder, spoken([escape(name) for name in names])) for folder, names in named.items() if len(names) > 1]
 
 
 def thumbnail(root: Path, report: str) -> str | None:

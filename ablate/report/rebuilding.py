@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ablate.config import BadInput
 from ablate.report import build, ledger
+from ablate.system.command_line import complain
 
 
 def rebuild(root: Path, names: Sequence[str], compare: str | None = None) -> int:
-    """Write the reports of these studies, or of all, or a comparison of settings. Raises BadInput."""
+    """Write the reports of these studies, or of all, or a comparison of settings, and print their folders.
+
+    Records that cannot be read get a line, and the others their report. Returns 0, 1 where some could not be read, 2
+    where none could. Raises BadInput.
+    """
     found = known(root, names)
+    wanted = {study: found[study] for study in names or found}
+    folders, unread = [], 0
     try:
-        if compare is not None:
-            folders = side_by_side(root, {study: found[study] for study in names or found}, compare.split(","))
-        else:
-            folders = [build(root, study, setting) for study in names or found for setting in found[study]]
+        for make in reports(root, wanted) if compare is None else comparisons(root, wanted, compare):
+            try:
+                folders.append(make())
+            except BadInput as error:
+                complain("ablate.report", error)
+                unread += 1
         ledger(root)
     except OSError as error:
         raise BadInput(f"{error.filename or 'a file'} cannot be written: {error.strerror}") from None
     for folder in folders:
         print(folder)
-    return 0
+    return 2 if not folders else 1 if unread else 0
+
+
+def reports(root: Path, found: dict[str, list[str]]) -> list[Callable[[], Path]]:
+    """Functions that build the report of each setting."""
+    return [partial(build, root, study, setting) for study, settings in found.items() for setting in settings]
+
+
+def comparisons(root: Path, found: dict[str, list[str]], text: str) -> list[Callable[[], Path]]:
+    """Functions that compare these settings, in every study that has them all. Raises BadInput."""
+    from ablate.report.setting_names import compared_settings
+    from ablate.report.side_by_side import compare
+
+    return [partial(compare, root, study, settings) for study, settings in compared_settings(text, found).items()]
 
 
 def check(root: Path, names: Sequence[str]) -> int:
@@ -64,19 +87,6 @@ def known(root: Path, names: Sequence[str]) -> dict[str, list[str]]:
         if name not in found:
             raise BadInput(f"study {name} has no records; these have: {', '.join(found)}")
     return found
-
-
-def side_by_side(root: Path, found: dict[str, list[str]], settings: list[str]) -> list[Path]:
-    """The comparisons of these settings, of every study in `found` (study -> its settings) that has them all."""
-    if len(set(settings)) < 2:
-        raise BadInput(f"compare={','.join(settings)}: give two settings or more, with commas between")
-    studies = [study for study, known in found.items() if set(settings) <= set(known)]
-    if not studies:
-        known = "; ".join(f"{study} has {', '.join(names)}" for study, names in found.items())
-        raise BadInput(f"compare={','.join(settings)}: no study has records in all of them; {known}")
-    from ablate.report.side_by_side import compare
-
-    return [compare(root, study, settings) for study in studies]
 
 
 OF_A_FILE, IN_ALL = 3, 12  # differences shown

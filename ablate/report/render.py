@@ -127,14 +127,18 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         changes=tables.changes(data),
         others=tables.others(data),
         matched=twins.matched(data),
+        equality=twins.equality(data),
         turns=twins.turns(data),
         own_rates=tuned.own_rates(data.tuning) if data.tuning else "",
         rate_losses=tuned.losses(data.tuning) if data.tuning else "",
         edges=tuned.edges(data.tuning) if data.tuning else [],
-        intervals="95 % confidence sequence, which holds however often one looks"
-        if data.looked_again
+        correction=data.estimator.correction,
+        first_seed=data.first_seed,
+        rates_from=tuned.fixed_at(data),
+        intervals="95 % confidence sequence, which is valid however often one looks"
+        if data.sequential
         else "95 % t interval over seeds",
-        max_seeds=data.manifest.get("max_seeds"),
+        looks=uncertainty.looks(data),
         initial=tables.initial(data),
         inside=tables.inside(data),
         margin=margin(data),

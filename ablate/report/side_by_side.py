@@ -14,9 +14,11 @@ from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
 from ablate.records.read import ReportData, read_records
+from ablate.records.read import settings as known_settings
 from ablate.report.figures.intervals import draw_effect
 from ablate.report.figures.style import INK, limits, panels, styled
 from ablate.report.render import TEMPLATES, pictures
+from ablate.report.setting_names import compared_settings
 from ablate.report.text.answer import worded
 from ablate.report.text.claims import verdict
 from ablate.report.wording import ABSENT, escape, estimate, plural, spoken, table, with_unit
@@ -31,7 +33,8 @@ def compare(root: Path, study: str, settings: str | Sequence[str]) -> Path:
 
     `settings` are two or more, in a list or, as on the command line, in one text with commas between.
     """
-    settings = settings.split(",") if isinstance(settings, str) else settings
+    if isinstance(settings, str):
+        settings = compared_settings(settings, {study: known_settings(root).get(study, [])})[study]
     read = read_settings(root, study, settings)
     figures = draw(read)
     text = markdown(read, figures)

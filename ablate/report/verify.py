@@ -17,9 +17,11 @@ from ablate.evaluation.scores import check_tokenizer
 from ablate.records.read import ReportData, read_records, settings
 from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
-from ablate.report.evidence import SCORES, Evidence, recompute, strays, unmeasured_scores
+from ablate.report.evidence import SCORES, Evidence, lacking, planned_seeds, recompute, strays, unmeasured_scores
 from ablate.report.index import markdown as index
 from ablate.report.render import draw, pictures, texts, versions
+from ablate.report.setting_names import readings
+from ablate.report.wording import listed
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 GENERATOR = re.compile(r'<meta name="generator" content="(.*?)">')
@@ -44,12 +46,15 @@ class Verification:
         except BadInput as error:
             return self.fault(data.folder, f"scores cannot be recomputed: {error}")
         file = f"{path_from(self.root, data.folder)}/runs.jsonl"
-        said = unmeasured_scores(data)
-        if not said.agrees:
-            self.fault(data.folder / "manifest.json", versus(said.name, said.recorded, said.found))
+        for each in (unmeasured_scores(data), planned_seeds(data)):
+            if not each.agrees:
+                self.fault(data.folder / "manifest.json", versus(each.name, each.recorded, each.found))
         self.differences += [Difference(file, stray) for stray in strays(data)]
         for run in data.recorded:
             where = f"run {run['variant']}/{run['seed']}"
+            if missing := lacking(data, run):
+                self.differences.append(Difference(file, f"{where} cannot be recomputed: it lacks {listed(missing)}"))
+                continue
             for each in recompute(data, run):
                 self.checked["recorded value"] += 1
                 if not each.agrees:
@@ -143,7 +148,9 @@ def folders(root: Path, studies: Sequence[str]) -> Iterator[Path]:
 
 def side_by_side(found: Verification, folder: Path) -> None:
     """A comparison of settings, or else a report that nothing is known of."""
-    study, names = folder.parent.name, folder.name.split("+")
+    study = folder.parent.name
+    known = settings(found.root).get(study, [])
+    names = next(readings(folder.name, "+", known), folder.name.split("+"))
     try:
         read = compare.read_settings(found.root, study, names)
     except BadInput as error:

@@ -42,6 +42,7 @@ class Progress:
         self.say(
             f"{plan.setting}: {config.train.updates} updates of {config.train.batch_tokens} target positions, "
             f"{warmup} of them warmup, peak learning rate {config.optim.lr:g}, {plural(config.seeds, 'seed')}"
+            + (f" from {config.first_seed} up" if config.first_seed else "")
         )
         table = Table(box=None, pad_edge=False)
         for header, justify in (

@@ -1,6 +1,6 @@
-"""until=resolved: seeds are added, a few at a time, until the study has decided what it can decide.
+"""until=resolved: add seeds, a few at a time, until every claim that can be decided is decided.
 
-Every batch is a look at the data, so what decides are anytime-valid intervals (`ablate.analysis.sequential`).
+Every batch is a look at the data, so the intervals must be valid at every look (`ablate.analysis.sequential`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ablate.records.collect import Corpora, collect
 from ablate.records.read import ReportData, read_records
 from ablate.store.folders import Store
 
-BATCH = 2  # seeds that are added at a time
+BATCH = 2  # seeds added at a time
 
 
 def next_batch(plan: Plan, store: Store, corpora: Corpora, say: Callable[[str], None]) -> Plan | None:
-    """The study with more seeds; None where it is decided, has all its seeds, or has runs that failed."""
+    """The plan with more seeds; None where all is decided, max_seeds are trained, or a run failed."""
     seeds, most = plan.config.seeds, plan.config.max_seeds
     if not all(store.done(spec) for spec in plan.runs):
         return None

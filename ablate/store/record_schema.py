@@ -184,6 +184,15 @@ class SimilarityRecord(Stored, frozen=True, kw_only=True):
             raise ValueError("its matrices are not of the size of its runs")
 
 
+class Look(Stored, frozen=True, kw_only=True):
+    """A report on a set of seeds."""
+
+    seeds: Annotated[list[Whole], Meta(min_length=1)]  # sorted
+    purpose: str  # "report" or "until=resolved"
+    runs: list[str]  # ids of the trainings with the lowest seed, one for each cell: they say what was trained
+    rates: dict[str, Number] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
+
+
 class Manifest(Stored, frozen=True, kw_only=True):
     """manifest.json: how the study was put together."""
 
@@ -196,7 +205,10 @@ class Manifest(Stored, frozen=True, kw_only=True):
     corpus: dict[str, Any]  # corpus.json of the baseline's corpus
     corpora: dict[str, dict[str, Any]] = {}  # fingerprint -> corpus.json, where cells have several
     seeds: Whole
+    first_seed: Whole = 0
+    looks: list[Look] | None = None  # every report on the setting; None: one, at its seeds
     twins: dict[str, dict[str, Plain]] | None = None
+    twin_cells: dict[str, dict[str, Plain]] | None = None  # cell -> overrides besides, where levels need others
     grid: list[Number] | None = None
     max_seeds: Whole | None = None
     config: dict[str, Any]

@@ -10,7 +10,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ablate.config import BadInput, is_rate
+from ablate.config import BadInput, Config, is_rate
 from ablate.study import Claim, Contrast, Direction, Kind, Pairs, Study
 
 
@@ -45,7 +45,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
             (),
             {},
         )
-    known = [item.name for item in fields(Study)]
+    known = [item.name for item in fields(Study) if item.name != "by_cell"]  # which match= adds, and no file
     _refuse_unknown(mapping, known, "study")
     for key in ("claims", "limits"):
         if isinstance(mapping.get(key), (str, Mapping)):
@@ -82,6 +82,7 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         sizes,
         _grid(mapping.get("grid")),
         pairs,
+        _first_seed(mapping.get("first_seed")),
     )
     cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).compared.cells()]
     for claim in claims:
@@ -107,6 +108,15 @@ def _grid(rates: Any) -> tuple[float, ...]:
     if not isinstance(rates, list | tuple) or not all(map(is_rate, rates)):
         raise BadInput(f"study.grid={rates} is no list of learning rates above 0, such as [0.001, 0.002, 0.004]")
     return tuple(float(rate) for rate in rates)
+
+
+def _first_seed(seed: Any) -> int:
+    """The seed that the key `first_seed` has by default. Its bounds are those of the key."""
+    if seed is None:
+        return 0
+    if type(seed) is not int:
+        raise BadInput(f"study.first_seed={seed} is no whole number, such as 100")
+    return Config(first_seed=seed).first_seed
 
 
 def _overrides(mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
@@ -139,6 +149,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
         "sizes": study.sizes,
         **({"grid": list(study.grid)} if study.grid else {}),
         **({"pairs": study.pairs.name} if study.pairs is not Pairs.seeds else {}),
+        **({"first_seed": study.first_seed} if study.first_seed else {}),
     }
 
 

@@ -42,7 +42,7 @@ class CommandLine(argparse.ArgumentParser):
         try:
             return work(self.parsed(arguments))
         except BadInput as error:
-            print(f"{self.module}: {plain_line(str(error))}", file=sys.stderr)
+            complain(self.module, error)
             return 2
 
     def parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
@@ -60,6 +60,11 @@ class CommandLine(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         line = re.sub(r"^argument (?:--)?(\w+): ", r"\1: ", message)
         raise BadInput(f"{line}; it takes {' '.join(self.words)}")
+
+
+def complain(module: str, error: BadInput) -> None:
+    """Print what is wrong in one line on standard error."""
+    print(f"{module}: {plain_line(str(error))}", file=sys.stderr)
 
 
 def truth(text: str) -> bool:

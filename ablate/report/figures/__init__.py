@@ -28,10 +28,14 @@ def nothing(data: ReportData) -> str:
 class Entry:
     draw: Callable[[ReportData], Figure | None]
     title: str
-    caption: str  # what to see, whatever the results are
+    caption: str  # what to see, whatever the results are; {intervals} stands for what the report's intervals are
     seen: Callable[[ReportData], str] = nothing  # what is to be seen in these records; may be empty
     place: str = "detail"  # or "evidence": it answers the question
     shows: tuple[str, ...] = ()  # metrics; where a claim speaks of one, a detail is evidence
+
+    def text(self, data: ReportData) -> str:
+        """What stands below the figure."""
+        return f"{self.caption.format(intervals=f'95 % {data.estimator.name}s')} {self.seen(data)}".rstrip()
 
     def place_in(self, study: Study) -> str:
         """Where in the report of a study it belongs."""
@@ -62,7 +66,7 @@ FIGURES = {
         sensitivity,
         "Sensitivity to the learning rate",
         "What to see: where each variant does best on validation (ring), whether that is inside the grid, and how fast "
-        "it gets worse to either side. Lines are means over the seeds that have a score, bands 95 % t intervals.",
+        "it gets worse to either side. Lines are means over the seeds that have a score, bands {intervals}.",
         place="evidence",
     ),
     "over_factor": Entry(
@@ -77,7 +81,7 @@ FIGURES = {
         quality_and_cost,
         "Quality and its cost",
         "What to see: whether the score still rises where parameters and operations do. "
-        "Small marks are seeds, bars 95 % t intervals (without a cap, one leaves the panel); costs start at zero.",
+        "Small marks are seeds, bars {intervals} (without a cap, one leaves the panel); costs start at zero.",
         place="evidence",
     ),
     "initial_gradients": Entry(
@@ -112,7 +116,7 @@ FIGURES = {
         learning_curves,
         "Learning curves",
         "What to see: which variant learns faster, and, where the last half is enlarged beside or below, which ends "
-        "lower. Lines are means over the runs that finished, bands 95 % t intervals over seeds.",
+        "lower. Lines are means over the runs that finished, bands {intervals} over seeds.",
     ),
     "gradient_norms": Entry(
         gradient_norms,

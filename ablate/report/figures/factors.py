@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.effects import of_cell, values
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import metric
-from ablate.analysis.statistics import Interval, mean_interval, wilson
+from ablate.analysis.statistics import Interval
 from ablate.records.read import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.levels import coordinates, numeric
@@ -118,13 +118,13 @@ def draw_column(
 def draw_cell(
     panel: Axes, data: ReportData, cell: Cell, place: float, column: str, beside: float
 ) -> tuple[list[float], Interval]:
-    """Of a share Wilson's interval; of a score the t interval, and every seed as a small mark beside it."""
+    """Draw the interval of a cell's share or score, and beside that of a score every seed as a small mark."""
     look = looks(data)[cell.variant]
     if column == "learned":
-        points, interval = [], wilson(*shares(data.runs, cell.name))
+        points, interval = [], data.share_of(cell.name)
     else:
         points = list(values(of_cell(data.runs, cell.name), metric(column)).values())
-        interval = mean_interval(points)
+        interval = data.mean_of(cell.name, column)
         panel.scatter([place + beside] * len(points), points, s=10, zorder=2, **look.seed)
     if interval.n > 1 or (interval.n and column == "learned"):
         bar(panel, place, interval.low, interval.high, look.color)

@@ -11,9 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.analysis.effects import of_cell, values
 from ablate.analysis.metrics import Metric, metric
-from ablate.analysis.statistics import Interval, mean_interval
+from ablate.analysis.statistics import Interval
 from ablate.analysis.verdicts import ALPHA
 from ablate.records.read import ReportData
 from ablate.report.figures.style import INK, panels
@@ -33,7 +32,7 @@ def interaction(data: ReportData) -> Figure | None:
     levels or two variants have scores, since then nothing can depend on anything.
     """
     measure, cells = metric(data.study.metric), {cell.name: cell for cell in data.trained_cells}
-    means = {place(cell): mean_of(data, cell, measure) for cell in cells.values()}
+    means = {place(cell): mean_of(data, cell) for cell in cells.values()}
     differences: Grid = {
         place(cells[each.variant]): (
             Interval(each.effect.mean, each.effect.low, each.effect.high, each.effect.seeds),
@@ -64,8 +63,8 @@ def changes_seen(data: ReportData) -> str:
     """How many of the changes from level to level say something."""
     found = data.interactions
     apart = sum(each.p_holm < ALPHA for each in found)
-    have = "has" if apart == 1 else "have"
-    return f"Of {plural(len(found), 'change')} from the first level {apart} {have} p below {ALPHA:g}, by Holm."
+    below = f"{'has' if apart == 1 else 'have'} p below {ALPHA:g}, by {data.estimator.correction}"
+    return f"Of {plural(len(found), 'change')} from the first level {apart} {below}."
 
 
 def place(cell: Cell) -> tuple[str, Any]:
@@ -76,9 +75,8 @@ def place(cell: Cell) -> tuple[str, Any]:
     return row, cell.factors.get(last, "")
 
 
-def mean_of(data: ReportData, cell: Cell, measure: Metric) -> tuple[Interval, str]:
-    runs = of_cell(data.runs, cell.name)
-    found = mean_interval(list(values(runs, measure).values()))
+def mean_of(data: ReportData, cell: Cell) -> tuple[Interval, str]:
+    runs, found = data.runs_of(cell.name), data.mean_of(cell.name, data.study.metric)
     return found, f"{found.n} of {plural(len(runs), 'run')}" if found.n < len(runs) else ""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.analysis.statistics import mean_interval
+from ablate.analysis.effects import pair
 from ablate.config import LEARNED_BELOW
 from ablate.records.read import ReportData
 from ablate.report.figures.style import INK, beside, legend_above, looks, name_variants, panels
@@ -84,7 +84,7 @@ def mean_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: li
                     at.setdefault(update, []).append(loss)
         updates = sorted(update for update in at if update >= start)
         if updates:
-            look, intervals = looks(data)[cell.variant], [mean_interval(at[update]) for update in updates]
+            look, intervals = looks(data)[cell.variant], [data.estimator.interval(at[update]) for update in updates]
             every = max(1, len(updates) // 6)
             panel.plot(updates, [each.mean for each in intervals], markevery=every, **look.line)
             low, high = ([each.low for each in intervals], [each.high for each in intervals])
@@ -115,8 +115,9 @@ def label_marks(whole: Sequence[Axes], data: ReportData, curves: list[Curve]) ->
 
 
 def validation_curves(data: ReportData) -> list[Curve]:
+    """In the order of seeds, as intervals need them."""
     found = []
-    for run in data.runs:
+    for run in sorted(data.runs, key=pair):
         curve = (data.curves.get(run["run_id"]) or {}).get("validation") or {"update": (), "loss": ()}
         points = [
             (update, loss)

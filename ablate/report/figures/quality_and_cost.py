@@ -11,7 +11,6 @@ from matplotlib.ticker import FuncFormatter
 
 from ablate.analysis.effects import of_cell, values
 from ablate.analysis.metrics import metric
-from ablate.analysis.statistics import mean_interval
 from ablate.records.read import ReportData
 from ablate.report.figures.factors import bar
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
@@ -80,7 +79,7 @@ def draw_scores(panel: Axes, data: ReportData, sizes: dict[str, float], scored: 
     panel.plot([sizes[variant] for variant in order], means, color="0.6", linewidth=1.2, zorder=1)
     ends = []
     for variant, mean in zip(order, means):
-        look, interval = looks(data)[variant], mean_interval(scored[variant])
+        look, interval = looks(data)[variant], data.mean_of(variant, data.study.metric)
         panel.scatter([sizes[variant] * 1.08] * interval.n, scored[variant], s=14, zorder=2, **look.seed)
         panel.plot(sizes[variant], mean, zorder=3, **look.line)
         if interval.n > 1:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablate.analysis.effects import of_cell, values
+from ablate.analysis.effects import values
 from ablate.analysis.metrics import metric
-from ablate.analysis.statistics import mean_interval
 from ablate.records.read import ReportData
 from ablate.report.figures.factors import rest
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
@@ -16,7 +15,7 @@ from ablate.study import RATE, Cell
 
 
 def sensitivity(data: ReportData) -> Figure | None:
-    """Means over seeds with bands of 95 % t intervals; a ring where a variant does best on validation.
+    """Means over seeds with bands of 95 % intervals; a ring where a variant does best on validation.
 
     A further factor makes a row for each of its levels.
     """
@@ -48,10 +47,8 @@ def draw(panel: Axes, data: ReportData, cells: list[Cell], column: str) -> list[
     points: list[float] = []
     for variant in dict.fromkeys(cell.variant for cell in cells):
         found = {cell.factors[RATE]: cell for cell in cells if cell.variant == variant}
-        each = {
-            rate: list(values(of_cell(data.runs, cell.name), metric(column)).values()) for rate, cell in found.items()
-        }
-        shown = {rate: mean_interval(scores) for rate, scores in each.items() if scores}
+        each = {rate: data.mean_of(cell.name, column) for rate, cell in found.items()}
+        shown = {rate: interval for rate, interval in each.items() if interval.n}
         look = looks(data)[variant]
         panel.plot(list(shown), [interval.mean for interval in shown.values()], zorder=3, **look.line)
         low, high = zip(*((one.low, one.high) for one in shown.values())) if shown else ((), ())
@@ -60,5 +57,7 @@ def draw(panel: Axes, data: ReportData, cells: list[Cell], column: str) -> list[
         best = data.tuning.best.get(plain)
         if best is not None and best.rate in shown:
             panel.plot([best.rate], [shown[best.rate].mean], "o", mfc="none", mec=look.color, markersize=12, zorder=4)
-        points += [score for scores in each.values() for score in scores]
+        points += [
+            score for cell in found.values() for score in values(data.runs_of(cell.name), metric(column)).values()
+        ]
     return points

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from ablate.analysis.effects import Comparison, of_cell, values
+from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import Metric, metric
-from ablate.analysis.statistics import mean_interval
 from ablate.analysis.verdicts import Reading
 from ablate.records.read import ReportData
 from ablate.report.text import tuned
 from ablate.report.text.instead import instead
 from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
 
-TOLD = {  # how a reading is said of a variant and its baseline
+PHRASES = {  # a reading of a variant and its baseline in words
     Reading.better: "{variants} {be} better than {baseline}",
     Reading.worse: "{variants} {be} worse than {baseline}",
     Reading.higher: "{variants} {be} higher than {baseline}",
@@ -28,7 +27,7 @@ DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 
 
 def answer(data: ReportData) -> str:
-    """The findings, and what they go by where the study's metric measures nothing. Markdown."""
+    """The findings, and what is used instead where the study's metric measures nothing. Markdown."""
     said = escape(instead(data))
     if said and not data.stand_ins:
         return said
@@ -54,7 +53,7 @@ def findings(data: ReportData) -> str:
         where = spoken_levels([cells[each.variant].factors for each in members], data)
         by_reading.setdefault((reading, conditional, where), {})[name(variant)] = members
     sentences = [
-        TOLD[reading].format(
+        PHRASES[reading].format(
             variants=spoken(list(variants)),
             be="is" if len(variants) == 1 else "are",
             baseline=name(data.study.baseline),
@@ -71,8 +70,8 @@ def findings(data: ReportData) -> str:
         (effect,) = (each.effect for each in found)
         difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
         return f"{sentences[0]}: {difference} {in_units(measure)}."
-    told = any(reading in DIFFERENT for reading, _, _ in by_reading)
-    return "; ".join(sentences) + ("." if told else f" (by {measure.label}).")
+    decided = any(reading in DIFFERENT for reading, _, _ in by_reading)
+    return "; ".join(sentences) + ("." if decided else f" (by {measure.label}).")
 
 
 def some_did_not_learn(data: ReportData) -> bool:
@@ -81,7 +80,7 @@ def some_did_not_learn(data: ReportData) -> bool:
 
 
 def learned_counts(data: ReportData) -> str:
-    """Who learned, a clause a variant: where some did not, that is the answer, and differences in score come after."""
+    """How many runs of each variant learned. Where some did not, that is the answer, before any difference in score."""
     clauses = []
     for variant in data.study.variants:
         cells = [cell for cell in data.trained_cells if cell.variant == variant]
@@ -98,7 +97,7 @@ def learned_counts(data: ReportData) -> str:
 
 
 def by_how_much(found: Sequence[Comparison]) -> str:
-    """The size of differences that all point the same way, one by one where they are few."""
+    """The sizes of differences with the same sign, one by one where they are few."""
     unit = in_units(metric(found[0].metric))
     if len(found) <= 4:
         return f", by {spoken([number(size(each), digits_of(each)) for each in found])} {unit}"
@@ -117,7 +116,7 @@ def digits_of(found: Comparison) -> int:
 
 
 def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
-    """The levels at which something holds; nothing where the study has no factor, or it holds at all of them."""
+    """The levels of a finding, in words; empty where the study has no factor."""
     if not data.study.factors:
         return ""
     levels = {tuple(cell.factors.items()) for cell in data.cells if cell.baseline is not None}
@@ -137,7 +136,7 @@ def effect_lines(data: ReportData) -> list[str]:
 def alone(data: ReportData) -> str:
     """A study of one variant compares nothing."""
     measure, cell = metric(data.study.metric), data.cells[0].name
-    interval = mean_interval(list(values(of_cell(data.runs, cell), measure).values()))
+    interval = data.mean_of(cell, data.study.metric)
     if not interval.n:
         return f"{name(cell)} has no {measure.label} to report."
     text = estimate(interval.mean, interval.low, interval.high, measure)
@@ -148,7 +147,7 @@ def alone(data: ReportData) -> str:
 def compared(data: ReportData, found: Comparison) -> str:
     """Names, means, the difference with its interval, and the reading."""
     measure, effect = metric(found.metric), found.effect
-    arms = [mean_interval(arm) for arm in (found.arms.variant, found.arms.baseline)]
+    arms = [found.estimator.interval(arm) for arm in (found.arms.variant, found.arms.baseline)]
     variant, baseline = (
         number(each.mean, decimals_for(each.mean, (each.high - each.low) / 2, measure.digits)) for each in arms
     )
@@ -160,13 +159,14 @@ def compared(data: ReportData, found: Comparison) -> str:
 
 
 def worded(found: Comparison) -> str:
-    """The reading, never without the condition it stands under."""
+    """The reading, with the condition that limits it."""
     if not found.arms.seeds:
         return "no pair"
     if found.effect.seeds == 1 and found.reading is Reading.unresolved:
         return "unresolved (one pair)"
     if found.reading is Reading.unresolved and not found.conditional and found.effect.low * found.effect.high > 0:
-        return f"unresolved (the interval excludes zero, p after Holm does not: {found.p_holm:.3f})"
+        correction = found.estimator.correction
+        return f"unresolved (the interval excludes zero, p after {correction} does not: {found.p_holm:.3f})"
     return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
 
 

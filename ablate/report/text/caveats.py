@@ -30,14 +30,14 @@ def qualifications(data: ReportData) -> list[str]:
         unigram = data.manifest["corpus"].get("unigram_cross_entropy")
         bar = f" ({unigram:.2f} nats a token)" if unigram else ""
         lines.append(
-            f"{spoken(idle)} finished without having learned: they do little better than the tokens' frequencies alone"
-            f"{bar}, and the size of a difference to them says only that."
+            f"{spoken(idle)} finished without having learned: their loss is hardly below that of the token "
+            f"frequencies alone{bar}. A difference to such runs shows only that they did not learn."
         )
     for found in data.comparisons:
         if found.arms.mixed:
             seeds = listed(found.arms.mixed)
             where = "on another device or precision than the baseline"
-            lines.append(f"{name(found.variant)}: seeds {seeds} ran {where} and decide nothing.")
+            lines.append(f"{name(found.variant)}: seeds {seeds} ran {where} and are left out.")
     planned = len(data.manifest["plan"])
     if planned > len(data.runs):
         lines.append(f"{len(data.runs)} of {planned} planned runs are in the records.")
@@ -55,7 +55,9 @@ def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str]
             lines.append(f"{name(found.variant)}: one seed shows no spread; run at least 3.")
             most = max(most, 3)
         elif found.more_seeds is None:
-            lines.append(f"{name(found.variant)}: more than 1000 seeds, at the spread seen; this study will not tell.")
+            lines.append(
+                f"{name(found.variant)}: more than 1000 more seeds at the spread seen, so this study cannot decide it."
+            )
         else:
             lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}{of}.")
             most = max(most, found.effect.seeds + found.more_seeds)

@@ -11,7 +11,7 @@ from ablate.records.read import ReportData
 from ablate.report.wording import ABSENT, escape, name, number, plural, short, table
 from ablate.study import Cell
 
-IDLE = 0.1  # cores that others keep busy on a machine that does nothing else
+IDLE = 0.1  # cores that other processes may keep busy on a machine that counts as idle
 
 
 def costs(data: ReportData) -> str:
@@ -28,7 +28,7 @@ def costs(data: ReportData) -> str:
 def origin(data: ReportData) -> str:
     """Where speed and memory come from."""
     if data.cost is None:
-        return "Speed is not compared: runs trained beside each other, and results.csv has what each took."
+        return "Speeds are not compared, because runs trained side by side; results.csv has the time of each."
     cost, where = data.cost, data.cost["provenance"]
     threads = f", {plural(where['threads'], 'thread')}" if where["device"] == "cpu" else ""
     machine = escape(where["device_name"]) + threads
@@ -43,7 +43,8 @@ def origin(data: ReportData) -> str:
     return (
         f"Speed (target tokens) and memory come from a probe after the runs, on {machine}: "
         f"{plural(cost['rounds'], 'round')} over all variants in turn, {plural(cost['updates_a_round'], 'update')} of "
-        "each in a round. Time is that of an update over the baseline's in the same round, with quartiles over rounds. "
+        "each in a round. Time is that of an update, divided by the baseline's in the same round, with quartiles "
+        "over rounds. "
         f"{MEMORY[probed_memory(data)]} {alone}"
     )
 

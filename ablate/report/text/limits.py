@@ -1,4 +1,4 @@
-"""What a setting cannot tell, said beside what it tells. Markdown lines."""
+"""What a setting cannot tell. Markdown lines."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ablate.study import Pairs
 def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     unmeasured = [escape(each.claim.id) for each in verdicts if not each.measured]
     if unmeasured:
-        yield f"Not measured here: {spoken(unmeasured)}. What stands in for a metric decides no claim about it."
+        yield f"Not measured here: {spoken(unmeasured)}. A metric that is used instead decides no claim."
     untested = [escape(each.claim.id) for each in verdicts if each.verdict is None and each.measured]
     if untested:
-        yield f"Not tested here: {spoken(untested)}. No neighbouring contrast stands in for what was not run."
+        yield f"Not tested here: {spoken(untested)}. A claim is judged only by runs of the variants that it names."
     varied = data.study.varied()
     if "optim.lr" not in varied and len(data.cells) > 1 and data.study.pairs is Pairs.seeds:
         lr = data.manifest["config"].get("optim", {}).get("lr")
         yield (
-            f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them cannot be "
-            "told from an artefact of tuning. A variant that wants another rate may look worse than it is."
+            f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them may be an "
+            "artefact of tuning. A variant whose best rate is another may look worse than it is."
         )
     yield from map(escape, data.study.limits)
     yield from too_small_to_see(data)
@@ -42,11 +42,8 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     yield from unknown_text(data)
     yield from one_size(data)
     if different_sizes(data):
-        yield (
-            "Variants are compared at equal updates. One that has more parameters or operations than another is not "
-            "matched to it in size or in cost."
-        )
-    yield "A run's time and memory are those of a run beside others on the same machine."
+        yield ("Variants are compared after equally many updates. They are not matched in parameters or operations.")
+    yield "A run's time and memory were measured while other runs used the same machine."
 
 
 def too_long(data: ReportData) -> Iterator[str]:
@@ -104,7 +101,7 @@ def one_size(data: ReportData) -> Iterator[str]:
         yield (
             f"One size: {stacks} layers of width {model['d_model']}, {train['updates']:,} updates of "
             f"{train['batch_tokens']:,} target positions. Larger models trained longer may differ"
-            + (", and a run that has not learned by then might still." if unlearned(data) else ".")
+            + (", and a run that has not learned by then might learn later." if unlearned(data) else ".")
         )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ablate.analysis.effects import Comparison, values
+from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import ClaimVerdict, shares
-from ablate.analysis.metrics import metric
-from ablate.analysis.statistics import mean_interval
 from ablate.analysis.tuning import Tuned
 from ablate.records.read import ReportData
 from ablate.study import Cell
@@ -55,7 +53,7 @@ def without_numbers(data: ReportData) -> dict[str, Any]:
 
 def variant(data: ReportData, cell: Cell, found: Comparison | None) -> dict[str, Any]:
     runs = data.runs_of(cell.name)
-    interval = mean_interval(list(values(runs, metric(data.study.metric)).values()))
+    interval = data.mean_of(cell.name, data.study.metric)
     learned, said = shares(data.runs, cell.name)
     return {
         "variant": cell.name,

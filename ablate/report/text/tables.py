@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablate.analysis.effects import compare, of_cell, values
+from ablate.analysis.effects import compare, mean_of, of_cell
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import Metric, metric
-from ablate.analysis.statistics import mean_interval, pairing
+from ablate.analysis.statistics import pairing
 from ablate.records.read import ReportData
 from ablate.report.levels import coordinates
 from ablate.report.text.answer import worded
@@ -25,7 +25,7 @@ def variants(data: ReportData) -> str:
         f"{measure.label}{better(measure)} [95 %]",
         "paired difference [95 %]",
         "reading",
-        "p (Holm)",
+        f"p ({data.estimator.correction})",
         "pairs",
         "diverged",
         "learned",
@@ -33,7 +33,7 @@ def variants(data: ReportData) -> str:
     rows = []
     for cell in data.trained_cells:
         runs, found = data.runs_of(cell.name), held.get(cell.name)
-        interval = mean_interval(list(values(runs, measure).values()))
+        interval = data.mean_of(cell.name, data.study.metric)
         learned, said = shares(data.runs, cell.name)
         effect = found.effect if found else None
         rows.append(
@@ -75,7 +75,8 @@ def changes(data: ReportData) -> str:
                 str(effect.seeds),
             ]
         )
-    header = ["variant", "its difference at", "less that at", f"change, {measure.unit} [95 %]", "p (Holm)", "pairs"]
+    header = ["variant", "its difference at", "less that at", f"change, {measure.unit} [95 %]"]
+    header += [f"p ({data.estimator.correction})", "pairs"]
     return table(header, rows, right=[3, 4, 5]) if rows else ""
 
 
@@ -85,7 +86,7 @@ def others(data: ReportData) -> str:
     rows = []
     for cell in data.trained_cells:
         if cell.baseline is not None:
-            found = [compare(data.study, data.runs, name, cell.name, cell.baseline) for name in names]
+            found = [compare(data.study, data.runs, name, cell.name, cell.baseline, data.estimator) for name in names]
             shown = [
                 estimate(each.effect.mean, each.effect.low, each.effect.high, metric(each.metric), signed=True)
                 if each.effect.seeds
@@ -104,7 +105,7 @@ def initial(data: ReportData) -> str:
     rows = []
     study, runs = (data.tuning.study, data.tuning.records) if data.tuning else (data.study, data.runs)
     for cell in study.cells():  # before the first update a learning rate has done nothing
-        found = [mean_interval(list(values(of_cell(runs, cell.name), metric(name)).values())) for name in names]
+        found = [mean_of(of_cell(runs, cell.name), metric(name), data.estimator) for name in names]
         shown = [
             estimate(each.mean, each.low, each.high, metric(name)) if each.n else ABSENT
             for name, each in zip(names, found)
@@ -140,7 +141,7 @@ def three_figures(value: float) -> int:
 
 
 def mean_over(entries: list[dict[str, Any]], diagnostic: str) -> float | None:
-    """Of a diagnostic, over the parts of a model and over runs; None where some run was not asked."""
+    """Of a diagnostic, over the parts of a model and over runs; None where it was not measured in every run."""
     found = [list((entry.get(diagnostic) or {}).values()) for entry in entries]
     flat = [value for each in found for value in each]
     return sum(flat) / len(flat) if all(found) and None not in flat else None
@@ -156,7 +157,7 @@ INSIDE = {  # diagnostic -> what the table calls it
 
 
 def pairs(data: ReportData) -> list[str]:
-    """What the pairing bought, a line a variant."""
+    """What pairing by seed gains, a line a variant."""
     lines = []
     for found in data.comparisons:
         bought = pairing(found.arms.baseline, found.arms.variant)

@@ -1,4 +1,4 @@
-"""How each number of a report is made from its runs, for a reader with a statistics package and none of this code."""
+"""How each number of a report is made from its runs, for readers who want to compute it without this code."""
 
 from __future__ import annotations
 
@@ -25,16 +25,27 @@ def recipes(data: ReportData) -> str:
     rows = [(metric(each).label, *SOURCES[each]) for each in named if each in SOURCES]
     scored = [each for each in SCORED if any(run.get(each) is not None for run in data.recorded)]
     rows += [tokenised(data, SCORED[each]) for each in scored]
-    rows += [SEQUENTIAL] if data.looked_again else []
-    rows += STATISTICS
+    rows += [SEQUENTIAL] if data.sequential else []
+    rows += [adjusted(data), *STATISTICS]
     rows += [CHANGE] if data.interactions else []
     rows += [TUNED] if data.tuning else []
     rows += [HALVED] if data.study.pairs is Pairs.halves else []
-    rows += [ROBUST] if max((len(data.runs_of(cell.name)) for cell in data.cells), default=0) >= MINIMUM_SEEDS else []
+    most = max((len(data.runs_of(cell.name)) for cell in data.cells), default=0)
+    rows += [ROBUST] if most >= MINIMUM_SEEDS and not data.sequential else []
     rows += SPEED if data.cost else []
     if any(part.metric == "learned" for part in parts):
         rows.append(SHARE)
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
+
+
+def adjusted(data: ReportData) -> tuple[str, str, str]:
+    """The row of the p values that are adjusted for several comparisons."""
+    return (
+        f"p ({data.estimator.correction})",
+        "the p of every comparison with the same baseline by the same metric: rows of the table and contrasts of the "
+        "claims in manifest.json",
+        ADJUSTED[data.estimator.correction],
+    )
 
 
 def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, str]:
@@ -51,7 +62,7 @@ def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, st
 def snippet(data: ReportData) -> str:
     """Code that recomputes the first difference in the table of variants; empty where no t test gives it."""
     found = [each for each in data.comparisons if each.effect.seeds > 1]
-    plain = data.study.pairs is Pairs.seeds and not data.looked_again
+    plain = data.study.pairs is Pairs.seeds and not data.sequential
     if not found or not plain or data.study.metric not in RESULT_COLUMNS:
         return ""
     first, results = found[0], f"reports/{data.study.name}/{data.setting}/results.csv"
@@ -138,6 +149,10 @@ SCORED = {  # column -> what it is made of
         f"whether the run finished and its lowest loss is at most {LEARNED_BELOW:g} times that",
     ),
 }
+ADJUSTED = {
+    "Holm": "times k, k - 1, ..., 1 from the smallest up, each at least the one before and at most 1",
+    "Bonferroni": "times k, the number of those p, and at most 1",
+}
 STATISTICS = [
     (
         "mean [95 %]",
@@ -150,19 +165,14 @@ STATISTICS = [
         "variant minus baseline, seed by seed; then mean and interval as above, p by the paired t test",
     ),
     (
-        "p (Holm)",
-        "the p of all that is held against the same baseline by the same metric: rows of the table and contrasts of "
-        "the claims in manifest.json",
-        "times k, k - 1, ..., 1 from the smallest up, each at least the one before and at most 1",
-    ),
-    (
         "more seeds",
         "mean and s of the paired differences",
-        f"the least n at which p (Holm) falls below {ALPHA:g} or the interval fits into the margin, less the n there "
-        "is; of a claim of a range or a margin, at which half the interval is shorter than the way to its nearest end",
+        f"the least n at which the adjusted p falls below {ALPHA:g} or the interval fits into the margin, less the n "
+        "there is; of a claim of a range or a margin, the least n at which half the interval is shorter than the "
+        "distance from the mean to its nearest end, less the n there is",
     ),
     (
-        "what the pairing bought",
+        "what pairing by seed gains",
         "the same pairs",
         "Pearson's correlation; variance of the difference over the sum of the two variances",
     ),
@@ -189,7 +199,7 @@ SPEED = [
 SEQUENTIAL = (
     "every interval and p below",
     "the runs that their row names",
-    "not by t, which is for a number of seeds fixed beforehand, but by the confidence sequence of "
+    "not by t, which assumes a number of seeds fixed beforehand, but by the confidence sequence of "
     "ablate/analysis/sequential.py, and for shares that of sequential_shares.py",
 )
 TUNED = (
@@ -210,7 +220,7 @@ ROBUST = (
 CHANGE = (
     "change of a difference",
     "the differences at two levels",
-    "one minus the other, seed by seed; then as a paired difference. Holm over the rows of a variant",
+    "one minus the other, seed by seed; then as a paired difference. p adjusted over the rows of a variant",
 )
 SHARE = (
     "difference in the share that learned",

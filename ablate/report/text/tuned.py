@@ -1,4 +1,4 @@
-"""What a grid of learning rates comes to, in Markdown: each variant at its own best rate, beside the shared one."""
+"""What a grid of learning rates shows, in Markdown: each variant at its own best rate and at the shared one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import Effect
 from ablate.analysis.tuning import Best, Finding, Tuned, Tuning
 from ablate.analysis.verdicts import Reading
-from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, spoken, table
+from ablate.records.looks import related
+from ablate.records.read import ReportData
+from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, plural, spoken, table
 
 
 def own_rates(found: Tuning) -> str:
-    """A row a variant: its rate, the difference at the shared rate and at best rates, what that amounts to."""
+    """A row a variant: its rate, the differences at the shared rate and at own best rates, and the finding."""
     measure, sensitivity = metric(found.study.metric), metric("lr_sensitivity")
     header = [
         "variant",
@@ -58,7 +60,7 @@ def sentence(found: Tuning, row: Tuned) -> str:
     if not row.own.arms.seeds:
         return f"of {name(row.cell)} no pair of runs is left to compare at own best rates"
     own, shared = (difference(each.effect, measure) for each in (row.own, row.shared))
-    said = TOLD[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
+    said = PHRASES[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
     survivors = " among the runs that finished" if row.own.conditional else ""
     unit = measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
     alike = row.best.rate == row.baseline.rate == found.shared_rate
@@ -66,7 +68,7 @@ def sentence(found: Tuning, row: Tuned) -> str:
     return f"{said} {rates}{survivors}: {own} {unit}, {MEANS[row.finding]}{aside}"
 
 
-TOLD = {
+PHRASES = {
     Reading.better: "{variant} is better than {baseline}",
     Reading.worse: "{variant} is worse than {baseline}",
     Reading.higher: "{variant} is higher than {baseline}",
@@ -80,10 +82,10 @@ MEANS = {
     Finding.higher: "a difference that tuning does not explain",
     Finding.lower: "a difference that tuning does not explain",
     Finding.artefact: "an artefact of tuning",
-    Finding.robustness: "robustness to the learning rate only",
-    Finding.sensitivity: "no gain, and more sensitive to the learning rate",
+    Finding.robustness: "as good, and less sensitive to the learning rate: a gain in robustness only",
+    Finding.sensitivity: "as good, but more sensitive to the learning rate: a loss of robustness only",
     Finding.none: "no difference either way",
-    Finding.unresolved: "what is left of it is unresolved",
+    Finding.unresolved: "and whether tuning explains it is unresolved",
 }
 
 
@@ -93,6 +95,17 @@ def edges(found: Tuning) -> list[str]:
     if not names:
         return []
     return [f"On the edge of the grid, so that a better rate may lie beyond: {spoken(names)}."]
+
+
+def fixed_at(data: ReportData) -> str:
+    """When the rates of a sequential setting were chosen, in a sentence; empty where they were chosen on all seeds."""
+    if data.tuning is None or not data.fixed_rates:
+        return ""
+    seeds = plural(len(related(data.looks, data.seeds)[0].seeds), "seed")
+    return (
+        f"The rates were chosen at the first look, on {seeds}, and were kept when seeds were added. The chosen rate "
+        "may therefore not be the one whose loss is lowest now."
+    )
 
 
 def losses(found: Tuning) -> str:

@@ -9,6 +9,7 @@ from ablate.records.read import ReportData
 from ablate.report.text.answer import worded
 from ablate.report.wording import ABSENT, estimate, name, short, spoken, table
 from ablate.store.parts import by_part
+from ablate.study import WITHIN
 
 SIGNS = {Reading.better: 1, Reading.higher: 1, Reading.worse: -1, Reading.lower: -1}
 
@@ -25,15 +26,15 @@ def matched(data: ReportData) -> str:
             else ABSENT
             for each in (raw, twin)
         ]
-        rows.append([name(raw.variant), *cells, said(raw, twin)])
-    header = ["variant", "as it is [95 %]", "at the baseline's size [95 %]", ""]
+        rows.append([name(raw.variant), *cells, said(raw, twin) if is_matched(data, twin) else "not matched"])
+    header = ["variant", "as it is [95 %]", "its twin [95 %]", ""]
     return table(header, rows) if rows else ""
 
 
 def turns(data: ReportData) -> list[str]:
-    """What becomes of the sign of an effect with what is matched, in a line; none where there are no twins."""
-    found = [(name(raw.variant), said(raw, twin), raw, twin) for raw, twin in pairs(data)]
-    turned = [variant for variant, word, _, _ in found if word.startswith("**turns")]
+    """Whether the sign of an effect depends on what is matched, in a line; none where there are no twins."""
+    found = [(name(raw.variant), said(raw, twin), raw, twin) for raw, twin in pairs(data) if is_matched(data, twin)]
+    turned = [variant for variant, word, _, _ in found if word.startswith("**changes sign**")]
     leaning = [
         variant for variant, _, raw, twin in found if variant not in turned and raw.effect.mean * twin.effect.mean < 0
     ]
@@ -42,9 +43,51 @@ def turns(data: ReportData) -> list[str]:
         lines.append(f"The sign of the effect depends on whether parameters are matched: {spoken(turned)}.")
     if leaning:
         lines.append(
-            f"The mean has another sign when parameters are matched, but that is not decided: {spoken(leaning)}."
+            f"The mean has another sign when parameters are matched, but this is unresolved: {spoken(leaning)}."
         )
-    return lines or (["No effect is seen to change its sign with what is matched."] if found else [])
+    lines = lines or (["No effect changes its sign when parameters are matched."] if found else [])
+    return differing_sizes(data) + lines
+
+
+def equality(data: ReportData) -> str:
+    """What a twin is, in a sentence that says no more of its size than the records show; empty without twins."""
+    found = pairs(data)
+    if not found:
+        return ""
+    equal = all(is_matched(data, twin) for _, twin in found)
+    size = "the baseline's number of" if equal else "another number of"
+    within = f", within {100 * WITHIN:g} %," if equal else ""
+    return (
+        f"A twin has {size} parameters{within} without embeddings. "
+        "Only its d_model differs from its variant's; heads keep their width."
+    )
+
+
+def differing_sizes(data: ReportData) -> list[str]:
+    """A line where the records do not show a twin to be of its baseline's size."""
+    ratios = {twin.variant: ratio(data, twin) for _, twin in pairs(data)}
+    off = [f"{name(cell)} ({each:.2f} times)" for cell, each in ratios.items() if each and abs(each - 1) > WITHIN]
+    unknown = [name(cell) for cell, each in ratios.items() if each is None]
+    lines = [f"**Not matched** with the baseline's number of parameters: {spoken(off)}."] if off else []
+    return lines + ([f"The records do not say how many parameters {spoken(unknown)} have."] if unknown else [])
+
+
+def is_matched(data: ReportData, twin: Comparison) -> bool:
+    """Whether the recorded sizes of a twin and its baseline are equal, within the tolerance."""
+    found = ratio(data, twin)
+    return found is not None and abs(found - 1) <= WITHIN
+
+
+def ratio(data: ReportData, found: Comparison) -> float | None:
+    """Recorded parameters of a variant over those of its baseline, without embeddings; None where they are unknown."""
+    mine, base = (inner_parameters(data, cell) for cell in (found.variant, found.baseline))
+    return mine / base if mine and base else None
+
+
+def inner_parameters(data: ReportData, cell: str) -> int | None:
+    """The recorded number of parameters without embeddings; None where it was not recorded."""
+    counts = by_part(next((run["parameter_counts"] for run in data.runs_of(cell) if run.get("parameter_counts")), None))
+    return sum(count for part, count in counts.items() if part.kind != "embedding") if counts else None
 
 
 def pairs(data: ReportData) -> list[tuple[Comparison, Comparison]]:
@@ -61,23 +104,23 @@ def pairs(data: ReportData) -> list[tuple[Comparison, Comparison]]:
 
 
 def said(raw: Comparison, twin: Comparison) -> str:
-    """What a change of size makes of a reading."""
+    """How the reading of a variant differs from that of its twin."""
     if raw.conditional or twin.conditional or not (raw.arms.seeds and twin.arms.seeds):
         return "conditional on survival" if raw.conditional or twin.conditional else ABSENT
     signs = SIGNS.get(raw.reading, 0), SIGNS.get(twin.reading, 0)
     if signs[0] * signs[1] < 0:
-        return "**turns**"
+        return "**changes sign**"
     if raw.reading is twin.reading:
-        return "the same" if raw.reading is not Reading.unresolved else "open either way"
+        return "the same" if raw.reading is not Reading.unresolved else "unresolved either way"
     if raw.effect.mean * twin.effect.mean < 0 and any(signs):
-        return "**turns**, though one of them is not decided"
+        return "**changes sign**, but one of them is unresolved"
     return "differs"
 
 
 def sizes(data: ReportData, cell: str) -> str:
     """Parameters without embeddings, and with them."""
-    for run in data.runs_of(cell):
-        counts = by_part(run.get("parameter_counts"))
-        inner = sum(count for part, count in counts.items() if part.kind != "embedding")
-        return f"{short(inner)} parameters ({short(run.get('parameters'))} with embeddings)" if counts else ""
-    return ""
+    inner = inner_parameters(data, cell)
+    if inner is None:
+        return "size unknown"
+    whole = next((run.get("parameters") for run in data.runs_of(cell)), None)
+    return f"{short(inner)} parameters ({short(whole)} with embeddings)"

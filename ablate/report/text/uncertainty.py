@@ -1,4 +1,4 @@
-"""What a t interval over seeds does not say: robust statistics where there are seeds enough, and the test set's part.
+"""What intervals over seeds leave out: the choice of test sentences, and robust statistics from ten seeds up.
 
 Markdown.
 """
@@ -12,13 +12,32 @@ from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.robust import MINIMUM_SEEDS, interquartile_mean, probability_of_improvement
 from ablate.analysis.statistics import Interval
 from ablate.analysis.variance import apportion, per_sentence
+from ablate.records.looks import UNTIL, related
 from ablate.records.read import ReportData, evaluation_of
-from ablate.report.wording import ABSENT, estimate, name, number, table
+from ablate.report.wording import ABSENT, estimate, name, number, spoken, table
 from ablate.study import Cell
 
 
+def looks(data: ReportData) -> str:
+    """Why a sequential setting is one, in a sentence; empty for one whose number of seeds was fixed beforehand."""
+    if not data.sequential:
+        return ""
+    if "max_seeds" in data.manifest:
+        return f"Seeds were added until every claim was decided, or {data.manifest['max_seeds']} were trained."
+    found = related(data.looks, data.seeds)
+    if any(look.purpose == UNTIL for look in found):
+        return "An earlier command added seeds until every claim was decided (until=resolved)."
+    counts = spoken([len(look.seeds) for look in found])
+    return f"This setting was reported more than once while seeds were added (with {counts} seeds)."
+
+
 def robust(data: ReportData) -> str:
-    """A row a cell with enough seeds: inter-quartile mean, probability of improvement; empty without such a cell."""
+    """A row a cell with enough seeds: inter-quartile mean, probability of improvement; empty without such a cell.
+
+    Empty for a sequential setting too: bootstrap intervals are not valid at every look.
+    """
+    if data.sequential:
+        return ""
     measure, rows = metric(data.study.metric), []
     for cell in data.trained_cells:
         scores = list(values(data.runs_of(cell.name), measure).values())
@@ -61,7 +80,7 @@ def seeds_and_sentences(data: ReportData) -> list[str]:
     """How the uncertainty of each mean difference in test loss splits between them, a line a comparison."""
     lines = []
     for each in data.comparisons:
-        found = compare(data.study, data.recorded, "test_loss", each.variant, each.baseline)
+        found = compare(data.study, data.recorded, "test_loss", each.variant, each.baseline, data.estimator)
         differences = sentence_differences(data, found)
         if differences is None:
             continue
@@ -85,9 +104,10 @@ def sentence_differences(data: ReportData, found: Comparison) -> np.ndarray | No
     references = [len(sentence["references"]) for sentence in data.test]
     if len(found.arms.seeds) < 2 or any(len(run.get("loss") or ()) != sum(references) for arm in arms for run in arm):
         return None
-    if any(None in run["loss"] for arm in arms for run in arm) or len(arms[0][0]["tokens"]) != sum(references):
+    counts = arms[0][0].get("tokens") or ()
+    if any(None in run["loss"] for arm in arms for run in arm) or len(counts) != sum(references):
         return None
     starts = np.cumsum([0, *references[:-1]])
     baseline, variant = (np.add.reduceat([run["loss"] for run in arm], starts, axis=1) for arm in arms)
-    tokens = np.add.reduceat(np.array(arms[0][0]["tokens"]), starts)
+    tokens = np.add.reduceat(np.array(counts), starts)
     return per_sentence(variant - baseline, tokens)

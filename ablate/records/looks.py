@@ -1,0 +1,82 @@
+"""The looks at a setting: every report on it, and what they mean for its intervals.
+
+A look is a report on a set of seeds. The same set of seeds is one look, however often the report is made, and disjoint
+sets are separate tests. A setting is sequential where a look at it contains an earlier, smaller one, or where until=
+decided how many seeds to train: then intervals for a fixed number of seeds would be too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ablate.store import record_schema
+
+UNTIL, REPORT = "until=resolved", "report"  # what a look was made for
+
+
+@dataclass(frozen=True)
+class Look:
+    seeds: tuple[int, ...]  # sorted
+    purpose: str  # UNTIL or REPORT
+    runs: tuple[str, ...]  # ids of the runs with its lowest seed, one for each cell: they say what was trained
+    rates: dict[str, float] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
+
+
+def looks_in(manifest: dict[str, Any]) -> list[Look]:
+    """The looks that a manifest lists, from first to last. A manifest without a list is one look at its seeds."""
+    if "looks" in manifest:
+        return [
+            Look(tuple(each["seeds"]), each["purpose"], tuple(each["runs"]), each.get("rates"))
+            for each in manifest["looks"]
+        ]
+    purpose = UNTIL if "max_seeds" in manifest else REPORT
+    return [look_at([tuple(run[:3]) for run in manifest["plan"]], purpose)] if manifest["plan"] else []
+
+
+def look_at(plan: Iterable[Sequence[Any]], purpose: str) -> Look:
+    """A look at a plan of (cell, seed, run id)."""
+    plan = list(plan)
+    seeds = sorted({seed for _, seed, _ in plan})
+    return Look(tuple(seeds), purpose, tuple(dict.fromkeys(id for _, seed, id in plan if seed == seeds[0])))
+
+
+def with_look(looks: Sequence[Look], new: Look) -> list[Look]:
+    """The looks with a new one at the end, or merged into the look at the same seeds."""
+    same = next((each for each in looks if each.seeds == new.seeds), None)
+    if same is None:
+        return [*looks, new]
+    purpose = UNTIL if UNTIL in (same.purpose, new.purpose) else REPORT
+    merged = Look(same.seeds, purpose, tuple(dict.fromkeys([*same.runs, *new.runs])), same.rates or new.rates)
+    return [merged if each is same else each for each in looks]
+
+
+def related(looks: Iterable[Look], seeds: Iterable[int]) -> list[Look]:
+    """The looks that share a seed with these seeds, from first to last. Looks at other seeds are separate tests."""
+    wanted = set(seeds)
+    return [look for look in looks if wanted & set(look.seeds)]
+
+
+def sequential(looks: Iterable[Look], seeds: Iterable[int]) -> bool:
+    """Whether a report on these seeds needs intervals that are valid at every look."""
+    found = related(looks, seeds)
+    return any(look.purpose == UNTIL for look in found) or any(
+        set(earlier.seeds) < set(look.seeds) for place, look in enumerate(found) for earlier in found[:place]
+    )
+
+
+def with_rates(looks: Sequence[Look], seeds: Iterable[int], rates: dict[str, float]) -> list[Look]:
+    """The looks with these learning rates kept by the first look that shares a seed with `seeds`."""
+    first = related(looks, seeds)[0]
+    return [replace(each, rates={**rates, **(each.rates or {})}) if each is first else each for each in looks]
+
+
+def rates_of(looks: Iterable[Look], seeds: Iterable[int]) -> dict[str, float] | None:
+    """The learning rates that were fixed for a sequential setting; None where nothing was fixed."""
+    return next((look.rates for look in related(looks, seeds) if look.rates), None)
+
+
+def record(look: Look) -> record_schema.Look:
+    """A look as the manifest keeps it."""
+    return record_schema.Look(seeds=list(look.seeds), purpose=look.purpose, runs=list(look.runs), rates=look.rates)
