@@ -115,7 +115,7 @@ class ReportData:
     @property
     def seeds(self) -> list[int]:
         """The seeds of the plan, sorted."""
-        return sorted({seed for _, seed, _ in self.manifest["plan"]})
+        return sorted({run[1] for run in self.manifest["plan"]})
 
     @cached_property
     def looks(self) -> list[Look]:
