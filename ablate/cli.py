@@ -76,7 +76,7 @@ def study(
 ) -> int:
     """Plan a study, do what is missing of it, write its report.
 
-    `launcher` is the name of the launcher of Hydra's behind `launch`. Returns 0 if every run has finished or diverged, 1
+    `launcher` is the name of Hydra's launcher behind `launch`. Returns 0 if every run has finished or diverged, 1
     if some failed. Raises BadInput.
     """
     from ablate.plan.composition import plan as make_plan

@@ -50,6 +50,7 @@ RECORD_KEYS = (*RESULT_COLUMNS, *ALSO, *BY_LAYER, "provenance", "corpus", "confi
 
 
 SEAL = "sha256"  # the key of a JSON file's own hash
+WRITTEN = ("runs", "experiments", "reports")  # folders of a store
 ASIDE = "damaged-"  # begins the name of a file that was set aside
 CURVES = ("curve.csv", "validation.csv")
 DYING = 3.0  # seconds that a worker which is being ended may still hold its run
@@ -118,6 +119,9 @@ class RunFolder:
 
     def write(self, name: str, value: dict[str, Any]) -> None:
         write_atomic(self.file(name), sealed(strict(value)))
+
+    def write_file(self, name: str, content: bytes) -> None:
+        write_atomic(self.file(name), content)
 
     def append(self, name: str, lines: Iterable[str]) -> None:
         with self.file(name).open("a", encoding="utf-8") as file:
@@ -260,8 +264,11 @@ class Store:
 
     def check_writable(self) -> None:
         """Raise BadInput now rather than fail after an hour."""
+        for path in (self.root, *(self.root / name for name in WRITTEN)):
+            if os.path.lexists(path) and not path.is_dir():
+                raise BadInput(f"{path} is not a folder: move it away, or name another root with root=DIR")
         try:
-            for name in ("runs", "experiments", "reports"):
+            for name in WRITTEN:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.root / name) as file:  # where it can be without a name, to be left
                     file.write(b"?")
