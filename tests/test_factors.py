@@ -63,7 +63,7 @@ def test_a_claim_whose_cells_a_preset_leaves_out_is_not_tested_there() -> None:
     study = a_deep_study().at("smoke")
     (found,) = judge_all(study, some_runs(study), "python -m ablate +sweep=deep preset=smoke", FIXED)
     assert found.verdict is None
-    assert found.command
+    assert found.command == "python -m ablate +sweep=deep"  # not the same command again, which has no such cell either
     assert "b,depth=8" in found.parts[0].note
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ablate.config import BadInput, DataConfig
+from ablate.store.folders import Store
 from ablate.system.places import cache_folder, expanded
 
 NOBODY = "~no-such-user/x"
@@ -122,3 +124,16 @@ import ablate.{module}
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("put", ["a file", "a broken link"])
+@pytest.mark.parametrize("name", [".", "runs", "experiments", "reports"])
+def test_what_is_no_folder_is_named_itself(name: str, put: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = (tmp_path / "in" / "root" / name).absolute()
+    path = Path(os.path.normpath(path))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine") if put == "a file" else path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match=f"^{re.escape(str(path))} is not a folder.*root=DIR"):
+        Store(tmp_path / "in" / "root").check_writable()
+    assert path.is_symlink() or path.read_text() == "mine"

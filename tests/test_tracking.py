@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -427,6 +428,40 @@ def test_a_mode_that_there_is_not_names_the_choices_unless_the_command_line_has_
     with pytest.raises(BadInput, match=r"online, .*offline, .*disabled"):
         tracking.check(WandbConfig())
     tracking.check(WandbConfig(mode=WandbMode.offline))
+
+
+REFUSED = {  # variable -> a value that wandb does not accept, and what the line then says
+    "WANDB_CONSOLE": ("loud", "'auto', 'off', 'wrap'"),
+    "WANDB_SILENT": ("maybe", "boolean"),
+    "WANDB_BASE_URL": ("here", "URL"),
+    "WANDB_INIT_TIMEOUT": ("soon", "number"),
+    "WANDB_HTTP_TIMEOUT": ("soon", "number"),
+    "WANDB__DISABLE_STATS": ("?", "boolean"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_variable_that_wandb_refuses_is_one_line_before_training(bare: pytest.MonkeyPatch, name: str) -> None:
+    value, choices = REFUSED[name]
+    bare.setenv(name, value)
+    with pytest.raises(BadInput, match=f"^{name}={re.escape(value)} is not accepted by W&B: .*{choices}") as found:
+        tracking.check(OFFLINE)
+    assert "\n" not in str(found.value)
+    tracking.check(WandbConfig(mode=WandbMode.disabled))
+
+
+def test_variables_that_wandb_accepts_are_no_problem_and_a_key_is_never_shown(bare: pytest.MonkeyPatch) -> None:
+    for name, value in (("WANDB_CONSOLE", "wrap"), ("WANDB_SILENT", "true"), ("WANDB_UNKNOWN", "x")):
+        bare.setenv(name, value)
+    bare.setenv("WANDB_API_KEY", "not a key")
+    tracking.check(OFFLINE)
+
+
+def test_wandb_is_asked_about_variables_only_where_there_are_any(bare: pytest.MonkeyPatch) -> None:
+    bare.setattr("subprocess.run", lambda *_, **__: pytest.fail("no process is needed"))
+    bare.setenv("WANDB_API_KEY", "0" * 40)
+    bare.setenv("WANDB_PROJECT", "mine")
+    tracking.check(OFFLINE)
 
 
 @pytest.mark.parametrize("key", ["project", "entity"])

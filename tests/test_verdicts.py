@@ -14,6 +14,7 @@ from ablate.analysis.metrics import METRICS, check_metrics
 from ablate.analysis.statistics import Effect
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
+from ablate.report.text.claims import ledger_row
 from ablate.study import Kind
 
 NAN = math.nan
@@ -208,9 +209,45 @@ def test_a_claim_without_parts_is_not_tested_and_says_what_would():
 
 def test_a_claim_without_runs_or_numbers_is_not_tested():
     for runs in (lambda study: [], lambda study: [run | {"test_bleu": None} for run in some_runs(study)]):
-        found = verdict_on(runs)
-        assert found.verdict is None
-        assert found.command == COMMAND
+        assert verdict_on(runs).verdict is None
+
+
+UNTESTED = {  # runs of pre and post -> whether the same command would train what is missing
+    "none": (lambda study: [], True),
+    "of one variant alone": (lambda study: [run for run in some_runs(study) if run["variant"] == "pre"], True),
+    "all failed": (lambda study: [run | {"status": "failed", "test_bleu": None} for run in some_runs(study)], True),
+    "all of one variant failed": (
+        lambda study: [
+            run | ({"status": "failed", "test_bleu": None} if run["variant"] == "pre" else {})
+            for run in some_runs(study)
+        ],
+        True,
+    ),
+    "all of the baseline diverged": (
+        lambda study: some_runs(study, diverged=[("pre", seed) for seed in range(3)]),
+        False,
+    ),
+    "all of the variant diverged": (
+        lambda study: some_runs(study, diverged=[("post", seed) for seed in range(3)]),
+        False,
+    ),
+    "all diverged": (
+        lambda study: some_runs(study, diverged=[(name, seed) for name in ("pre", "post") for seed in range(3)]),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["directional", "at_least_as_good", "no_difference"])
+@pytest.mark.parametrize("what", UNTESTED)
+def test_the_same_command_is_advised_only_where_it_would_train_something(what, kind):
+    runs, trains = UNTESTED[what]
+    found = verdict_on(runs, kind=kind)
+    assert found.verdict is None
+    assert found.command == (COMMAND if trains else None)
+    assert ("diverged" in found.only.note) == (not trains)
+    row = " ".join(ledger_row(found))
+    assert COMMAND in row or "diverged" in row
 
 
 @pytest.mark.parametrize("kind", ["directional", "at_least_as_good", "no_difference"])

@@ -49,7 +49,7 @@ class ClaimVerdict:
     claim: Claim
     verdict: Verdict | None
     parts: tuple[Judgement, ...]
-    command: str | None  # what would test it; only where it was not tested
+    command: str | None  # what would test it, where it was not tested and a command would
 
     @property
     def measured(self) -> bool:
@@ -100,14 +100,44 @@ def judge(
         if (absent := [name for name in part.cells if name not in cells])
         else replace(untested(part, why[part.metric]), measured=False)
         if part.metric in why
-        else KINDS[part.kind](part, study, records, estimator)
+        else explained(KINDS[part.kind](part, study, records, estimator), records)
         for part in claim.parts
     )
     verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
     found = ClaimVerdict(claim, verdict, parts, None)
     if verdict is not None or not found.measured:
         return found
-    return replace(found, command=carried_over(claim.command, command) if claim.command else command)
+    if claim.command:
+        return replace(found, command=carried_over(claim.command, command))
+    if any(cell not in cells for part in parts for cell in part.contrast.cells):  # this preset has other levels
+        return replace(found, command=without_preset(command))
+    lacking = any(is_unfinished(records, cell) for part in parts for cell in part.contrast.cells)
+    return replace(found, command=command if lacking else None)
+
+
+def is_unfinished(records: Sequence[Record], cell: str) -> bool:
+    """Whether the same command would train runs of a cell: it has none, or some that failed."""
+    runs = of_cell(records, cell)
+    return not runs or any(run["status"] == "failed" for run in runs)
+
+
+def explained(found: Judgement, records: Sequence[Record]) -> Judgement:
+    """A judgement that found nothing to compare says so where the reason is that every run of a cell diverged."""
+    lost = [cell for cell in found.contrast.cells if has_diverged(of_cell(records, cell))]
+    if found.verdict is not None or not lost:
+        return found
+    return replace(found, note=f"every run of {' and of '.join(lost)} diverged, which more seeds will hardly change")
+
+
+def has_diverged(runs: Sequence[Record]) -> bool:
+    return bool(runs) and all(run["status"] == "diverged" for run in runs)
+
+
+def without_preset(command: str) -> str | None:
+    """The command at the default size; None where it is at that size already."""
+    words = shlex.split(command)
+    kept = [word for word in words if not word.startswith("preset=")]
+    return shlex.join(kept) if len(kept) < len(words) else None
 
 
 def carried_over(wanted: str, ran: str) -> str:

@@ -15,7 +15,7 @@ from ablate.model.flops import parameter_count
 from ablate.plan.composition import Plan
 from ablate.store.folders import Store
 from ablate.store.speeds import ALIKE, Speed, speeds
-from ablate.training.machine import GIBIBYTE, memory_limit
+from ablate.training.machine import GIBIBYTE, core_limit, memory_limit
 
 CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
 LAYER = 2.5e-3  # seconds that a layer takes a core in each update however small it is: likewise
@@ -73,8 +73,9 @@ def workers(config: Config, device: torch.device | None, runs: int) -> int:
         return max(1, min(int(config.workers), runs))
     if device is None:
         return max(1, runs)
-    cores = joblib.cpu_count()  # that this process may use, by its affinity and its container's quota
-    memory = memory_limit()
+    cores, quota, memory = joblib.cpu_count(), core_limit(), memory_limit()  # joblib knows the process's affinity
+    if quota is not None:
+        cores = min(cores, max(1, quota))
     if memory is not None:
         cores = min(cores, max(1, memory // WORKER))
     if device.type == "cuda":

@@ -10,6 +10,7 @@ from pathlib import Path
 from ablate.config import BadInput, WandbConfig
 from ablate.system.command_line import complain
 from ablate.tracking import access
+from ablate.tracking.variables import check_variables
 
 
 def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry_run: bool) -> int:
@@ -25,6 +26,7 @@ def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry
             f"no key for {access.base_url()}: set WANDB_API_KEY or run `wandb login`; dry_run=true needs none"
         )
     access.spell_mode()
+    check_variables()
     os.environ["WANDB_SILENT"] = "true"  # this command prints all that a user needs
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save

@@ -23,6 +23,7 @@ from ablate.store.schema import VERSION, Damaged, EvaluationResult, Task, Traini
 from ablate.system import locks
 from ablate.system.atomic import sweep, write_atomic
 
+WRITTEN = ("runs", "experiments", "reports")  # folders of a store
 ASIDE = "damaged-"  # begins the name of a file that was set aside
 CURVES = ("curve.csv", "validation.csv")
 DYING = 3.0  # seconds for which a worker that is being ended may still hold its run's lock
@@ -70,6 +71,9 @@ class RunFolder:
 
     def write(self, name: str, value: Task | TrainingResult | EvaluationResult) -> None:
         write_atomic(self.file(name), sealed(value))
+
+    def write_file(self, name: str, content: bytes) -> None:
+        write_atomic(self.file(name), content)
 
     def append(self, name: str, lines: Iterable[str]) -> None:
         with self.file(name).open("a", encoding="utf-8") as file:
@@ -238,8 +242,11 @@ class Store:
 
     def check_writable(self) -> None:
         """Raise BadInput now rather than fail after an hour."""
+        for path in (self.root, *(self.root / name for name in WRITTEN)):
+            if os.path.lexists(path) and not path.is_dir():
+                raise BadInput(f"{path} is not a folder: move it away, or name another root with root=DIR")
         try:
-            for name in ("runs", "experiments", "reports"):
+            for name in WRITTEN:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self.root / name) as file:  # without a name, where the system can
                     file.write(b"?")

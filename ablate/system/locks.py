@@ -56,6 +56,19 @@ def is_held(path: Path, patience: float = 0) -> bool:
         return False
 
 
+def is_lost(held: BaseFileLock) -> bool:
+    """Whether another process has taken over a marker that this one still believes to hold. Never true with flock.
+
+    It reads the marker, since the thread that touches it may not have run yet when a stopped process goes on.
+    """
+    if not isinstance(held, SoftFileLease):
+        return False
+    try:
+        return held.token is None or held.token not in Path(held.lock_file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+
+
 def is_abandoned(path: Path) -> bool:
     """Whether a marker is so old that its holder must be dead, by the clock of the file system that it lies on."""
     if has_flock(path.parent):

@@ -21,8 +21,9 @@ from ablate.store.ids import digest
 from ablate.store.plain import config_to_plain
 from ablate.system.atomic import sweep, write_atomic
 from ablate.system.signals import kill_group
-from ablate.tracking.access import check as check
+from ablate.tracking.access import check as check_access
 from ablate.tracking.access import entity, environment, project, resolve, tags, unused
+from ablate.tracking.variables import check_variables
 
 if TYPE_CHECKING:
     from ablate.plan.composition import Plan
@@ -32,6 +33,13 @@ CUT_DRAIN = 3.0  # seconds that an interrupted command waits for it, after which
 REPORT_DRAIN = 2.0  # seconds that it waits for the report, which after that is shown behind its back
 REPORT = "report"  # name and job type of the run that carries a study's report
 SAYS = "W&B: "  # begins the lines of the log that are for the user; the last one is shown
+
+
+def check(wandb: WandbConfig) -> None:
+    """Raise BadInput where W&B cannot be used as asked, before anything is trained."""
+    check_access(wandb)
+    if resolve(wandb.mode) is not WandbMode.disabled:
+        check_variables()
 
 
 def notice(wandb: WandbConfig) -> str | None:

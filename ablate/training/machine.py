@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import os
 import platform
 import subprocess
@@ -26,7 +27,7 @@ except ImportError:  # Windows
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
 GIBIBYTE = 2**30
 GIT = ("git", "-c", "safe.directory=*")  # a checkout may be another user's, as in containers; it is only read
-MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+CGROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # where Linux describes control groups
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -101,14 +102,45 @@ def peak_memory(device: torch.device) -> int | None:
 
 
 def memory_limit() -> int | None:
-    """Bytes that this container may take (its cgroup, v2 or v1), or else this machine has; None where not known."""
+    """Bytes that this process may use, by its control groups and its machine; None where neither is known."""
     limits = []
     with contextlib.suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for path in MEMORY_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
-            limits.append(int(Path(path).read_text(encoding="utf-8")))
+    for group in control_groups("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+                limits.append(int((group / name).read_text(encoding="utf-8")))
     return min(limits, default=None)
+
+
+def core_limit() -> int | None:
+    """Cores that this process may keep busy, rounded up, by the quotas of its control groups; None without any."""
+    limits = []
+    for group in control_groups("cpu"):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+                text = " ".join((group / name).read_text(encoding="utf-8") for name in names)
+                quota, period = map(int, text.split())
+                if quota > 0:  # -1 is no quota in version 1
+                    limits.append(math.ceil(quota / period))
+    return min(limits, default=None)
+
+
+def control_groups(controller: str) -> list[Path]:
+    """Folders of this process's control group and of all above it, each of which may set a limit. Some may not exist.
+
+    Lines of /proc/self/cgroup are NUMBER:CONTROLLERS:PATH. Version 2 has one line, without controllers. Version 1 has a
+    line and a folder for each set of controllers. In a container PATH may be the host's, of which only the top exists.
+    """
+    folders = [CGROUPS, CGROUPS / controller]
+    with contextlib.suppress(OSError, ValueError):  # not Linux
+        for line in MEMBERSHIP.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers or controller in controllers.split(","):
+                top = CGROUPS / controller if controllers else CGROUPS
+                group = top / path.strip("/")
+                folders += [each for each in (group, *group.parents) if each.is_relative_to(top)]
+    return folders
 
 
 def work_of_others() -> Callable[[], float | None]:

@@ -26,9 +26,10 @@ from ablate.model.flops import flops_per_token
 from ablate.model.seeding import Streams
 from ablate.store import speeds
 from ablate.store.folders import RunFolder
+from ablate.store.held import HeldRun, Lost
 from ablate.store.plain import config_from_plain
 from ablate.store.schema import VERSION, Task, TrainingResult
-from ablate.system.atomic import sweep, write_atomic
+from ablate.system.atomic import sweep
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.loop import TrainState, train
@@ -48,14 +49,27 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
     machine.keep_freed_memory()
     machine.use_one_thread()
     machine.commit()  # now, since the code may be edited before the run ends
-    with Request() as request, folder.lock():  # where two commands share a run, the second finds it done
-        sweep(folder.path)  # a worker of this very command may have died here
+    with Request() as request:
+        while not attempt(folder, wanted, request):
+            pass
+
+
+def attempt(folder: RunFolder, wanted: Device, request: Request) -> bool:
+    """One attempt under the run's lock; False where another process has taken over the run meanwhile.
+
+    Two commands may share a run: the second waits for the lock, and finds the run done.
+    """
+    with folder.lock() as lock:
+        sweep(folder.path)  # temporary files of an earlier worker that crashed, perhaps of this very command
         folder.mark_active()
         try:
-            complete(folder, wanted, request)
+            complete(HeldRun(folder.path, lock), wanted, request)
+        except Lost:
+            return False  # the other process writes the result, or what went wrong
         except Exception:
             folder.append("failure.txt", traceback.format_exc().splitlines())
         folder.clear_active()
+        return True
 
 
 def complete(folder: RunFolder, wanted: Device, request: Request) -> None:
@@ -115,7 +129,7 @@ def train_member(
     finished = meter.diverged_at is None
     model.load_state_dict(checkpoint.weights() or model.state_dict())  # a run may diverge before its first validation
     folder.delete_evaluations()  # of other weights: this run may be trained again, for its diagnostics say
-    write_atomic(folder.file("weights.pt"), packed(model.state_dict()))
+    folder.write_file("weights.pt", packed(model.state_dict()))
     best = min(loss for loss in losses)
     unigram = metadata["unigram_cross_entropy"]
     counts = named(parameter_counts(model))

@@ -16,7 +16,6 @@ import torch
 from ablate.store.folders import RunFolder
 from ablate.store.ids import digest
 from ablate.store.schema import Task
-from ablate.system.atomic import write_atomic
 from ablate.training.checkpoints import Checkpoint
 from ablate.training.loop import TrainState
 from ablate.training.meter import Meter
@@ -68,7 +67,7 @@ class Resume:
             "losses": list(losses),
             "lengths": lengths,
         }
-        write_atomic(self.folder.file(NAME), sealed(packed(value)))
+        self.folder.write_file(NAME, sealed(packed(value)))
         self.saved = time.perf_counter()
         self.cost = self.saved - began
 

@@ -100,7 +100,7 @@ def finding(part: Judgement) -> str:
 
 
 def ledger_row(found: ClaimVerdict) -> list[str]:
-    """Verdict and evidence in a row: the effects of the contrasts, or what would test the claim."""
+    """Verdict and evidence in a row: the effects of the contrasts, or what would test the claim, or why nothing can."""
     if found.verdict is None and found.command:
         needs = f"needs {escape(found.claim.needs)}; then " if found.claim.needs else ""
         evidence = f"{needs}{name(found.command)}"
@@ -110,6 +110,8 @@ def ledger_row(found: ClaimVerdict) -> list[str]:
         deciding = [part for part in found.parts if part.verdict is found.verdict] or list(found.parts)
         more = len(found.parts) - 1
         evidence = f"{tested_as(deciding[0])}: {shown(deciding[0])}" + (f"; {more} more in the report" if more else "")
+        if found.verdict is None:
+            evidence = "; ".join(dict.fromkeys(f"{tested_as(part)}: {escape(part.note)}" for part in found.parts))
         evidence += "".join(f"; one {escape(part.contrast.note)}" for part in found.parts if part.contrast.note)
     return [
         escape(found.claim.id),

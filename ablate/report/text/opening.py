@@ -41,7 +41,7 @@ def headline(folder: Path) -> list[str]:
 
 def without_verdict(claim: dict[str, Any]) -> str:
     if "unmeasured" not in claim:
-        return f"{UNTESTED}; the report says what it takes"
+        return f"{UNTESTED}; the report says {'what it takes' if claim['command'] else 'why'}"
     return f"{UNMEASURED}: {'; '.join(f'{metric(name).label}: {why}' for name, why in claim['unmeasured'].items())}"
 
 
