@@ -1,6 +1,6 @@
-"""What a claim or a report can speak of: a number read off a run's record, and how to talk about it.
+"""Metrics of claims and reports: how to read a number from a run's record, and how to name it.
 
-Light on purpose: a plan checks its claims here before anything is trained.
+This module imports nothing slow, because a plan checks its claims here before anything is trained.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from ablate.config import BadInput
 from ablate.store.parts import FEEDFORWARD, Part, by_part
 from ablate.study import Kind, Study
 
-SMALLEST = 1.2e-38  # float32's smallest normal number: a smaller gradient has vanished and has no size
+SMALLEST = 1.2e-38  # float32's smallest normal number; a smaller gradient counts as vanished
 Record = Mapping[str, Any]  # an object of runs.jsonl
 
 
 class Known(Enum):
-    """When a run's number is settled, and so what can take it away."""
+    """Which runs have the number."""
 
-    counted = "counted"  # by the configuration alone: no seed moves it
-    started = "started"  # before the first update, or whatever became of the run
-    finished = "finished"  # by a run that went to its end
+    counted = "counted"  # all: it depends on the configuration alone, and is the same for all seeds
+    started = "started"  # all: it is known before the first update, or however the run ends
+    finished = "finished"  # runs that finished
 
 
 @dataclass(frozen=True)
 class Metric:
-    value: Callable[[Record], float | None]  # None where the record has no such number
+    value: Callable[[Record], float | None]  # None if the record has no such number
     label: str
     unit: str
-    higher_is_better: bool | None  # None: neither is
-    digits: int  # decimals, at the most
+    higher_is_better: bool | None  # None: neither is better
+    digits: int  # most decimals
     known: Known = Known.finished
     margin: float = 0.0  # the smallest difference that matters, by default
     relative: bool = False  # whether `margin` is a share of the baseline's mean
@@ -110,7 +110,7 @@ def initial_gradient_norm_ratio(record: Record) -> float | None:
 
 
 def initial_gradient_span(record: Record) -> float | None:
-    """Powers of ten between the largest and the smallest gradient norm of a feed-forward network at update 0."""
+    """Orders of magnitude between the largest and the smallest feed-forward gradient norm at update 0."""
     norms = [norm for part, norm in initial(record, "gradient_norm").items() if part.kind == FEEDFORWARD]
     if not norms or any(finite(norm) is None for norm in norms) or max(norms) == 0:
         return None
@@ -118,7 +118,7 @@ def initial_gradient_span(record: Record) -> float | None:
 
 
 def initial_query_key_gradient_norm(record: Record) -> float | None:
-    """Over all query and key projections together."""
+    """Norm over all query and key projections together."""
     norms = list(initial(record, "query_key_gradient_norm").values())
     return finite(math.hypot(*norms)) if norms and None not in norms else None
 
@@ -188,8 +188,8 @@ METRICS: dict[str, Metric] = {
     ),
     "initial_gradient_span": Metric(
         initial_gradient_span,
-        "powers of ten that feed-forward gradient norms span (38 is all that float32 has) at update 0",
-        "powers of ten",
+        "orders of magnitude from the smallest to the largest feed-forward gradient norm at update 0",
+        "orders of magnitude",
         None,
         2,
         Known.started,
@@ -207,7 +207,7 @@ METRICS: dict[str, Metric] = {
     ),
     "initial_softmax_slope": Metric(
         initial_mean("softmax_slope"),
-        "slope of the attention's softmax at update 0 (1 minus the sum of squared weights)",
+        "slope of the attention softmax (1 minus the sum of squared weights) at update 0",
         "slope",
         None,
         3,
