@@ -118,7 +118,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(
     path = copied(cut, root) / "checkpoint.pt"
     path.write_bytes(data.draw(damaged(path.read_bytes())))
     said = ended_well(root, whole)
-    assert said.out.count("checkpoint.pt is no good (") == 1
+    assert said.out.count("checkpoint.pt cannot be used (") == 1
     assert (path.parent / f"damaged-{resume.NAME}").exists()
     shutil.rmtree(root)
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_runs_no_code_and_touches_no_other_file(
     said = ended_well(tmp_path / "root", whole)
     assert not trace.exists()
     assert (folder.parent / "victim").read_text() == "whole"
-    assert said.out.count("checkpoint.pt is no good (") == 1
+    assert said.out.count("checkpoint.pt cannot be used (") == 1
 
 
 def test_weights_run_no_code(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_a_checkpoint_that_is_damaged_is_set_aside_and_the_study_goes_on(
     (checkpoint,) = study.root.glob("runs/*/checkpoint.pt")
     harm(checkpoint, how)
     again = goes_on_as(study, whole)
-    assert f"runs/{checkpoint.parent.name}: checkpoint.pt is no good (" in again.out
+    assert f"runs/{checkpoint.parent.name}: checkpoint.pt cannot be used (" in again.out
     assert checkpoint.with_name("damaged-checkpoint.pt").exists()
 
 

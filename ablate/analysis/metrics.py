@@ -15,7 +15,7 @@ from ablate.config import BadInput
 from ablate.store.parts import FEEDFORWARD, Part, by_part
 from ablate.study import Kind, Study
 
-SMALLEST = 1.2e-38  # float32's smallest normal number: a smaller gradient has vanished and has no size
+SMALLEST = 1.2e-38  # float32's smallest normal number; a smaller gradient counts as vanished
 Record = Mapping[str, Any]  # an object of runs.jsonl
 
 
@@ -29,11 +29,11 @@ class Known(Enum):
 
 @dataclass(frozen=True)
 class Metric:
-    value: Callable[[Record], float | None]  # None where the record has no such number
+    value: Callable[[Record], float | None]  # None if the record has no such number
     label: str
     unit: str
-    higher_is_better: bool | None  # None: neither is
-    digits: int  # decimals, at the most
+    higher_is_better: bool | None  # None: neither is better
+    digits: int  # most decimals
     known: Known = Known.finished
     margin: float = 0.0  # the smallest difference that matters, by default
     relative: bool = False  # whether `margin` is a share of the baseline's mean
@@ -110,7 +110,7 @@ def initial_gradient_norm_ratio(record: Record) -> float | None:
 
 
 def initial_gradient_span(record: Record) -> float | None:
-    """Powers of ten between the largest and the smallest gradient norm of a feed-forward network at update 0."""
+    """Orders of magnitude between the largest and the smallest feed-forward gradient norm at update 0."""
     norms = [norm for part, norm in initial(record, "gradient_norm").items() if part.kind == FEEDFORWARD]
     if not norms or any(finite(norm) is None for norm in norms) or max(norms) == 0:
         return None
@@ -118,7 +118,7 @@ def initial_gradient_span(record: Record) -> float | None:
 
 
 def initial_query_key_gradient_norm(record: Record) -> float | None:
-    """Over all query and key projections together."""
+    """Norm over all query and key projections together."""
     norms = list(initial(record, "query_key_gradient_norm").values())
     return finite(math.hypot(*norms)) if norms and None not in norms else None
 
@@ -211,7 +211,7 @@ METRICS: dict[str, Metric] = {
     ),
     "initial_softmax_slope": Metric(
         initial_mean("softmax_slope"),
-        "slope of the attention's softmax at update 0 (1 minus the sum of squared weights)",
+        "slope of the attention softmax (1 minus the sum of squared weights) at update 0",
         "slope",
         None,
         3,

@@ -1,7 +1,7 @@
-"""What goes on inside a model: functions (model, batch) -> a number for each of its parts, in the table at the foot.
+"""Measurements inside a model: functions (model, batch) -> a number for each part that they concern.
 
-Each makes a pass of its own in evaluation mode. It draws no random number, and leaves parameters and gradients as they
-were, so that a run with diagnostics and one without train alike.
+Each makes its own pass in evaluation mode. It draws no random numbers and changes no parameter or gradient, so that a
+run trains the same with and without diagnostics.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Diagnostic = Callable[[Architecture, Batch], dict[Part, float]]
 
 
 def diagnose(model: Architecture, batch: Batch) -> dict[str, dict[str, float]]:
-    """Every diagnostic of the table on one batch: its name, and what it found of each part by the part's name."""
+    """Run every diagnostic on one batch: diagnostic -> name of the part -> value."""
     model.eval()
     with torch.random.fork_rng(devices=[]):
         return {name: named(diagnostic(model, batch)) for name, diagnostic in DIAGNOSTICS.items()}
 
 
 def named(values: dict[Part, Value]) -> dict[str, Value]:
-    """As records keep what was measured of parts."""
+    """Values of parts by the parts' names, as records keep them."""
     return {str(part): value for part, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""What attention looks at."""
+"""Attention scores and weights. Only multi-head attention is measured; other models give no values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def attention_entropy(model: Architecture, batch: Batch) -> dict[Part, float]:
 
 
 def score_variance(model: Architecture, batch: Batch) -> dict[Part, float]:
-    """Variance of a head's scores over real queries and the keys that they may see, averaged over heads."""
+    """Variance of the scores of a head over real queries and the keys allowed to them, averaged over heads."""
     found = {}
     for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         scores = attention_scores(q, k, scale_of(module))
@@ -33,7 +33,7 @@ def score_variance(model: Architecture, batch: Batch) -> dict[Part, float]:
 
 
 def largest_attention_weight(model: Architecture, batch: Batch) -> dict[Part, float]:
-    """The largest weight that a query gives a key, averaged over heads and real queries: 1 where softmax saturates."""
+    """Largest weight of a query, averaged over heads and real queries. It is near 1 where the softmax is saturated."""
     found = {}
     for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
         weights = attention_weights(attention_scores(q, k, scale_of(module)), mask)
@@ -44,7 +44,7 @@ def largest_attention_weight(model: Architecture, batch: Batch) -> dict[Part, fl
 def softmax_slope(model: Architecture, batch: Batch) -> dict[Part, float]:
     """Trace of the softmax's Jacobian, 1 - sum of squared weights, averaged over heads and real queries.
 
-    What the softmax lets through of a gradient: 0 where it is saturated, near 1 where many keys share the weight.
+    It bounds the gradient that passes through the softmax: 0 at saturation, near 1 where many keys share the weight.
     """
     found = {}
     for part, module, (q, k, _, mask), _ in watch(model, batch, DotProduct):
@@ -55,7 +55,7 @@ def softmax_slope(model: Architecture, batch: Batch) -> dict[Part, float]:
 
 
 def visible(scores: Tensor, mask: Tensor) -> Tensor:
-    """The mask as booleans in the scores' shape, [B, H, T, S]."""
+    """True at the keys that the mask allows, in the shape of the scores, [B, H, T, S]."""
     return (mask if mask.dtype == torch.bool else mask > -torch.inf).expand(scores.shape)
 
 

@@ -1,4 +1,4 @@
-"""How much gradient reaches each part."""
+"""Gradient norms of the parts of a model."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ablate.store.parts import Part
 
 
 def gradient_norm(model: Architecture, batch: Batch) -> dict[Part, float]:
-    """L2 norm of the unsmoothed loss's gradient with respect to each part's parameters."""
+    """L2 norm of the gradient of the loss, without label smoothing, with respect to each part's parameters."""
     return norms(model, batch, {part: [*module.parameters()] for part, module in model.parts().items()})
 
 
 def query_key_gradient_norm(model: Architecture, batch: Batch) -> dict[Part, float]:
-    """The same with respect to the query and key projections of each attention, which only its scores can move."""
+    """The same for the query and key projections of each attention, whose gradients pass through the softmax."""
     attentions = {part: module for part, module in model.parts().items() if isinstance(module, Attention)}
     projections = {part: [*module.query.parameters(), *module.key.parameters()] for part, module in attentions.items()}
     return norms(model, batch, projections)
 
 
 def norms(model: Architecture, batch: Batch, of: dict[Part, list[nn.Parameter]]) -> dict[Part, float]:
-    """Gradient norm by part with respect to these parameters; nothing of a part that has none."""
+    """Gradient norm with respect to the given parameters of each part; parts without parameters are left out."""
     parameters = [parameter for each in of.values() for parameter in each]
     if not parameters:
         return {}

@@ -1,4 +1,4 @@
-"""Which hidden units of the feed-forward networks do anything."""
+"""Dead and inactive hidden units of feed-forward networks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ KINDS = tuple(ACTIVATIONS.values())
 
 
 def dead_units(model: Architecture, batch: Batch) -> dict[Part, float]:
-    """Share of a layer's units that are dead on every real token of the batch."""
+    """Share of a layer's units that are dead: inactive on every real token of the batch."""
     return dead_units_over(model, [batch])
 
 
 def dead_units_over(model: Architecture, batches: Iterable[Batch]) -> dict[Part, float]:
-    """The same over many batches. What counts as dead is the activation's own affair (`dead_below`)."""
+    """The same over many batches. Each activation defines the size below which a unit is inactive (`dead_below`)."""
     largest: dict[Part, Tensor] = {}
     threshold: dict[Part, float] = {}
     for batch in batches:
@@ -34,7 +34,7 @@ def dead_units_over(model: Architecture, batches: Iterable[Batch]) -> dict[Part,
 
 
 def negative_preactivations(model: Architecture, batch: Batch) -> dict[Part, float]:
-    """Share of a layer's pre-activations that are negative, over units and real tokens."""
+    """Share of negative pre-activations in a layer, over units and real tokens."""
     return {
         part.of_layer: (inputs[0][real(part, batch)] < 0).float().mean().item()
         for part, _, inputs, _ in watch(model, batch, KINDS)  # type: ignore[arg-type]

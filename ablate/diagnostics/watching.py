@@ -1,4 +1,4 @@
-"""A model's parts: what they hold, and a look at what goes through them."""
+"""The parameters of a model's parts, and the inputs and outputs of its modules."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ablate.store.parts import Part
 
 
 def parameter_counts(model: Architecture) -> dict[Part, int]:
-    """Parameters of each part that has any."""
+    """Number of parameters of each part that has parameters."""
     counts = {part: sum(each.numel() for each in module.parameters()) for part, module in model.parts().items()}
     return {part: count for part, count in counts.items() if count}
 
 
 @torch.inference_mode()
 def watch(model: Architecture, batch: Batch, kind: type[nn.Module]) -> Iterator[tuple[Part, nn.Module, tuple, Tensor]]:
-    """Each module of a kind as one pass over the batch leaves it: its part, itself, its inputs, its output."""
+    """For each module of a class in one pass over the batch: its part, the module, its inputs and its output."""
     seen: list[tuple[Part, nn.Module, tuple, Tensor]] = []
 
     def note(part: Part) -> Callable[..., None]:
@@ -42,5 +42,5 @@ def watch(model: Architecture, batch: Batch, kind: type[nn.Module]) -> Iterator[
 
 
 def real(part: Part, batch: Batch) -> Tensor:
-    """True at the positions of a part that are tokens, [B, T] (T the source's or the target's length)."""
+    """True at the positions of a part that are not padding: [B, S] in the encoder, [B, T] in the decoder."""
     return (batch.source if part.stack == "encoder" else batch.target[:, :-1]) != PAD

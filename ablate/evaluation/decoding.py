@@ -12,8 +12,8 @@ from ablate.data.bounds import consecutive, most_rows
 from ablate.data.vocabulary import END, PAD, START
 from ablate.model.architecture import Architecture
 
-ROWS = 512  # hypotheses decoded at a time, at the most
-IMPOSSIBLE = -1e9  # below any log-probability, yet finite under arithmetic
+ROWS = 512  # most hypotheses decoded at a time
+IMPOSSIBLE = -1e9  # below any log-probability, but finite, so that arithmetic never gives NaN
 
 
 @torch.inference_mode()
@@ -22,13 +22,13 @@ def translate(
 ) -> list[list[int]]:
     """The best hypothesis of each source as token ids without <s> and </s>. A beam of 1 is greedy decoding.
 
-    Sources are decoded with others of like length, so that little of a batch is padding. A hypothesis is about twice as
-    long as its source at the most (`longest`), so what bounds a batch's sources bounds its cache of keys and values.
+    Sources of similar lengths are decoded together, so that little of a batch is padding. A hypothesis is at most about
+    twice as long as its source (`longest`), so the size of a batch's sources bounds its cache of keys and values.
     """
     model.eval()
     device = next(model.parameters()).device
     order = sorted(range(len(sources)), key=lambda index: len(sources[index]))
-    lengths = np.array([(len(sources[index]), 1) for index in order])  # targets are decoded a token at a time
+    lengths = np.array([(len(sources[index]), 1) for index in order])  # one target token is decoded at a time
     hypotheses: list[list[int]] = [[] for _ in sources]
 
     def most(source: int, target: int) -> int:
@@ -42,29 +42,29 @@ def translate(
 
 
 def longest(source: Tensor) -> Tensor:
-    """Tokens that a hypothesis of each source may have, </s> included: twice the source's and ten.  [B, S] -> [B]"""
+    """Most tokens of a hypothesis, </s> included: twice those of its source plus ten.  [B, S] -> [B]"""
     return 2 * (source != PAD).sum(1) + 10
 
 
 def beam_search(model: Architecture, source: Tensor, beam: int, length_penalty: float) -> list[list[int]]:
     """Best hypotheses of a padded batch [B, S].
 
-    A sentence is done when `beam` of its hypotheses have ended, or when they are as long as they may be; where none has
-    ended by then, the likeliest is taken as it stands. Below, A are the sentences not yet done, K the beam.
+    A sentence is done when `beam` of its hypotheses have ended, or at the greatest length; if none has ended by then,
+    the likeliest unfinished one is returned. In the shapes below, A counts sentences that are not done, K the beam.
     """
     device, limit = source.device, longest(source)
-    active = torch.arange(len(source), device=device)  # [A]: where each sentence stood in the batch
+    active = torch.arange(len(source), device=device)  # [A]: row of each sentence in the batch
     state = model.start(source)
     state.select(active.repeat_interleave(beam))
     tokens = torch.full((len(active) * beam, 1), START, device=device)  # [A * K, t + 1]
-    scores = torch.full((len(active), beam), IMPOSSIBLE, device=device)  # [A, K]: log p of the live hypotheses
-    scores[:, 0] = 0  # all beams start alike, so only one may branch
+    scores = torch.full((len(active), beam), IMPOSSIBLE, device=device)  # [A, K]: log p of unfinished hypotheses
+    scores[:, 0] = 0  # all hypotheses start the same, so only one may branch
     ended = torch.zeros_like(limit)
     best_score = torch.full(limit.shape, -torch.inf, device=device)
     best: list[list[int]] = [[] for _ in limit]
 
     def keep(places: Tensor, hypotheses: Tensor) -> None:
-        """Take these rows of tokens as the best hypotheses of the sentences at these places among the active ones."""
+        """Store rows of tokens as the best hypotheses of the active sentences with these numbers."""
         for sentence, hypothesis in zip(active[places].tolist(), hypotheses.tolist()):
             best[sentence] = hypothesis
 
@@ -73,7 +73,7 @@ def beam_search(model: Architecture, source: Tensor, beam: int, length_penalty: 
         log_p = torch.log_softmax(logits, dim=-1).unflatten(0, (-1, beam))  # [A, K, V]
         log_p[..., PAD] = log_p[..., START] = IMPOSSIBLE
         candidates = (scores[:, :, None] + log_p).flatten(1)
-        # A parent has one way to end, so of twice as many as the beam enough are left to go on with.
+        # Each parent ends in one way, so at least `beam` of twice as many candidates have not ended.
         likeliest, flat = candidates.topk(min(2 * beam, candidates.shape[1]), dim=1)
         parent, token = flat // log_p.shape[-1], flat % log_p.shape[-1]
         ends = token == END

@@ -1,4 +1,4 @@
-"""Cross-entropy of references, without label smoothing."""
+"""Cross-entropy of references without label smoothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablate.model.token_loss import pair_loss
 
 @torch.inference_mode()
 def pair_losses(model: nn.Module, batches: EvaluationBatches) -> tuple[list[float], list[int]]:
-    """Of each pair the summed loss of its target in nats, and its number of target tokens, </s> included."""
+    """For each pair the summed loss of its target in nats, and its number of target tokens, </s> included."""
     model.eval()
     losses, tokens = [0.0] * len(batches.pairs), [0] * len(batches.pairs)
     for indices, batch in batches:
@@ -24,6 +24,6 @@ def pair_losses(model: nn.Module, batches: EvaluationBatches) -> tuple[list[floa
 
 
 def mean_loss(model: nn.Module, batches: EvaluationBatches) -> float:
-    """Nats a target token over all pairs."""
+    """Mean loss in nats per target token over all pairs."""
     losses, tokens = pair_losses(model, batches)
     return sum(losses) / sum(tokens)

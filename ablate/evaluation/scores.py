@@ -12,23 +12,23 @@ from ablate.config import BadInput
 from ablate.store.bleu_tokenizers import DEFAULT
 
 BLEUS = ("test_bleu", "test_bleu_greedy", "test_bleu_lower")
-PATIENCE = 10.0  # seconds that a server may take to answer when sacreBLEU fetches a tokeniser's model
+PATIENCE = 10.0  # seconds before a server that sends sacreBLEU a tokeniser's model times out
 
 
 def corpus_scores(
     beam: Sequence[str], greedy: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str = DEFAULT
 ) -> dict[str, float | None]:
-    """Scores from 0 to 100 by their column in results.csv; None where the test set allows no score (`Scorer`).
+    """Scores from 0 to 100 by their column in results.csv; None where the test set allows no score (`unmeasured`).
 
-    All three have an entry a sentence; sentences may differ in their number of references. `tokenizer` is sacreBLEU's
-    name of the one for BLEU. Raises TypeError for text where a list of sentences belongs, ValueError for lists of
-    unequal lengths.
+    `beam`, `greedy` and `references` have an entry for each sentence; sentences may have different numbers of
+    references. `tokenizer` is sacreBLEU's name of BLEU's tokeniser. Raises TypeError for a text in place of a list of
+    sentences, ValueError for lists of different lengths.
     """
     return Scorer(references, tokenizer)(beam, greedy)
 
 
 class Scorer:
-    """`corpus_scores` against one test set, whose references are read once: that takes as long as a few runs do."""
+    """`corpus_scores` for one test set. References are processed once, because that takes as long as several scores."""
 
     def __init__(self, references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> None:
         from sacrebleu.metrics import BLEU, CHRF
@@ -54,14 +54,14 @@ class Scorer:
         return {**scores, **dict.fromkeys(self.unmeasured)}
 
     def signatures(self) -> dict[str, str]:
-        """How BLEU and chrF are computed, in sacreBLEU's own words."""
+        """sacreBLEU's signatures of BLEU and chrF, which say how they are computed."""
         return {name: str(metric.get_signature()) for name, metric in (("bleu", self.bleu), ("chrf", self.chrf))}
 
 
 def unmeasured(references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> dict[str, str]:
-    """Column -> why the test set allows no such score; empty where it allows all.
+    """Column -> why the test set allows no such score; empty if it allows all scores.
 
-    BLEU multiplies the precisions of 1- to 4-grams: where no reference has four tokens, it is 0 for every translation.
+    BLEU multiplies the precisions of 1- to 4-grams, so it is 0 for every translation if no reference has four tokens.
     """
     from sacrebleu.metrics import BLEU
 
@@ -74,14 +74,14 @@ def unmeasured(references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) ->
 
 
 def signatures(references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> dict[str, str]:
-    """`Scorer.signatures` of a test set."""
+    """sacreBLEU's signatures for a test set."""
     return Scorer(references, tokenizer).signatures()
 
 
 def reference_streams(references: Sequence[Sequence[str]]) -> Any:
-    """sacreBLEU's layout: the n-th list holds each sentence's n-th reference, None where it has fewer.
+    """sacreBLEU's layout: list n holds reference n of each sentence, or None for a sentence with fewer references.
 
-    Raises TypeError where a sentence's references are not a list but one text.
+    Raises TypeError if the references of a sentence are a text instead of a list.
     """
     for value in (references, *references):
         refuse_text(value)
@@ -90,15 +90,15 @@ def reference_streams(references: Sequence[Sequence[str]]) -> Any:
 
 
 def refuse_text(sentences: Sequence[Any]) -> None:
-    """Raise TypeError for a single text, which would be scored letter by letter."""
+    """Raise TypeError for a single text, whose letters would be scored as sentences."""
     if isinstance(sentences, str):
         raise TypeError(f"a list of sentences is needed, not one text: {sentences[:40]!r}")
 
 
 def check_tokenizer(name: str) -> None:
-    """Raise BadInput where sacreBLEU has no tokeniser of this name, or it lacks a package or a model.
+    """Raise BadInput if sacreBLEU has no tokeniser of this name, or the tokeniser's package or model is missing.
 
-    A model is fetched now if it can be, so that no run is trained that could not be scored.
+    A model that is not there is fetched now, so that no run is trained which cannot be scored.
     """
     from sacrebleu.metrics import BLEU
     from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
@@ -110,7 +110,7 @@ def check_tokenizer(name: str) -> None:
     try:
         with quiet():
             BLEU(tokenize=name)
-    except (Exception, SystemExit) as error:  # of packages that are missing, of networks; sacreBLEU exits at SSL errors
+    except (Exception, SystemExit) as error:  # missing packages, network errors; sacreBLEU exits at SSL errors
         where = f"; sacreBLEU fetches its model once, into {SACREBLEU_DIR}/models" if name in SPM_MODELS else ""
         why = "the server's certificate is refused" if isinstance(error, SystemExit) else error
         raise BadInput(f"{key} cannot be used here: {why}{where}") from None
@@ -118,7 +118,7 @@ def check_tokenizer(name: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the lines that sacreBLEU logs, and without waiting for a server that never answers."""
+    """Suppress sacreBLEU's log, and time out where a server does not answer."""
     log, timeout = logging.getLogger("sacrebleu"), socket.getdefaulttimeout()
     log.disabled = True
     socket.setdefaulttimeout(PATIENCE)

@@ -1,4 +1,4 @@
-"""Which of the weights seen at validations a run keeps. Kept weights lie on the CPU, whatever the run trains on."""
+"""Rules for the weights that a run keeps. They choose among the weights at validations, and keep them on the CPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Checkpoint(Protocol):
 
 
 class Best:
-    """Those of the lowest validation loss, the earliest in a tie."""
+    """The weights of the lowest validation loss; in a tie the earliest."""
 
     def __init__(self) -> None:
         self.update, self.loss, self.kept = 0, float("inf"), {}  # type: int, float, Weights
@@ -46,7 +46,7 @@ class Best:
 
 
 class AverageLast10:
-    """The mean of the last ten.  Vaswani et al. 2017, section 6.1, average the last five or twenty."""
+    """The mean of the last ten weights.  Vaswani et al. 2017, section 6.1, average the last five or twenty."""
 
     def __init__(self) -> None:
         self.update = 0
@@ -68,7 +68,7 @@ class AverageLast10:
 
 
 def copy(model: nn.Module) -> Weights:
-    """The weights, copied to the CPU: there they take no GPU memory, and mix with those read from a resume file."""
+    """A copy of the weights on the CPU. It takes no GPU memory, and is on one device with weights from a checkpoint."""
     return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
 
 

@@ -1,4 +1,4 @@
-"""The one training loop. It knows no design choice."""
+"""The training loop of all runs. It is independent of every design choice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ablate.training.objectives import Objective
 
 @dataclass
 class TrainState:
-    """Everything that training changes, and the rules by which it does."""
+    """Everything that training changes, and the rules by which it changes."""
 
     model: Architecture
     optimizer: torch.optim.Optimizer
@@ -29,7 +29,7 @@ class TrainState:
     clip: float
     autocast: torch.autocast
     update: int = 0  # updates done
-    micro_batches: int = 1  # that a batch is at least taken in; more where the device's memory is short
+    micro_batches: int = 1  # least number of parts of a batch; doubled when the device runs out of memory
 
 
 def train(
@@ -42,11 +42,11 @@ def train(
     meter: Meter,
     asked_to_stop: Callable[[], bool],
 ) -> None:
-    """Train up to `updates`, or until the meter sees that the run has diverged, or until asked to stop.
+    """Train up to `updates`, or until the run has diverged, or until asked to stop.
 
-    After each update in `pauses` (0: before the first) `pause` validates, measures, keeps weights.
+    `pause` validates, measures and keeps weights. It is called after each update in `pauses`; 0 is before the first.
     """
-    while meter.diverged_at is None:  # a flush tells, in a pause or every few updates
+    while meter.diverged_at is None:  # known after a flush, which happens in pauses and every few updates
         if state.update in pauses:
             meter.flush()
             if meter.diverged_at is not None:
@@ -61,7 +61,7 @@ def train(
 
 
 def step(state: TrainState, batch: Batch) -> Tensor:
-    """One update. Its loss, its gradient norm before clipping and its target tokens, [3], still on the device."""
+    """Do one update. Returns loss, gradient norm before clipping and number of target tokens, [3], on the device."""
     state.model.train()
     state.update += 1
     for parameters in state.optimizer.param_groups:
@@ -74,9 +74,9 @@ def step(state: TrainState, batch: Batch) -> Tensor:
 
 
 def gradients_that_fit(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
-    """`gradients`, in twice as many micro-batches as before for as long as the device runs out of memory.
+    """Call `gradients`, with twice as many micro-batches each time that the device runs out of memory.
 
-    Raises torch.OutOfMemoryError where a single pair is too much.
+    Raises torch.OutOfMemoryError if a single pair does not fit.
     """
     while True:
         try:
@@ -84,15 +84,15 @@ def gradients_that_fit(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]
         except torch.OutOfMemoryError:
             if state.micro_batches >= len(batch.source):
                 raise
-        state.micro_batches *= 2  # not among the exception's own frames, which hold on to the memory
+        state.micro_batches *= 2  # outside of `except`, since the exception's frames keep memory alive
         state.optimizer.zero_grad(set_to_none=True)
 
 
 def gradients(state: TrainState, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Leave the gradient of the mean loss over the batch's target tokens; that loss and their number, both [].
+    """Compute the gradient of the mean loss over the target tokens. Returns that loss and their number, both [].
 
-    The effective batch is the same whatever the number of micro-batches: each counts by its share of the tokens. None
-    has more rows than `most_rows` allows, as a batch of short targets may have sources of any length.
+    Each micro-batch is weighted by its share of the tokens, so the result does not depend on how many there are. None
+    has more rows than `most_rows` allows, because a batch of short targets may have sources of any length.
     """
     tokens = (batch.target[:, 1:] != PAD).sum()
     total = torch.zeros((), device=tokens.device)

@@ -1,4 +1,4 @@
-"""The machine underneath: device, precision, threads, memory, and what produced a result."""
+"""Device, precision, threads and memory of this machine, and the provenance of a result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CGROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # where
 
 
 def choose_device(wanted: Device) -> torch.device:
-    """The device to train on. Raises BadInput where the one wanted is not there."""
+    """The device to train on. Raises BadInput if the wanted one is not available."""
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
@@ -41,7 +41,7 @@ def choose_device(wanted: Device) -> torch.device:
         return torch.device("cuda" if there["cuda"] else "cpu")
     if not there[wanted.name]:
         raise BadInput(
-            f"device={wanted.name} is not there; this machine has {', '.join(k for k, v in there.items() if v)}"
+            f"device={wanted.name} is not available; this machine has {', '.join(k for k, v in there.items() if v)}"
         )
     return torch.device(wanted.name)
 
@@ -63,12 +63,12 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
 
 
 def use_one_thread() -> None:
-    """One thread a run, so that its result is the same alone or beside others."""
+    """Use one thread per run, so that its result does not depend on what else the machine does."""
     torch.set_num_threads(1)
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to reuse what is freed. By default each large tensor is mapped and faulted in anew."""
+    """Make glibc reuse freed memory. By default it maps new pages for each large tensor, which is slow."""
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_MAX, 0)
@@ -79,16 +79,16 @@ def keep_freed_memory() -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Forget the peak of what this process did before."""
+    """Start to measure the peak memory of this process anew."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak is then that of the whole process
+        with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak is then that since the start
             Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Bytes: those allocated on a GPU, or the process's resident set on a CPU; None where that cannot be told."""
+    """Peak in bytes of memory allocated on a GPU, or of the resident set on a CPU; None if it is not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -144,7 +144,7 @@ def control_groups(controller: str) -> list[Path]:
 
 
 def work_of_others() -> Callable[[], float | None]:
-    """Call it, and later what it returns: how many cores other processes kept busy in between; None if not known."""
+    """Returns a function that gives the number of cores which other processes kept busy since; None if not known."""
     began, own, all_before = time.perf_counter(), time.process_time(), work_of_all()
 
     def since() -> float | None:
@@ -158,7 +158,7 @@ def work_of_others() -> Callable[[], float | None]:
 
 
 def work_of_all() -> float | None:
-    """Seconds that the cores of this machine have been busy since it started, or were kept by others (`steal`)."""
+    """Seconds for which cores were busy since the machine started, including those of other guests (`steal`)."""
     try:
         user, nice, system, _, _, irq, softirq, steal = map(
             int, Path("/proc/stat").read_text(encoding="utf-8").split()[1:9]
@@ -169,7 +169,7 @@ def work_of_all() -> float | None:
 
 
 def provenance(device: torch.device, precision: Precision) -> dict[str, Any]:
-    """Where a result comes from: code, versions, device, time."""
+    """Provenance of a result: code, versions, device, time."""
     return {
         **commit(),
         "python": platform.python_version(),
@@ -189,7 +189,7 @@ def device_name(device: torch.device) -> str:
 
 @functools.cache
 def commit() -> dict[str, Any]:
-    """The commit of the code and whether the tree was dirty; None where the code is not in a git checkout."""
+    """Commit of the code, and whether the tree was dirty; None if the code is not in a git checkout."""
     folder = Path(__file__).resolve().parents[1]
 
     def git(*words: str) -> str | None:
@@ -201,9 +201,9 @@ def commit() -> dict[str, Any]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    # Only the code and its configuration: a report that a study rewrites does not change how the next run trains.
+    # Only changes of code and configuration count as dirty: rewritten reports do not change how runs train.
     top = git("rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != folder.parent:  # installed somewhere in somebody else's repository
+    if top is None or Path(top).resolve() != folder.parent:  # installed inside another repository
         return {"commit": None, "dirty": None}
     changed = git(
         "status", "--porcelain", "--", *(str(folder.parent / part) for part in ("ablate", "conf", "hydra_plugins"))
@@ -212,7 +212,7 @@ def commit() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The CPU's model."""
+    """Name of the CPU."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

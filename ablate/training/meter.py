@@ -1,4 +1,4 @@
-"""What a run's curve is made of, and the eye that sees a run diverge."""
+"""The training curve of a run, and the test whether the run diverges."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FLUSH_EVERY = 25  # updates between looks at the loss: each look makes a GPU wait
-DIVERGED_OVER = 50  # updates whose mean loss is held against the initial one
+FLUSH_EVERY = 25  # updates between reads of the loss; each read waits for the GPU
+DIVERGED_OVER = 50  # updates whose mean loss is compared with the initial loss
 DIVERGED_BY = 1.0  # nats
 
 Row = tuple[int, float, float, float, int, float]
@@ -20,10 +20,10 @@ COLUMNS = ("update", "loss", "lr", "gradient_norm", "tokens", "seconds")
 
 
 class Meter:
-    """Gathers what each update measured and hands it on in rows, a few updates at a time.
+    """Collects the measurements of each update and writes them as rows, several updates at a time.
 
-    A row: update, label-smoothed loss (nats a target token), learning rate, gradient norm before clipping, target
-    tokens of the update, seconds of training up to the row's flush. Pauses count in no second.
+    A row: update, label-smoothed loss (nats per target token), learning rate, gradient norm before clipping, target
+    tokens of the update, seconds of training until the row was written, without pauses.
     """
 
     def __init__(self, write: Callable[[list[Row]], None]) -> None:
@@ -43,7 +43,7 @@ class Meter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. This is where the device catches up, so this is where the clock is read."""
+        """Write the collected rows. This waits for the device, so the clock is read here."""
         if not self.waiting:
             return
         values = torch.stack([measured for _, _, measured in self.waiting]).tolist()
@@ -64,7 +64,7 @@ class Meter:
         self.began = time.perf_counter()
 
     def state(self) -> dict[str, Any]:
-        """What it knows after a flush."""
+        """What a checkpoint keeps. Call it after `flush`."""
         return {
             "tokens": self.tokens,
             "seconds": self.seconds,
@@ -81,7 +81,7 @@ class Meter:
         return self.tokens / self.seconds if self.seconds else None
 
     def _diverged(self, loss: float) -> bool:
-        """A non-finite loss, or a mean over the last updates that lies a nat above the first loss."""
+        """Whether the loss is not finite, or its mean over the last updates lies a nat above the first loss."""
         self.first_loss = loss if self.first_loss is None else self.first_loss
         self.losses.append(loss)
         mean = sum(self.losses) / len(self.losses)

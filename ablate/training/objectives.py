@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Training objectives."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ablate.model.token_loss import token_loss
 
 class Objective(Protocol):
     def __call__(self, model: Architecture, batch: Batch, update: int, streams: Streams) -> tuple[Tensor, Tensor]:
-        """The mean loss over the batch's target tokens, and their number; both []. Random draws come from `streams`."""
+        """Mean loss over the target tokens of the batch, and their number, both []. `streams` gives random numbers."""
 
 
 class TeacherForcing:
-    """Label-smoothed cross-entropy of each reference token given those before it.
+    """Label-smoothed cross-entropy of each reference token given the reference tokens before it.
 
     Williams and Zipser 1989; Szegedy et al. 2016, arXiv:1512.00567, for the smoothing.
     """

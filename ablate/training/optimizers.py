@@ -1,4 +1,4 @@
-"""The rules by which gradients change parameters."""
+"""Optimisers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def adamw(parameters: Parameters, config: OptimConfig) -> torch.optim.Optimizer:
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
         weight_decay=config.weight_decay,
-        foreach=True,  # faster than one parameter after the other, on a CPU as well
+        foreach=True,  # faster than a loop over parameters, also on a CPU
     )
 
 

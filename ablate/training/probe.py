@@ -1,8 +1,8 @@
-"""What the cells of a study cost to train, timed side by side: `python -m ablate.training.probe`, JSON in, JSON out.
+"""Measures what the cells of a study cost to train: `python -m ablate.training.probe` reads and writes JSON.
 
-A process of its own, so that nothing of the command that asks is in its memory or in its way. Cells take turns, a few
-real updates each on the same batches, so that whatever drifts (heat, clocks, neighbours) meets all of them; what comes
-before the first round is dropped. On a CPU it uses one thread, as runs do.
+It is a separate process, so that the memory and threads of the command do not affect it. Cells take turns at a few
+real updates on the same batches, so that drift (heat, clock rates, other processes) affects all of them alike. Updates
+before the first round do not count. On a CPU it uses one thread, as runs do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ablate.training.loop import TrainState, step
 from ablate.training.member import initial_state
 
 ROUNDS, FEWEST_ROUNDS = 7, 3
-MOST_UPDATES = 5  # of a cell in a round
+MOST_UPDATES = 5  # updates of a cell in a round
 BUDGET = 12.0  # seconds for all rounds, unless the fewest take longer
 
 
@@ -41,8 +41,8 @@ def main() -> None:
 def probe(cells: dict[str, dict[str, Any]], device: torch.device) -> dict[str, Any]:
     """Of each cell, by round, the `seconds` and the target `tokens` of an update, and the `memory` that training takes.
 
-    Memory, in bytes, is what training adds at its peak: weights, the optimiser's state, and the activations of the
-    largest batch; None where it cannot be told. `others` is how many cores other processes kept busy meanwhile.
+    Memory is the most that training adds, in bytes: weights, optimiser state, and activations of the largest batch;
+    None if it cannot be measured. `others` is the number of cores that other processes kept busy at the same time.
     """
     machine.use_one_thread()
     machine.keep_freed_memory()
@@ -86,14 +86,14 @@ def probe(cells: dict[str, dict[str, Any]], device: torch.device) -> dict[str, A
 
 
 def affordable(seconds: float) -> tuple[int, int]:
-    """Updates of a cell in a round, and rounds, where one update of every cell takes so many seconds."""
+    """Number of updates of a cell in a round, and of rounds. `seconds` is the time of one update of every cell."""
     passes = BUDGET / seconds
     rounds = max(FEWEST_ROUNDS, min(ROUNDS, int(passes)))
     return max(1, min(MOST_UPDATES, int(passes / rounds))), rounds
 
 
 class Turns:
-    """One cell's training, a few updates at a time. Its model is made when it is first needed."""
+    """The training of one cell, a few updates at a time. Its model is built at first use."""
 
     def __init__(
         self,
@@ -113,14 +113,14 @@ class Turns:
         return initial_state(config, self.vocabulary_size, 0, self.device, teachers)
 
     def take(self, updates: int) -> tuple[float, float]:
-        """Seconds and target tokens an update, over so many updates."""
+        """Seconds and target tokens per update, as means over so many updates."""
         if self.state is None:
             self.state = self.fresh(self.config)
         self.wait()
         began, measured = time.perf_counter(), []
         for _ in range(updates):
             if self.state.update == self.config.train.updates:
-                self.state.update = 0  # beyond its end a schedule has no meaning
+                self.state.update = 0  # schedules are not defined beyond their last update
             measured.append(step(self.state, self.batches.at(self.state.update, seed=0)))
         self.wait()
         seconds = time.perf_counter() - began
@@ -133,7 +133,7 @@ class Turns:
             step(state, self.batches.largest())
 
     def train_tiny(self) -> None:
-        """The same by a model of the same kind that hardly takes room, so that torch's code is loaded."""
+        """The same with the smallest model of this kind, so that torch's code is loaded before memory is measured."""
         batch = self.batches.largest()
         small = Batch(batch.source[:1], batch.target[:1])
         state = self.fresh(replace(self.config, model=smallest(self.config.model)))
@@ -153,9 +153,9 @@ def of_gpu(turns: Turns, device: torch.device) -> int:
 
 
 def of_cpu(turns: Turns, device: torch.device) -> int | None:
-    """Growth of the resident set of a process of its own, forked before this one has trained anything."""
+    """Growth of the resident set of a new process, forked before this one has trained anything."""
     if sys.platform != "linux":
-        return None  # elsewhere there is no peak to be had of a forked process, or no fork that torch survives
+        return None  # elsewhere a forked process has no known peak, or torch does not survive a fork
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=grow, args=(turns, device, sender))
@@ -163,7 +163,7 @@ def of_cpu(turns: Turns, device: torch.device) -> int | None:
     sender.close()
     try:
         return int(receiver.recv())
-    except EOFError:  # it was killed: for want of memory, say
+    except EOFError:  # the process was killed, for example because memory ran out
         return None
     finally:
         child.join()

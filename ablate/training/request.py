@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin, for whoever trains: a request to leave a checkpoint and end."""
+"""Signals such as Ctrl-C as a request to the training loop: write a checkpoint and stop."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 from ablate.system.signals import HANGUP, heeded
 
-AT_ONCE = 1.0  # seconds within which signals are one request
+AT_ONCE = 1.0  # seconds within which several signals count as one request
 
 
 class Request:
-    """While it is open, the first signal ends the block; inside `patience` it waits until the block grants it.
+    """A context manager in which the first signal ends the block, or inside `patience` waits for a call of `grant`.
 
-    The signal is then passed on to whoever handled it before, so that the process ends as if it had met nobody here. A
-    second signal waits for nothing, unless it is SIGHUP; but the same one may come twice at once, from a terminal and
-    from the command.
+    At the exit the signal goes to its previous handler, so that the process ends as if the signal had not been caught.
+    A second signal ends the block at once, unless it is SIGHUP. Signals less than AT_ONCE apart are one request,
+    because the terminal and the command may each send one.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Request:
         return self.number is not None
 
     def grant(self) -> None:
-        """Leave the block: everything that is worth keeping has been kept."""
+        """End the block. Call it when everything worth keeping has been saved."""
         raise KeyboardInterrupt
 
     @contextlib.contextmanager
@@ -47,7 +47,7 @@ class Request:
             self.grant()
 
     def __enter__(self) -> Request:
-        if threading.current_thread() is threading.main_thread():  # nobody else may handle signals
+        if threading.current_thread() is threading.main_thread():  # other threads may not handle signals
             self.before = {number: signal.signal(number, self._on_signal) for number in heeded()}
         return self
 

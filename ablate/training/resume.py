@@ -1,7 +1,7 @@
-"""Where a run that was cut short goes on: its whole state, written now and then, read back once, gone when it is done.
+"""Checkpoints from which an interrupted run resumes. They are written during training and deleted when it is done.
 
-Everything that later updates depend on is in it, so that a run that was cut and taken up ends in the same weights, bit
-for bit on a CPU, as one that was not. Batches are a pure function of the update's number and need no place in it.
+A checkpoint holds everything that later updates depend on, so that a resumed run ends with the same weights as one that
+was never interrupted, bit for bit on a CPU. Batches need no state: they are a pure function of the update's number.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ablate.training.loop import TrainState
 from ablate.training.meter import Meter
 
 NAME = "checkpoint.pt"
-SHARE = 0.01  # of the time that training takes, at the most, spent on writing this
+SHARE = 0.01  # largest share of training time that is spent on writing checkpoints
 APPENDED = ("curve.csv", "validation.csv", "diagnostics.jsonl")
 
 
 class Damaged(Exception):
-    """A checkpoint that cannot be gone on from: not whole, or of another run."""
+    """A checkpoint that is incomplete or belongs to another run."""
 
 
 class Resume:
@@ -50,7 +50,7 @@ class Resume:
         self.cost, self.saved = 0.0, time.perf_counter()
 
     def save(self, losses: list[float], now: bool = False) -> None:
-        """Write the state as it is after a flush; unless it is to be now, not more often than its share allows."""
+        """Write the state, after a flush. Without `now`, skip this where it would take more than SHARE of the time."""
         began = time.perf_counter()
         if began - self.saved < self.cost / SHARE and not now:
             return
@@ -72,9 +72,9 @@ class Resume:
         self.cost = self.saved - began
 
     def load(self) -> list[float] | None:
-        """Go on from the checkpoint and return the validation losses so far; None where there is none.
+        """Restore the checkpoint and return the validation losses so far; None if there is no checkpoint.
 
-        What the run's files have gained since is cut off. Raises Damaged, and then the state is not to be used.
+        The run's files are truncated to their lengths at the checkpoint. After Damaged is raised the state is invalid.
         """
         path = self.folder.file(NAME)
         if not path.exists():
@@ -86,11 +86,11 @@ class Resume:
                 raise ValueError("it is of another run")
             lengths = {name: int(length) for name, length in value["lengths"].items()}
             if not set(lengths) <= set(APPENDED):
-                raise ValueError("it speaks of files that are none of a run's")
+                raise ValueError("it names files that do not belong to a run")
             if any(self.folder.file(name).stat().st_size < length for name, length in lengths.items()):
-                raise ValueError("the run's curves are shorter than it says")
+                raise ValueError("the run's curves are shorter than at the checkpoint")
             self.restore(value)
-        except Exception as error:  # of zip, pickle and torch, each with its own
+        except Exception as error:  # zip, pickle and torch raise errors of many types
             raise Damaged(" ".join(str(error).split())[:120] or type(error).__name__) from error
         for name, length in lengths.items():
             with self.folder.file(name).open("rb+") as file:
@@ -107,26 +107,26 @@ class Resume:
         self.state.micro_batches = int(value["micro_batches"])
 
     def set_aside(self, error: Damaged) -> None:
-        self.folder.set_aside(NAME, f"is no good ({error})")
+        self.folder.set_aside(NAME, f"cannot be used ({error})")
 
     def finish(self) -> None:
         self.folder.file(NAME).unlink(missing_ok=True)
 
 
 def packed(value: Any) -> bytes:
-    """As torch.save writes it."""
+    """The bytes that torch.save writes."""
     buffer = io.BytesIO()
     torch.save(value, buffer)
     return buffer.getvalue()
 
 
 def sealed(content: bytes) -> bytes:
-    """With its hash behind it: torch reads a tensor with a flipped bit without a word."""
+    """The content followed by its hash, because torch does not notice a flipped bit in a tensor."""
     return content + hashlib.sha256(content).digest()
 
 
 def unsealed(content: bytes) -> bytes:
-    """Raises ValueError where the hash is not that of the content."""
+    """The content without its hash. Raises ValueError if the hash does not match."""
     size = hashlib.sha256().digest_size
     if hashlib.sha256(content[:-size]).digest() != content[-size:]:
         raise ValueError("its hash is wrong")

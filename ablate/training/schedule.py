@@ -1,6 +1,6 @@
 """The learning rate over the updates: peak * min(1, t / warmup) * decay(t), t = 1 ... updates.
 
-The decay does not know the warmup, so that two warmups differ only while they last.
+The decay does not depend on the warmup, so that two warmups differ only during the longer one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ablate.config import OptimConfig
 
 
 def learning_rate(config: OptimConfig, updates: int) -> Callable[[int], float]:
-    """The rate of update t, counted from 1. A warmup of 0 starts at the peak."""
+    """Update, counted from 1 -> learning rate. A warmup of 0 starts at the peak."""
     warmup = round(config.warmup * updates)
     decay = SCHEDULES[config.schedule](config, updates)
 
@@ -23,12 +23,12 @@ def learning_rate(config: OptimConfig, updates: int) -> Callable[[int], float]:
 
 
 def linear(config: OptimConfig, updates: int) -> Callable[[int], float]:
-    """To zero at the last update."""
+    """1 - t / updates: zero at the last update."""
     return lambda t: 1 - t / updates
 
 
 def inverse_sqrt(config: OptimConfig, updates: int) -> Callable[[int], float]:
-    """sqrt(a / max(t, a)); with a = warmup it is the formula of Vaswani et al. 2017, section 5.3."""
+    """sqrt(a / max(t, a)). With a = warmup this is the formula of Vaswani et al. 2017, section 5.3."""
     anchor = max(1, round(config.anchor * updates))
     return lambda t: math.sqrt(anchor / max(t, anchor))
 

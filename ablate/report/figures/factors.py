@@ -1,4 +1,4 @@
-"""Outcomes over a factor: where a variant stops to learn, and how well it does where it learns."""
+"""Outcomes over a factor: at which levels a variant learns, and how well it does there."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ablate.study import RATE, Cell, Study
 
 
 def over_factor(data: ReportData) -> Figure | None:
-    """Share that learned, BLEU and the study's metric over a factor's levels, a line a variant; a column each.
+    """Share that learned, BLEU and the study's metric over the levels of a factor, a column each, a line per variant.
 
-    Levels stand evenly, whatever their numbers, so that 0 has a place and powers of two are apart. A further factor
-    makes a row for each of its levels.
+    Levels are evenly spaced, whatever their numbers, so that 0 has a place and powers of two are apart. With another
+    factor there is a row for each of its levels.
     """
     cells = data.trained_cells
     name = numeric_factor(data.study, cells)
@@ -46,7 +46,9 @@ def over_factor(data: ReportData) -> Figure | None:
             panel.set_title(title)
             panel.set_ylabel("share that learned" if column == "learned" else with_unit(metric(column)))
             panel.grid(axis="x", visible=False)
-        panels_of[0].set_ylim((-0.06, 1.06) if column == "learned" else at_least(column, limits(points, ends, floor=0)))
+        panels_of[0].set_ylim(
+            (-0.06, 1.06) if column == "learned" else with_room(column, limits(points, ends, floor=0))
+        )
     for panel in axes[-1]:
         panel.set_xlabel(name)
     own_ticks(axes[0, 0], range(len(levels)), levels)
@@ -56,16 +58,16 @@ def over_factor(data: ReportData) -> Figure | None:
     return figure
 
 
-def at_least(column: str, ends: tuple[float, float]) -> tuple[float, float]:
-    """Scores near nothing are to look like nothing."""
+def with_room(column: str, ends: tuple[float, float]) -> tuple[float, float]:
+    """Extend the axis of BLEU to LEAST_BLEU, so that scores near zero do not look large."""
     return (ends[0], max(ends[1], LEAST_BLEU)) if column == "test_bleu" else ends
 
 
-LEAST_BLEU = 5.0  # that an axis reaches
+LEAST_BLEU = 5.0  # the top of an axis of BLEU is never below this
 
 
 def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
-    """The first factor of which two levels or more, all of them numbers, were trained."""
+    """The first factor with two or more trained levels, all of which are numbers."""
     for name in study.factors:
         levels = {cell.factors[name] for cell in cells}
         if name != RATE and len(levels) > 1 and all(numeric(level) for level in levels):  # rates have their own figure
@@ -74,7 +76,7 @@ def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
 
 
 def rest(cells: Sequence[Cell], name: str) -> dict[str, list[Cell]]:
-    """The cells by the levels of the factors other than one."""
+    """The cells grouped by the levels of all factors except `name`."""
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         others = {other: level for other, level in cell.factors.items() if other != name}
@@ -87,16 +89,16 @@ def scored(data: ReportData, cells: Sequence[Cell], name: str) -> bool:
 
 
 def tells_learning(data: ReportData, cells: Sequence[Cell]) -> bool:
-    """Whether some run did not learn, or a claim says who does."""
+    """Whether some run did not learn, or a claim is about learning."""
     counts = [shares(data.runs, cell.name) for cell in cells]
     claimed = any(part.metric == "learned" for claim in data.study.claims for part in claim.parts)
-    return any(said for _, said in counts) and (claimed or any(learned < said for learned, said in counts))
+    return any(known for _, known in counts) and (claimed or any(learned < known for learned, known in counts))
 
 
 def draw_column(
     panel: Axes, data: ReportData, cells: Sequence[Cell], name: str, levels: list[Any], column: str, room: float
 ) -> tuple[list[float], list[float]]:
-    """A line a variant, within `room` of a level (levels are 1 apart). Returns points and ends of intervals."""
+    """Draw a line per variant, within `room` of each level (levels are 1 apart). Returns points and interval ends."""
     points: list[float] = []
     ends: list[float] = []
     variants = list(dict.fromkeys(cell.variant for cell in cells))
@@ -132,5 +134,5 @@ def draw_cell(
 
 
 def bar(panel: Axes, place: float, low: float, high: float, color: Any) -> None:
-    """An interval with caps at its ends: one without a cap goes on outside the panel."""
+    """An interval with caps at its ends. A bar without a cap continues outside the panel."""
     panel.plot([place, place], [low, high], "_", color=color, linestyle="-", linewidth=1.3, markersize=6, zorder=2)

@@ -1,4 +1,4 @@
-"""Every cell of a study with a factor at a glance: its mean, and its difference to the baseline at the same level."""
+"""Maps of all cells of a study with factors: their means, and their differences to the baseline at the same level."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ablate.report.wording import ABSENT, estimate, plural, with_unit
 from ablate.study import Cell
 
 Grid = dict[tuple[str, Any], tuple[Interval, str]]  # (row, level) -> estimate, and what limits it
-ROOM = 100  # characters that fit beside each other across the page
+ROOM = 100  # characters that fit across the page
 SEQUENTIAL, DIVERGING = "Blues", "vlag_r"  # blue: better
 
 
 def interaction(data: ReportData) -> Figure | None:
-    """Two maps over the same levels: means of all cells, and paired differences of those that have a baseline.
+    """Two maps over the same levels: means of all cells, and paired differences of the cells that have a baseline.
 
-    A column a level of the last factor; a row a variant, at each level of the other factors. None where fewer than two
-    levels or two variants have scores, since then nothing can depend on anything.
+    Columns are levels of the last factor, rows variants at each level of the other factors. None if fewer than two
+    levels or two variants have scores, because an interaction needs two of each.
     """
     measure, cells = metric(data.study.metric), {cell.name: cell for cell in data.trained_cells}
     means = {place(cell): mean_of(data, cell) for cell in cells.values()}
@@ -60,7 +60,7 @@ def interaction(data: ReportData) -> Figure | None:
 
 
 def changes_seen(data: ReportData) -> str:
-    """How many of the changes from level to level say something."""
+    """The number of changes from level to level that are significant."""
     found = data.interactions
     apart = sum(each.p_holm < ALPHA for each in found)
     below = f"{'has' if apart == 1 else 'have'} p below {ALPHA:g}, by {data.estimator.correction}"
@@ -85,14 +85,14 @@ def drawn(panel: Axes, grid: Grid, measure: Metric, signed: bool, colours: str) 
     means = np.array(
         [[grid[row, level][0].mean if (row, level) in grid else math.nan for level in levels] for row in rows]
     )
-    said = [
+    labels = [
         [
             label(grid.get((row, level)), measure, signed, (ROOM - max(map(len, rows))) // len(levels))
             for level in levels
         ]
         for row in rows
     ]
-    widest = max(float(np.nanmax(np.abs(means))), np.finfo(float).tiny)  # where none differs, all are pale
+    widest = max(float(np.nanmax(np.abs(means))), np.finfo(float).tiny)  # not zero, also if all are equal
     ends = {"vmin": -widest, "vmax": widest} if signed else {}
     sns.heatmap(
         means,
@@ -100,7 +100,7 @@ def drawn(panel: Axes, grid: Grid, measure: Metric, signed: bool, colours: str) 
         cmap=colours,
         cbar=False,
         linewidths=1.5,
-        annot=np.array(said),
+        annot=np.array(labels),
         fmt="",
         annot_kws={"size": 9},
         **ends,
@@ -114,7 +114,7 @@ def drawn(panel: Axes, grid: Grid, measure: Metric, signed: bool, colours: str) 
 
 
 def label(found: tuple[Interval, str] | None, measure: Metric, signed: bool, room: int) -> str:
-    """Mean, interval where there is room for it, and what limits the two: a line each."""
+    """Mean, interval and what limits them, a line each, as far as there is room."""
     if found is None or not found[0].n:
         return ""
     interval, limited = found

@@ -1,4 +1,4 @@
-"""Figures that hold variants against each other by the study's metric."""
+"""Figures that compare variants by the study's metric."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ablate.study import Cell, Study
 
 
 def effects(data: ReportData) -> Figure | None:
-    """Paired difference of each variant to its baseline: every seed, mean and interval, zero and the margins.
+    """Paired difference of each variant to its baseline: seeds, mean and interval, zero and the margins.
 
-    Grey is the margin of the table of variants, each row's own. A claim on this contrast that sets another is drawn.
+    The grey band is the row's margin in the table of variants. Other margins of claims on the contrast are dotted.
     """
     cells = {cell.name: cell for cell in data.trained_cells}
     found = [each for each in data.comparisons if each.variant in cells]
@@ -48,7 +48,7 @@ def effects(data: ReportData) -> Figure | None:
 
 
 def intervals_seen(data: ReportData) -> str:
-    """How many of the intervals say something."""
+    """The number of intervals that exclude zero, and that lie inside the margin."""
     found = [each for each in data.comparisons if each.arms.seeds and np.isfinite(each.effect.low)]
     if not found:
         return ""
@@ -67,7 +67,9 @@ def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> N
         for side in (-margin, margin):
             panel.plot([side, side], [row - 0.45, row + 0.45], color=INK, linewidth=1.2, linestyle=":", zorder=1)
     difference = found.arms.variant - found.arms.baseline
-    below = row + 0.18 + 0.2 * np.arange(len(difference)) / max(1, len(difference) - 1)  # apart, where seeds agree
+    below = (
+        row + 0.18 + 0.2 * np.arange(len(difference)) / max(1, len(difference) - 1)
+    )  # one below another, so that equal seeds do not overlap
     panel.scatter(difference, below, s=30, zorder=2, **look.seed)
     if np.isfinite(effect.low):
         panel.plot([effect.low, effect.high], [row, row], color=look.color, linewidth=2.5, solid_capstyle="butt")
@@ -75,9 +77,9 @@ def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> N
 
 
 def claimed_margins(study: Study, found: list[Comparison]) -> dict[str, float]:
-    """Claim -> the margin that it sets itself, of claims that hold two cells compared here against each other.
+    """Claim -> margin, for claims on the compared cells that set a margin.
 
-    Left out are a margin of zero, which is the line at zero, and one that is the table's.
+    A margin of zero (the line at zero) or equal to that of the table is left out.
     """
     return {
         claim.id: part.margin
@@ -90,19 +92,19 @@ def claimed_margins(study: Study, found: list[Comparison]) -> dict[str, float]:
 
 
 def label_margins(panel: Axes, study: Study, found: list[Comparison]) -> None:
-    """Say in the legend what the grey is, and the dots."""
+    """Explain the grey band and the dotted lines in the legend."""
     margins = sorted({f"{each.margin:.2g}" for each in found if each.arms.seeds and each.margin}, key=float)
     if margins:
         span = margins[0] if len(margins) == 1 else f"{margins[0]} to {margins[-1]}"
         panel.fill_betweenx([], [], facecolor="0.9", linewidth=0, label=f"margin ±{span}")
     claimed = claimed_margins(study, found)
     if claimed:
-        said = ", ".join(f"{claim} ±{margin:.2g}" for claim, margin in claimed.items())
-        panel.plot([], [], color=INK, linewidth=1.2, linestyle=":", label=f"margin of claim {said}")
+        names = ", ".join(f"{claim} ±{margin:.2g}" for claim, margin in claimed.items())
+        panel.plot([], [], color=INK, linewidth=1.2, linestyle=":", label=f"margin of claim {names}")
 
 
 def row_names(found: list[Comparison], cells: dict[str, Cell]) -> list[str]:
-    """Variants; with a factor their levels, alone where all rows are of one variant."""
+    """Names of variants and levels; only levels if all rows show the same variant."""
     of_one = len({cells[each.variant].variant for each in found}) == 1
     names = []
     for each in found:
@@ -124,9 +126,9 @@ def pairs_kept(found: Comparison) -> str:
 
 
 def scores(data: ReportData) -> Figure | None:
-    """Every seed's score; a line joins the runs of a seed.
+    """The score of each run; a line joins the runs of a seed.
 
-    One panel a variant, the baseline on its left; with a factor, one panel a level, all variants in it.
+    There is a panel for each variant with its baseline, or with factors a panel for each level with all variants.
     """
     measure, look = metric(data.study.metric), looks(data)
     cells = {cell.name: cell for cell in data.trained_cells}

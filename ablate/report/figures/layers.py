@@ -18,7 +18,7 @@ from ablate.report.levels import by_level
 from ablate.store.parts import FEEDFORWARD, STACKS, Part, by_part
 from ablate.study import Cell
 
-ACROSS = 3  # panels side by side, at the most
+ACROSS = 3  # most panels side by side
 MOST_BARS = 20  # bars of a line; over more layers there is a band
 Layers = dict[Part, float]  # a value for each layer of a run
 Values = dict[str, list[Layers]]  # cell -> its runs

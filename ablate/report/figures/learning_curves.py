@@ -16,12 +16,12 @@ from ablate.report.figures.style import INK, beside, legend_above, looks, name_v
 from ablate.report.levels import by_level
 from ablate.study import Cell
 
-ACROSS = 4  # panels side by side, at the most
+ACROSS = 4  # most panels side by side
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation losses of a run, in nats a token [update]; those that are not finite are left out."""
+    """Finite validation losses of a run in nats per token, and their updates."""
 
     cell: str
     finished: bool
@@ -30,9 +30,10 @@ class Curve:
 
 
 def learning_curves(data: ReportData) -> Figure | None:
-    """Validation loss over updates: mean and band of the runs that finished; a run that did not, on its own to its end.
+    """Validation loss over updates: mean and band of the runs that finished, and each run that did not finish.
 
-    Without a factor, whole and last half side by side; with one, a panel a level, the last half below.
+    Without factors the whole curve and its last half are side by side. With factors there is a panel for each level,
+    and the last half is below.
     """
     curves = validation_curves(data)
     if not curves:
@@ -75,7 +76,7 @@ def learning_curves(data: ReportData) -> Figure | None:
 
 
 def mean_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: list[Curve], start: float) -> None:
-    """A line and a band for each variant, from an update on."""
+    """A line and a band for each variant, beginning with update `start`."""
     for cell in cells:
         at: dict[int, list[float]] = {}
         for curve in curves:
@@ -94,7 +95,7 @@ def mean_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: li
 
 
 def lost_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: list[Curve]) -> None:
-    """Runs that did not finish, each to its end."""
+    """A line for each run that did not finish, with a cross at its end."""
     for cell in cells:
         color = looks(data)[cell.variant].color
         for curve in curves:
@@ -104,7 +105,7 @@ def lost_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: li
 
 
 def label_marks(whole: Sequence[Axes], data: ReportData, curves: list[Curve]) -> None:
-    """The cross, where there is one, and the loss below which a run has learned, where it is in sight."""
+    """Label the cross, and the loss below which a run has learned, if they are in the figure."""
     if not all(curve.finished for curve in curves):
         whole[0].plot([], [], "x", color=INK, markersize=8, markeredgewidth=2, label="did not finish")
     unigram = data.manifest["corpus"].get("unigram_cross_entropy")

@@ -1,4 +1,4 @@
-"""Quality over a design choice that costs: what more of it buys, and what it takes."""
+"""Quality and cost over a design choice that is a number, such as the width of a layer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COSTS = {"parameters": "parameters", "flops_per_token": "training FLOPs\na targe
 
 
 def quality_and_cost(data: ReportData) -> Figure | None:
-    """The study's metric, parameters and FLOPs over the one number that the variants set; a column each."""
+    """The study's metric, parameters and FLOPs over the number that the variants set, a column each."""
     chosen = numeric_choice(data.study)
     if chosen is None or data.study.factors:
         return None
@@ -52,7 +52,7 @@ def quality_and_cost(data: ReportData) -> Figure | None:
 
 
 def numeric_choice(study: Study) -> tuple[str, dict[str, float]] | None:
-    """The key that every variant sets to a number, and to which; none where they set others, or two do the same."""
+    """The key that every variant sets, and variant -> number; None if variants set other keys or equal numbers."""
     keys = {tuple(overrides) for overrides in study.variants.values()}
     if len(keys) != 1 or len(next(iter(keys))) != 1:
         return None
@@ -63,7 +63,7 @@ def numeric_choice(study: Study) -> tuple[str, dict[str, float]] | None:
 
 
 def apart(sizes: list[float], log: bool) -> list[float]:
-    """Those whose labels leave each other room on a narrow panel."""
+    """The sizes whose labels do not overlap on a narrow panel."""
     places = list(np.log(sizes) if log else sizes)
     kept = [0]
     for index, place in enumerate(places):
@@ -73,7 +73,7 @@ def apart(sizes: list[float], log: bool) -> list[float]:
 
 
 def draw_scores(panel: Axes, data: ReportData, sizes: dict[str, float], scored: dict[str, list[float]]) -> None:
-    """Every seed, mean and interval; a line joins the runs of a seed's means."""
+    """Seeds, means and intervals; a line joins the means."""
     order = sorted((variant for variant in sizes if scored[variant]), key=sizes.__getitem__)
     means = [float(np.mean(scored[variant])) for variant in order]
     panel.plot([sizes[variant] for variant in order], means, color="0.6", linewidth=1.2, zorder=1)
@@ -90,7 +90,7 @@ def draw_scores(panel: Axes, data: ReportData, sizes: dict[str, float], scored: 
 
 
 def draw_cost(panel: Axes, data: ReportData, sizes: dict[str, float], name: str) -> None:
-    """Counted, and so without an interval; from zero, so that twice looks like twice."""
+    """Means without intervals, since costs are counted. The axis starts at zero, so that heights are proportional."""
     counts = {variant: list(values(of_cell(data.runs, variant), metric(name)).values()) for variant in sizes}
     order = sorted((variant for variant in sizes if counts[variant]), key=sizes.__getitem__)
     means = [float(np.mean(counts[variant])) for variant in order]
@@ -102,7 +102,7 @@ def draw_cost(panel: Axes, data: ReportData, sizes: dict[str, float], name: str)
 
 
 def in_prefixes(largest: float) -> Callable[[float, int], str]:
-    """Ticks up to `largest` with its prefix, as in 0.5 M."""
+    """Format ticks with the prefix that fits `largest`, as in 0.5 M."""
     size, prefix = next((each for each in PREFIXES if largest >= each[0]), (1.0, ""))
     return lambda value, _: f"{value / size:g} {prefix}".rstrip()
 

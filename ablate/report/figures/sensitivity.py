@@ -1,4 +1,4 @@
-"""Score and validation loss over the learning rate, a line a variant."""
+"""Score and validation loss over the learning rate, a line for each variant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ablate.study import RATE, Cell
 def sensitivity(data: ReportData) -> Figure | None:
     """Means over seeds with bands of 95 % intervals; a ring where a variant does best on validation.
 
-    A further factor makes a row for each of its levels.
+    With another factor there is a row for each of its levels.
     """
     if data.tuning is None:
         return None
@@ -42,7 +42,7 @@ def sensitivity(data: ReportData) -> Figure | None:
 
 
 def draw(panel: Axes, data: ReportData, cells: list[Cell], column: str) -> list[float]:
-    """A line a variant. Returns every seed's value."""
+    """Draw a line for each variant. Returns the values of all seeds."""
     assert data.tuning is not None
     points: list[float] = []
     for variant in dict.fromkeys(cell.variant for cell in cells):

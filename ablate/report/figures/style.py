@@ -1,4 +1,4 @@
-"""How every figure looks. Colours stay apart for the colour-blind; marker and dash tell variants apart without them."""
+"""The style of all figures. Colours are safe for the colour-blind; markers and dashes work without colours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DASHES: list[Any] = [
     (0, (2, 2)),
     (0, (4, 1, 1, 1)),
 ]
-INK = "0.25"  # of what is not a variant
+INK = "0.25"  # colour of everything that is not a variant
 SETTINGS = {
     **sns.axes_style("ticks"),
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures look the same anywhere
@@ -62,18 +62,18 @@ class Look:
 
     @property
     def line(self) -> dict[str, Any]:
-        """What `Axes.plot` takes for a line of means."""
+        """Arguments of `Axes.plot` for a line of means."""
         style = {"color": self.color, "marker": self.marker, "linestyle": self.linestyle}
         return style | {"markersize": 5.5, "linewidth": 1.6, "markeredgewidth": 0}
 
     @property
     def seed(self) -> dict[str, Any]:
-        """What `Axes.scatter` takes for single runs."""
+        """Arguments of `Axes.scatter` for single runs."""
         return {"color": self.color, "marker": self.marker, "alpha": 0.7, "linewidth": 0}
 
 
 def looks(data: ReportData) -> dict[str, Look]:
-    """Variant -> its look in every figure and at every level. Beyond eight, colours recur with other marks."""
+    """Variant -> its look, the same in all figures and levels. After eight, colours repeat with other markers."""
     found = {}
     for index, variant in enumerate(data.study.variants):
         turn = index // len(COLOURS)
@@ -84,8 +84,8 @@ def looks(data: ReportData) -> dict[str, Look]:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The house style while a figure is drawn or saved, and no longer."""
-    with matplotlib.style.context(["default", SETTINGS]):  # whatever the user's own matplotlibrc says
+    """Use these settings while a figure is drawn or saved."""
+    with matplotlib.style.context(["default", SETTINGS]):  # "default" overrides the user's own matplotlibrc
         yield
 
 
@@ -97,7 +97,7 @@ def panels(rows: int, columns: int, height: float, **sharing: Any) -> tuple[Figu
 
 
 def beside(titles: Iterable[str], most: int) -> int:
-    """How many panels with these titles go side by side."""
+    """The number of panels with these titles that fit side by side, at most `most`."""
     titles = list(titles)
     return max(1, min(len(titles), most, int(WIDTH * 10 / (3 + max(map(len, titles), default=0)))))
 
@@ -110,12 +110,12 @@ def name_variants(panel: Axes, data: ReportData, line: bool = True, measured: Co
 
 
 def legible(name: str) -> str:
-    """The name as a label: matplotlib leaves those that begin with an underscore out of legends."""
+    """The name as a label. matplotlib leaves labels that begin with an underscore out of legends."""
     return f" {name}" if name.startswith("_") else name
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
-    """One legend for all panels, outside them."""
+    """One legend for all panels, above them."""
     handles, labels = axes.get_legend_handles_labels()
     room, widths = WIDTH * 12.5, [len(label) + 9 for label in labels]  # in characters
     columns = len(labels) if sum(widths) < room else max(1, int(room / max(widths)))
@@ -123,10 +123,10 @@ def legend_above(figure: Figure, axes: Axes) -> None:
 
 
 def limits(points: Iterable[float], ends: Iterable[float], floor: float = -np.inf) -> tuple[float, float]:
-    """Of an axis: all points, and the intervals' ends as far as they leave the points room.
+    """Limits of an axis that holds all points, and the ends of intervals unless they would squeeze the points.
 
-    The t interval of two seeds is so wide that the seeds would fall together; it then leaves the panel without an end.
-    No interval goes below `floor`.
+    The t interval of two seeds is so wide that the seeds would coincide. Such an interval leaves the panel without an
+    end mark. No interval goes below `floor`.
     """
     inside = np.array(list(points), dtype=float)
     outside = np.array([end for end in ends if np.isfinite(end)] or inside, dtype=float)
@@ -139,7 +139,7 @@ def limits(points: Iterable[float], ends: Iterable[float], floor: float = -np.in
 
 
 def logarithmic(panel: Axes, low: float, high: float) -> None:
-    """A log scale for y whose ticks are plain numbers: 1, 2, 5 within two decades, powers of ten beyond."""
+    """A log scale for y with plain numbers as ticks: 1, 2, 5 within two decades, powers of ten beyond."""
     panel.set_yscale("log")
     narrow, wide = high < 100 * low, high > 1e8 * low
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=7))
@@ -149,13 +149,13 @@ def logarithmic(panel: Axes, low: float, high: float) -> None:
 
 
 def own_ticks(panel: Axes, places: Iterable[float], labels: Iterable[object]) -> None:
-    """These ticks on x and no others, whatever its scale."""
+    """Set these ticks on x and no others, whatever its scale."""
     panel.set_xticks(list(places), [str(label) for label in labels])
     panel.xaxis.set_minor_locator(NullLocator())
 
 
 def rendered(figure: Figure) -> dict[str, bytes]:
-    """File ending -> the figure, without a date in it."""
+    """File ending -> the figure as a file, without a date."""
     files = {}
     with styled():
         for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
