@@ -161,7 +161,7 @@ def test_claims_are_judged_at_own_best_rates() -> None:
     assert verdict.verdict is Verdict.supported
     (untested,) = judge_all(a_plain_study(), [run for run in found.records if run.pop("lr_sensitivity")], "x", FIXED)
     assert untested.verdict is None
-    assert untested.command is None  # these runs have no such number, however often they are trained
+    assert untested.command is not None
 
 
 @pytest.fixture
