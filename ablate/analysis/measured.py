@@ -15,8 +15,8 @@ QUALITY = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "validation_loss"
 def unmeasured(records: Sequence[Record], known: Mapping[str, str] | None = None) -> dict[str, str]:
     """Metric -> why it measures nothing: what is `known` of the test set, and scores that are equal in all runs.
 
-    Only scores and losses are checked, because they differ between seeds. Counts, and whether a run learned, may well be
-    the same in every run.
+    Only scores and losses are checked, because they differ between seeds. Counts, and whether a run learned, may be the
+    same in every run.
     """
     found = dict(known or {})
     for name in QUALITY:
