@@ -24,8 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(
             f"{__doc__} Nothing is trained.\n"
-            "NAME is a study; without it, every study that has records is rebuilt. compare= puts settings side by side. "
-            "Records that cannot be read are named, and the others are rebuilt (exit 1). "
+            "NAME is a study; without it, every study that has records is rebuilt. compare= puts settings side by "
+            "side. Records that cannot be read are named, and the others are rebuilt (exit 1). "
             "--verify writes nothing: it recomputes every number of the reports, and names those that differ (exit 1)."
         )
         return 0
