@@ -42,7 +42,8 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     yield from unknown_text(data)
     yield from one_size(data)
     if different_sizes(data):
-        yield ("Variants are compared after equally many updates. They are not matched in parameters or operations.")
+        matched = "only twins are matched in parameters" if data.twins else "they are not matched in either"
+        yield f"Variants of different size or cost are compared after equally many updates: {matched}."
     yield "A run's time and memory were measured while other runs used the same machine."
 
 
