@@ -71,18 +71,25 @@ class LoadedRun:
         return [next(found) if len(ids) > 1 else "" for ids in encoded]
 
 
-def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:
-    """The trained model of a run, on the CPU, from `runs/` and the corpus cache. Raises BadInput."""
+def load_run(run_id: str, root: str | Path = ".", plugins: Iterable[str | Path] = ()) -> LoadedRun:
+    """The trained model of a run, on the CPU, from `runs/` and the corpus cache. Raises BadInput.
+
+    Plugins that the run uses are imported from where they were when it was planned; `plugins` names the files where
+    they have moved. A file whose source has changed is refused.
+    """
     import torch
 
     from ablate.data.corpus import Corpus
     from ablate.store.folders import Store
     from ablate.store.plain import config_from_plain
+    from ablate.store.plugin_files import load, load_described
     from ablate.training.member import load_model
 
     folder = Store(Path(root)).run(run_id)
     frozen = folder.read("run.json")
     if frozen is None or folder.result() is None:
         raise BadInput(f"there is no trained run {run_id} in {folder.path.parent}")
+    load(plugins)
+    load_described(frozen.get("plugins", ()))
     config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
     return LoadedRun(load_model(folder, config, corpus, torch.device("cpu")), corpus.tokenizer, config)

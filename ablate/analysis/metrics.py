@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import BadInput
+from ablate.plugins import extend
 from ablate.study import Kind, Study
 
 SMALLEST = 1.2e-38  # float32's smallest normal number: a smaller gradient has vanished and has no size
@@ -226,3 +227,5 @@ METRICS: dict[str, Metric] = {
         encoder_layer_parameters, "parameters of an encoder layer over d_model squared", "ratio", None, 3, Known.counted
     ),
 }
+
+extend("metric", METRICS)

@@ -15,6 +15,7 @@ from ablate.data.cache import alone, cache_folder, corpus_folder, sweep, write_s
 from ablate.data.child import run_in_child
 from ablate.data.raw import Say
 from ablate.data.sources import corpora
+from ablate.plugins import sources_used
 
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus
@@ -40,7 +41,7 @@ def fingerprint(data: DataConfig, say: Callable[[str], None] = on_stderr) -> str
 
 def mark_of(data: DataConfig, content: str) -> str:
     recipe = {key: value for key, value in identity(data).items() if key not in NOT_RECIPE}
-    recipe |= {"content": content, "recipe": corpora.published(data).recipe}
+    recipe |= {"content": content, "recipe": corpora.published(data).recipe, **sources_used(data=data)}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -12,6 +12,7 @@ from ablate.config import BadInput
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import run_id
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import recalled
 from ablate.system.atomic import write_atomic
 
 RUN = "[0-9a-f]" * 12
@@ -79,7 +80,7 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
 def checked(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """run.json and result.json of a run that is what its name says. Raises Refused."""
     frozen, result = readable(folder, "run.json"), readable(folder, "result.json", optional=True)
-    with unreadable("run.json"):
+    with unreadable("run.json"), recalled(frozen.get("plugins", ())):
         config = config_from_plain(frozen["config"])
         if run_id(config, int(frozen["seed"]), str(frozen["corpus"])) != folder.id:
             raise Refused("run.json is of another run, or of a version of ablate in which runs meant something else")

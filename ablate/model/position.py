@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ablate.plugins import extend
+
 
 class Position(nn.Module):
     """Made for a model of width `d_model` whose attention has `heads` heads of width `d_k`.
@@ -54,3 +56,5 @@ def sinusoids(length: int, d_model: int) -> Tensor:
 
 
 POSITIONS: dict[str, type[Position]] = {"sinusoidal": Sinusoidal, "none": Position}
+
+extend("model.position", POSITIONS)

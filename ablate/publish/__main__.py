@@ -1,4 +1,5 @@
-"""python -m ablate.publish NAME [setting=SETTING] [root=DIR] [project=NAME] [entity=NAME] [dry_run=true]
+"""python -m ablate.publish NAME [setting=SETTING] [root=DIR] [project=NAME] [entity=NAME] [plugins=FILE.py]
+[dry_run=true]
 
 Makes or renews, for each setting of the study NAME (those that are not smoke, unless one is named), a saved view and a
 report in W&B, out of the records. dry_run=true prints them as JSON, needs no key and sends nothing.
@@ -14,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, WandbConfig
+from ablate.store.plugin_files import listed, load
 from ablate.system.places import expanded
 from ablate.system.signals import command
 from ablate.tracking import access
 
-OPTIONS = ("setting", "root", "project", "entity", "dry_run")
+OPTIONS = ("setting", "root", "project", "entity", "dry_run", "plugins")
 
 
 @command
@@ -43,6 +45,7 @@ def publish(arguments: Sequence[str]) -> None:
     dry_run = options.get("dry_run", "false").lower()
     if dry_run not in ("true", "false"):
         raise BadInput(f"dry_run={options['dry_run']} must be true or false")
+    load(listed(options.get("plugins", "")))
     root = expanded(options.get("root", "."), "root")
     chosen = settings_of(root, names[0], options.get("setting"))
     if importlib.util.find_spec("wandb_workspaces") is None:

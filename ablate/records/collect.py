@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import math
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ from ablate.plan.composition import Plan
 from ablate.store.folders import ALSO, BY_LAYER, CURVES, RESULT_COLUMNS, RunFolder, Store
 from ablate.store.ids import RunSpec, bleu_tokenizer, evaluation_id
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import described
 from ablate.store.study_file import study_to_plain
 from ablate.study import Cell
 from ablate.system.atomic import sweep, write_atomic
@@ -105,6 +107,8 @@ def anywhere(overrides: list[str]) -> list[str]:
         key = override.lstrip("+~").partition("=")[0]
         if key == "data.path":
             kept.append("data.path=PATH")
+        elif key == "plugins":
+            kept.append(re.sub(r"""(["'])[/~][^"']*/""", r"\1PATH/", override))
         elif key.split(".")[0] not in LOCAL:
             kept.append(override)
     return kept
@@ -133,6 +137,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell) -> dict[str, Any]:
         **{key: short(known.get(key)) for key in (*ALSO, *BY_LAYER, "provenance")},
         "corpus": spec.corpus,
         "config": determining(config_to_plain(spec.config)),
+        **described(spec.config),
     }
 
 

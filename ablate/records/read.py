@@ -21,6 +21,7 @@ from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import WORD, BadInput
 from ablate.records import shapes
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
+from ablate.store.crossing import crossed
 from ablate.store.folders import RESULT_COLUMNS
 from ablate.store.study_checks import check_names, check_texts
 from ablate.store.study_file import study_from
@@ -178,6 +179,7 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
     except BadInput as error:
         raise BadInput(f"{folder / 'manifest.json'} is damaged: {error}") from None
     study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {})
+    study = crossed(study, manifest["across"]) if "across" in manifest else study
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
     path = folder / "layers.jsonl.gz"
     layers = {entry["run_id"]: entry for entry in read_lines(path, ("run_id", "diagnostics"), shapes.LAYERS)}

@@ -129,6 +129,7 @@ MANIFEST = {
     },
     "plan": [[(str, int)]],
     "twins": ({str: {str: PLAIN}}, NONE),
+    "across": {str: [PLAIN]},
     "grid": [NUMBER],
     "max_seeds": COUNT,
     "bleu_signature": (str, NONE),
@@ -147,6 +148,7 @@ RUN = {
     **dict.fromkeys(("diverged_at", "best_update", "updates"), COUNT),
     "config": {"model": {"layers": int, "d_model": int}, "evaluation": {str: PLAIN}},
     "provenance": ({str: PLAIN}, NONE),
+    "plugins": [{**dict.fromkeys(("key", "name", "file", "sha256"), str), "reads": [str]}],
 }
 COST = {
     "cells": {str: {"seconds": [NUMBER], "tokens": [NUMBER], "memory": COUNT}},

@@ -1,4 +1,5 @@
-"""python -m ablate.report [--verify] [NAME] [compare=SETTING,SETTING] [root=DIR]: rebuild reports from the records."""
+"""python -m ablate.report [--verify] [NAME] [compare=SETTING,SETTING] [root=DIR] [plugins=FILE.py]: rebuild reports
+from the records."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
+from ablate.plugins import settle
 from ablate.report import build, ledger
+from ablate.store.plugin_files import listed, load
 from ablate.system.places import expanded
 from ablate.system.signals import command
 
@@ -20,8 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(
             f"{__doc__} Nothing is trained.\n"
-            "NAME is a study; without it, every study that has records is rebuilt. compare= holds settings together. "
-            "--verify writes nothing: it recomputes every number of the reports, and names those that differ (exit 1)."
+            "NAME is a study; without it, every study that has records is rebuilt. compare= holds settings together; "
+            "plugins= adds metrics and figures. --verify writes nothing: it recomputes every number of the reports, "
+            "and names those that differ (exit 1)."
         )
         return 0
     try:
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def rebuild(arguments: Sequence[str]) -> None:
-    names, options = told(arguments, {"root", "compare"})
+    names, options = told(arguments, {"root", "compare", "plugins"})
     root, found = known(names, options)
     if "compare" in options:
         folders = side_by_side(root, {study: found[study] for study in names or found}, options["compare"].split(","))
@@ -51,7 +55,7 @@ def rebuild(arguments: Sequence[str]) -> None:
 
 def check(arguments: Sequence[str]) -> int:
     """Hold the reports against their records, and say how much of them, or the first differences."""
-    names, options = told(arguments, {"root"})
+    names, options = told(arguments, {"root", "plugins"})
     root, _ = known(names, options)
     from ablate.report.verify import verify
     from ablate.report.wording import listed, plural
@@ -79,7 +83,11 @@ def told(arguments: Sequence[str], allowed: set[str]) -> tuple[list[str], dict[s
     names = [argument for argument in arguments if "=" not in argument]
     options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     if len(names) > 1 or set(options) - allowed:
-        raise BadInput(f"unexpected arguments: {' '.join(arguments)}; it takes [NAME] [compare=A,B] [root=DIR]")
+        raise BadInput(
+            f"unexpected arguments: {' '.join(arguments)}; it takes [NAME] [compare=A,B] [root=DIR] [plugins=FILE.py]"
+        )
+    load(listed(options.get("plugins", "")))
+    settle()
     return names, options
 
 

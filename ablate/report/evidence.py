@@ -12,6 +12,7 @@ from ablate.evaluation.scores import Scorer, unmeasured
 from ablate.records.read import ReportData, updated
 from ablate.store.ids import run_id
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import recalled
 from ablate.study import Pairs
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
@@ -98,7 +99,9 @@ def identity(of: Evidence) -> Iterator[Recomputed]:
             yield Recomputed(f"config.{key}", has.get(name) if name else has, value)
     yield Recomputed("corpus", run["corpus"], data.manifest["corpus"]["fingerprint"])
     try:
-        yield Recomputed("run_id", run["run_id"], run_id(config_from_plain(run["config"]), run["seed"], run["corpus"]))
+        with recalled(run.get("plugins") or ()):
+            made = run_id(config_from_plain(run["config"]), run["seed"], run["corpus"])
+        yield Recomputed("run_id", run["run_id"], made)
     except BadInput as error:
         yield Recomputed("config", "a configuration", str(error))
 

@@ -19,9 +19,11 @@ import torch
 
 from ablate.config import Config
 from ablate.plan.composition import Plan
+from ablate.plugins import sources_used
 from ablate.store.folders import Store
 from ablate.store.ids import digest
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import loaded
 from ablate.system.atomic import write_atomic
 from ablate.training.machine import device_name
 
@@ -59,8 +61,8 @@ def measure(plan: Plan, store: Store, device: torch.device, say: Callable[[str],
 
 def cost_key(config: Config) -> str:
     """The same for configurations whose updates take the same: model, batches, precision, but neither rate nor seed."""
-    model = asdict(config.model)
-    return digest({"model": model, "batch_tokens": config.train.batch_tokens, "precision": config.precision})
+    costly = {"model": asdict(config.model), "batch_tokens": config.train.batch_tokens, "precision": config.precision}
+    return digest(costly | sources_used(model=config.model))
 
 
 def probed(configs: dict[str, Config], corpus: str, device: torch.device) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def probed(configs: dict[str, Config], corpus: str, device: torch.device) -> dic
     asked = {
         "corpus": corpus,
         "device": device.type,
+        "plugins": [*loaded()],
         "cells": {name: config_to_plain(config) for name, config in configs.items()},
     }
     command = [sys.executable, "-m", "ablate.training.probe"]

@@ -21,6 +21,7 @@ from filelock import BaseFileLock, Timeout
 from ablate.config import BadInput, Config
 from ablate.store.ids import RunSpec, evaluation_id
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import described
 from ablate.system import locks
 from ablate.system.atomic import sweep, write_atomic
 
@@ -256,6 +257,7 @@ class Store:
         except Timeout:
             config = (folder.read("run.json") or {}).get("config", config)
         frozen = {"corpus": spec.corpus, "seed": spec.seed, "config": config, "evaluations": evaluations}
+        frozen |= described(spec.config, paths=True)
         folder.write("run.json", frozen)
 
     def check_writable(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.config import Config, identity
+from ablate.plugins import sources_used
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 
 MEANING = 1  # raised when the same configuration would train differently than before
@@ -36,6 +37,7 @@ def run_id(config: Config, seed: int, corpus: str) -> str:
         "model": {key: value for key, value in identity(config.model).items() if config.model.reads(key)},
         "optim": identity(config.optim),
         "train": identity(config.train),
+        **sources_used(model=config.model, optim=config.optim, train=config.train),
     }
     return digest(determinants)
 
@@ -51,7 +53,7 @@ def scoring(config: Config) -> dict[str, Any]:
     13a is left out: the first scores were made with it, before there was a choice, and their ids stay valid.
     """
     tokenizer = bleu_tokenizer(config)
-    chosen = identity(config.evaluation) | {"bleu_tokenizer": tokenizer}
+    chosen = identity(config.evaluation) | {"bleu_tokenizer": tokenizer} | sources_used(evaluation=config.evaluation)
     return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
 
 

@@ -19,6 +19,7 @@ from ablate.config import WandbConfig, WandbMode
 from ablate.store.folders import Store
 from ablate.store.ids import digest
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import described
 from ablate.system.atomic import sweep, write_atomic
 from ablate.system.signals import kill_group
 from ablate.tracking.access import check as check
@@ -154,6 +155,7 @@ def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> d
         **describe_place(store, wandb, mode),
         "began": time.time(),
         "cells": [asdict(cell) for cell in plan.cells],
+        "plugins": [entry for config in plan.configs.values() for entry in described(config).get("plugins", ())],
         "runs": [
             {
                 "id": spec.id,

@@ -27,6 +27,7 @@ from ablate.model.seeding import Streams
 from ablate.store.folders import RunFolder
 from ablate.store.ids import bleu_tokenizer, evaluation_id, scoring
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import load_described
 from ablate.system.atomic import sweep, write_atomic
 from ablate.training import machine
 from ablate.training.checkpoints import CHECKPOINTS
@@ -59,6 +60,7 @@ def run_member(folder: RunFolder, wanted: Device) -> None:
 def complete(folder: RunFolder, device: torch.device, request: Request) -> None:
     frozen = folder.read("run.json")
     assert frozen is not None
+    load_described(frozen.get("plugins", ()))
     config, corpus = config_from_plain(frozen["config"]), Corpus.load(frozen["corpus"])
     if not folder.trained(config):
         with request.patience():

@@ -13,6 +13,7 @@ from ablate.data.vocabulary import PAD
 from ablate.model.architecture import Architecture
 from ablate.model.seeding import Streams
 from ablate.model.token_loss import token_loss
+from ablate.plugins import extend
 
 
 class Objective(Protocol):
@@ -36,3 +37,5 @@ class TeacherForcing:
 
 
 OBJECTIVES: dict[str, Callable[[TrainConfig], Objective]] = {"teacher_forcing": TeacherForcing}
+
+extend("train.objective", OBJECTIVES)

@@ -22,6 +22,7 @@ from ablate.config import Config
 from ablate.data.batches import Batch, Batches
 from ablate.data.corpus import Corpus
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import load
 from ablate.training import machine
 from ablate.training.loop import TrainState, step
 from ablate.training.member import initial_state
@@ -32,8 +33,9 @@ BUDGET = 12.0  # seconds for all rounds, unless the fewest take longer
 
 
 def main() -> None:
-    """Reads {corpus, device, cells: {name: configuration}}; writes what `probe` returns."""
+    """Reads {corpus, device, plugins, cells: {name: configuration}}; writes what `probe` returns."""
     asked = json.load(sys.stdin)
+    load(asked["plugins"])
     configs = {name: config_from_plain(plain) for name, plain in asked["cells"].items()}
     print(json.dumps(probe(configs, Corpus.load(asked["corpus"]), torch.device(asked["device"]))))
 
