@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.config import BadInput, Config, ModelConfig, reads
-from ablate.study import MATCHED, Study
+from ablate.study import MATCHED, Cell, Study
 
 WITHIN = 0.03  # of the baseline's parameters, embeddings left out
 
@@ -35,6 +35,18 @@ def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]
             f"match=parameters: all variants of {study.name} are of the baseline's size, within {WITHIN:.0%}"
         )
     return found
+
+
+def check_twins(cells: list[Cell], configs: dict[str, Config], twins: dict[str, dict[str, Any]]) -> None:
+    """Raise BadInput where a level changes the size of a twin by another factor than that of the baseline."""
+    for cell in cells:
+        if cell.variant in twins and cell.baseline is not None and configs[cell.name].preset != "smoke":
+            twin, aim = (inner_parameters(configs[name].model) for name in (cell.name, cell.baseline))
+            if abs(twin / aim - 1) > WITHIN:
+                raise BadInput(
+                    f"match=parameters: {cell.name} has {twin / aim - 1:+.0%} parameters beside {cell.baseline}, since "
+                    "twins are matched before across= sets its levels; leave one of the two out"
+                )
 
 
 def matched(model: ModelConfig, aim: int) -> ModelConfig:

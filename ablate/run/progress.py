@@ -43,6 +43,8 @@ class Progress:
             f"{plan.setting}: {config.train.updates} updates of {config.train.batch_tokens} target positions, "
             f"{warmup} of them warmup, peak learning rate {config.optim.lr:g}, {plural(config.seeds, 'seed')}"
         )
+        for key, levels in (config.across or {}).items():
+            self.say(f"across {key}: {', '.join(map(str, levels))}")
         table = Table(box=None, pad_edge=False)
         for header, justify in (
             ("variant", "left"),

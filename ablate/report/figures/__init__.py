@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from ablate.plugins import extend
 from ablate.records.read import ReportData
 from ablate.report.figures.depth import initial_gradients
 from ablate.report.figures.factors import over_factor
@@ -69,8 +70,9 @@ FIGURES = {
         over_factor,
         "Outcomes over the factor",
         "What to see: whether the lines part, cross or stay together from level to level, against their intervals "
-        "(95 %; a bar without a cap leaves the panel). Small marks are the seeds that have a score; levels stand "
-        "evenly, whatever their numbers. Differences are judged in pairs, so overlapping bars decide nothing.",
+        "(95 %; a bar without a cap leaves the panel). Small marks are the seeds that have a score. Levels that "
+        "grow by factors stand on a logarithmic scale, others evenly. Differences are judged in pairs, so overlapping "
+        "bars decide nothing.",
         place="evidence",
     ),
     "quality_and_cost": Entry(
@@ -130,3 +132,5 @@ FIGURES = {
         shows=("dead_unit_share",),
     ),
 }
+
+extend("figure", FIGURES)

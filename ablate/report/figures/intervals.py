@@ -97,8 +97,10 @@ def label_margins(panel: Axes, study: Study, found: list[Comparison]) -> None:
         panel.fill_betweenx([], [], facecolor="0.9", linewidth=0, label=f"margin ±{span}")
     claimed = claimed_margins(study, found)
     if claimed:
-        said = ", ".join(f"{claim} ±{margin:.2g}" for claim, margin in claimed.items())
-        panel.plot([], [], color=INK, linewidth=1.2, linestyle=":", label=f"margin of claim {said}")
+        each = ", ".join(f"{claim} ±{margin:.2g}" for claim, margin in claimed.items())
+        values = sorted({f"{margin:.2g}" for margin in claimed.values()}, key=float)
+        label = f"claim {each}" if len(claimed) < 3 else f"{len(claimed)} claims ±{' or ±'.join(values)}"
+        panel.plot([], [], color=INK, linewidth=1.2, linestyle=":", label=f"margin of {label}")
 
 
 def row_names(found: list[Comparison], cells: dict[str, Cell]) -> list[str]:
