@@ -84,19 +84,26 @@ class LoadedRun:
         return [next(found) if len(ids) > 1 else "" for ids in encoded]
 
 
-def load_run(run_id: str, root: str | Path = ".") -> LoadedRun:
-    """The trained model of a run, on the CPU, from `runs/` and the corpus cache. Raises BadInput."""
+def load_run(run_id: str, root: str | Path = ".", plugins: Iterable[str | Path] = ()) -> LoadedRun:
+    """The trained model of a run, on the CPU, from `runs/` and the corpus cache. Raises BadInput.
+
+    Plugins that the run uses are imported from where they were when it was planned; `plugins` names the files where
+    they have moved. A file whose source has changed is refused.
+    """
     import torch
 
     from ablate.data.corpus import Corpus
     from ablate.evaluation.measuring import load_model
     from ablate.store.folders import Store
     from ablate.store.plain import config_from_plain
+    from ablate.store.plugin_files import load, load_described
 
     folder = Store(Path(root)).run(run_id)
     task = folder.task()
     if task is None or folder.result() is None:
         raise BadInput(f"there is no trained run {run_id} in {folder.path.parent}")
+    load(plugins)
+    load_described(task.plugins)
     config = config_from_plain(task.config)
     corpus = Corpus.load(task.corpus, config.data.test_sentences)
     return LoadedRun(load_model(folder, config, corpus, torch.device("cpu")), corpus.tokenizer, config)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, Until, plain_line
+from ablate.plugins import settle
 from ablate.system import signals
 
 if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
@@ -34,6 +35,10 @@ def main() -> int:
     if {"--help", "-h"} & set(given):
         from ablate.plan import help
 
+        try:
+            load_plugins([argument for argument in given if argument.startswith("plugins=")], [CONF])
+        except BadInput as error:
+            return complain(str(error))
         print(help.text(CONF))
         return 0
     from hydra.core.config_store import ConfigStore
@@ -54,6 +59,7 @@ def main() -> int:
         override_keys(options.overrides)
         added = [] if options.config_dir is None else [expanded(options.config_dir, "--config-dir")]
         check_files(choices(options.overrides), [*added, CONF])
+        load_plugins(options.overrides, [*added, CONF])
         shell.run(options, work, CONF)
     except BadInput as error:
         return complain(str(error))
@@ -66,6 +72,17 @@ def main() -> int:
     except OSError as error:
         return complain(f"{error.filename or 'a file'}: {error.strerror or type(error).__name__}")
     return 0
+
+
+def load_plugins(overrides: Sequence[str], folders: Sequence[Path]) -> None:
+    """Import the plugins of the command line, and those of the study's file. Raises BadInput."""
+    if not any(override.lstrip("+").startswith(("plugins=", "sweep=", "preset=")) for override in overrides):
+        return
+    from ablate.plan.arguments import choices, value_of
+    from ablate.plan.conf_files import plugins_of
+    from ablate.store.plugin_files import load
+
+    load([*plugins_of(choices(overrides), folders), *(value_of(overrides, "plugins") or ())])
 
 
 class Stuck(Exception):
@@ -82,6 +99,7 @@ def study(
     """
     from ablate.plan.composition import plan as make_plan
 
+    settle()
     plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
@@ -195,9 +213,16 @@ def work(config: DictConfig) -> None:
     if multiprocessing.parent_process() is not None:
         signals.leave_to_the_command()
     from ablate.store.folders import Store
+    from ablate.store.plugin_files import load
+
+    folder = Store(Path(config.root)).run(config.run)
+    try:
+        load(config.plugins or ())
+    except BadInput as error:
+        return folder.append("failure.txt", [str(error)])
     from ablate.training.member import run_member
 
-    run_member(Store(Path(config.root)).run(config.run), config.device)
+    run_member(folder, config.device)
 
 
 def complain(line: str, code: int = 2) -> int:

@@ -324,7 +324,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_choices(self, "train")
         check_bounds(self, "train")
-        if (self.teacher is None) == (self.objective == "distillation"):
+        if (self.teacher is not None) != reads(self, "train", "teacher"):
             needed = "needs a train.teacher" if self.teacher is None else "has no use for a train.teacher"
             raise BadInput(f"train.objective={self.objective} {needed}")
         if self.checkpoint == "average_last_10" and self.validations < LEAST_VALIDATIONS:
@@ -383,11 +383,15 @@ class Config:
     diagnostics: DiagnosticsConfig = group(DiagnosticsConfig, "what is measured inside the model")
     wandb: WandbConfig = group(WandbConfig, "W&B")
     study: Any = knob(None, "the question, its variants and claims")
+    plugins: Any = knob(None, "Python files that add members to tables of choices, [mychoice.py]")
     preset: str = knob("", "sizes of everything")
     seeds: int = knob(3, "runs of each variant", "[1, 1000]")
     first_seed: int = knob(0, "the lowest seed; a study's file may set another", "[0, 1e6]", introduced=0)
     tune: Tune = knob(Tune.none, "lr trains every variant at each of a grid of peak learning rates")
     grid: Any = knob(None, "rates of tune=lr, [0.001,0.002]; null is the study's own, or optim.lr and its neighbours")
+    across: Any = knob(
+        None, "crosses the study with levels of other keys, {train.updates:[1000,4000]}; each key becomes a factor"
+    )
     match: Match = knob(Match.none, "parameters adds a twin of the baseline's size for each variant of another size")
     until: Until = knob(Until.none, "resolved adds seeds until every claim is decided, or max_seeds are trained")
     max_seeds: int = knob(20, "seeds that until=resolved stops at", "[1, 1000]")
@@ -404,6 +408,10 @@ class Config:
         check_bounds(self, "")
         if self.workers != "auto" and not (type(self.workers) is int and self.workers >= 1):
             raise BadInput(f"workers={self.workers} is neither auto nor a whole number of at least 1")
+        if self.plugins is not None and not (
+            isinstance(self.plugins, list) and all(isinstance(path, str) and path for path in self.plugins)
+        ):
+            raise BadInput(f"plugins={self.plugins} is no list of Python files, such as [mychoice.py]")
         if self.grid is not None and not (isinstance(self.grid, list) and self.grid and all(map(is_rate, self.grid))):
             raise BadInput(f"grid={self.grid} is no list of learning rates above 0, such as [0.001,0.002,0.004]")
         if self.grid is not None and self.tune is not Tune.lr:

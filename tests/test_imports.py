@@ -28,11 +28,11 @@ FLOORS = [
     ["ablate.model"],
     ["ablate.data"],
     ["ablate.store"],
-    ["ablate.study", "ablate.system"],
+    ["ablate.study", "ablate.system", "ablate.plugins"],
     ["ablate.config"],
     ["ablate"],
 ]
-TRAINERS = ("training", "evaluation", "diagnostics", "model", "store", "system", "study", "config")
+TRAINERS = ("plugins", "training", "evaluation", "diagnostics", "model", "store", "system", "study", "config")
 HEAVY = {"pandas", "wandb", "datasets", "matplotlib", "seaborn", "scipy", "statsmodels"}
 
 

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, fields, make_dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,22 +15,12 @@ from ablate.cli import CONF
 from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig, knob
 from ablate.data.prepare import fingerprint_of
 from ablate.data.sources import corpora
-from ablate.data.tokenise import TOKENIZERS
-from ablate.model import ARCHITECTURES
-from ablate.model.attention import ATTENTION_SCALES
-from ablate.model.feedforward import ACTIVATIONS
-from ablate.model.norm import NORMS
-from ablate.model.position import POSITIONS
-from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS
 from ablate.plan.composition import plan, text
+from ablate.plugins import TABLES
 from ablate.store.ids import MEANING, evaluation_id, training_id
 from ablate.store.plain import config_from_plain, config_to_plain
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Kind
-from ablate.training.checkpoints import CHECKPOINTS
-from ablate.training.objectives import OBJECTIVES
-from ablate.training.optimizers import OPTIMIZERS
-from ablate.training.schedule import SCHEDULES
 
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml"))
 PRESETS = sorted(path.stem for path in CONF.glob("preset/*.yaml"))
@@ -238,14 +229,8 @@ def test_a_key_added_with_a_default_moves_no_id(section: str) -> None:
 
 
 def test_names_of_components_are_those_of_their_tables() -> None:
-    tables: dict[str, dict] = {
-        "model.architecture": ARCHITECTURES, "model.norm": NORMS, "model.position": POSITIONS,
-        "optim.kind": OPTIMIZERS, "train.objective": OBJECTIVES,
-        "model.norm_placement": NORM_PLACEMENTS, "model.residual": RESIDUALS, "model.activation": ACTIVATIONS,
-        "data.tokenizer": TOKENIZERS,
-        "model.attention_scale": ATTENTION_SCALES, "optim.schedule": SCHEDULES, "train.checkpoint": CHECKPOINTS,
-    }  # fmt: skip
-    assert {key: [*table] for key, table in tables.items()} == CHOICES
+    tables = {key: getattr(import_module(table.module), table.name) for key, table in TABLES.items()}
+    assert {key: [*table] for key, table in tables.items() if key in CHOICES} == CHOICES
     assert [*READS] == CHOICES["model.architecture"]
 
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import BadInput
+from ablate.plugins import extend
 from ablate.store.parts import FEEDFORWARD, Part, by_part
 from ablate.study import Kind, Study
 
@@ -233,3 +234,5 @@ METRICS: dict[str, Metric] = {
         encoder_layer_parameters, "parameters of an encoder layer over d_model squared", "ratio", None, 3, Known.counted
     ),
 }
+
+extend("metric", METRICS)

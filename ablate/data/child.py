@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from ablate.config import BadInput, DataConfig
 from ablate.data.raw import Say
+from ablate.store.plugin_files import load, loaded
 
 GRACE = 0.3  # seconds that a child gets to delete its temporary files, before it is killed
 
@@ -36,7 +37,8 @@ def run_in_child(task: str, function: Callable[..., Any], data: DataConfig, *arg
     killed, BadInput names the `task`. If this call is interrupted, the child and its own children are ended before the
     exception is passed on.
     """
-    request = json.dumps([function.__module__, function.__name__, asdict(data), arguments]).encode() + b"\n"
+    call = [[*loaded()], function.__module__, function.__name__, asdict(data), arguments]
+    request = json.dumps(call).encode() + b"\n"
     # `-m` and multiprocessing would import the parent's main module again
     program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
     command = [sys.executable, "-c", program]
@@ -100,9 +102,10 @@ def serve() -> None:
     request = sys.stdin.buffer.readline()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(BrokenPipeError, json.JSONDecodeError):  # the parent has been killed
-        module, name, data, arguments = json.loads(request)
-        function = getattr(import_module(module), name)
+        plugins, module, name, data, arguments = json.loads(request)
         try:
+            load(plugins)
+            function = getattr(import_module(module), name)
             result = function(DataConfig(**data), *arguments, lambda line: send("say", line))
         except BadInput as error:
             send("bad input", [str(error)])

@@ -22,6 +22,7 @@ from ablate.data.cache import (
 from ablate.data.child import run_in_child
 from ablate.data.raw import Say
 from ablate.data.sources import corpora
+from ablate.plugins import sources_used
 
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus
@@ -54,7 +55,7 @@ def fingerprint_of(data: DataConfig, content: str) -> str:
     recipe = {key: value for key, value in identity(data).items() if key not in NOT_RECIPE}
     if data.held_out is not None:
         del recipe["test_sentences"]  # it chooses from the pool, which is the same for every choice
-    recipe |= {"content": content, "recipe": corpora.published(data).recipe}
+    recipe |= {"content": content, "recipe": corpora.published(data).recipe, **sources_used(data=data)}
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
 
 

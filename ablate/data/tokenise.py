@@ -17,6 +17,7 @@ import numpy as np
 from ablate.config import BYTES, DataConfig
 from ablate.data.raw import Pairs
 from ablate.data.vocabulary import END, SPECIAL, START, UNKNOWN
+from ablate.plugins import extend
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -141,3 +142,5 @@ def _most_frequent(counts: Counter[str], size: int) -> list[str]:
 
 
 TOKENIZERS: dict[str, Callable[[Pairs, DataConfig], Tokenizer]] = {"bpe": byte_pairs, "characters": characters}
+
+extend("data.tokenizer", TOKENIZERS)

@@ -21,6 +21,7 @@ from ablate.diagnostics.attention_weights import (
 from ablate.diagnostics.gradients import gradient_norm, query_key_gradient_norm
 from ablate.diagnostics.units import dead_units, negative_preactivations
 from ablate.model.architecture import Architecture
+from ablate.plugins import extend
 from ablate.store.parts import Part
 
 Value = TypeVar("Value")
@@ -49,3 +50,5 @@ DIAGNOSTICS: dict[str, Diagnostic] = {
     "dead_units": dead_units,
     "negative_preactivations": negative_preactivations,
 }
+
+extend("diagnostic", DIAGNOSTICS)

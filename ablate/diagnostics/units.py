@@ -10,10 +10,8 @@ from torch import Tensor
 from ablate.data.batches import Batch
 from ablate.diagnostics.watching import real, watch
 from ablate.model.architecture import Architecture
-from ablate.model.feedforward import ACTIVATIONS
+from ablate.model.feedforward import ACTIVATIONS, DEAD_BELOW
 from ablate.store.parts import Part
-
-KINDS = tuple(ACTIVATIONS.values())
 
 
 def dead_units(model: Architecture, batch: Batch) -> dict[Part, float]:
@@ -26,10 +24,10 @@ def dead_units_over(model: Architecture, batches: Iterable[Batch]) -> dict[Part,
     largest: dict[Part, Tensor] = {}
     threshold: dict[Part, float] = {}
     for batch in batches:
-        for part, module, _, output in watch(model, batch, KINDS):  # type: ignore[arg-type]
+        for part, module, _, output in watch(model, batch, tuple(ACTIVATIONS.values())):  # type: ignore[arg-type]
             size = output[real(part, batch)].abs().amax(0)
             largest[part] = torch.maximum(largest.get(part, size), size)
-            threshold[part] = module.dead_below  # type: ignore[assignment]
+            threshold[part] = getattr(module, "dead_below", DEAD_BELOW)
     return {part.of_layer: (size <= threshold[part]).float().mean().item() for part, size in largest.items()}
 
 
@@ -37,5 +35,5 @@ def negative_preactivations(model: Architecture, batch: Batch) -> dict[Part, flo
     """Share of negative pre-activations in a layer, over units and real tokens."""
     return {
         part.of_layer: (inputs[0][real(part, batch)] < 0).float().mean().item()
-        for part, _, inputs, _ in watch(model, batch, KINDS)  # type: ignore[arg-type]
+        for part, _, inputs, _ in watch(model, batch, tuple(ACTIVATIONS.values()))  # type: ignore[arg-type]
     }

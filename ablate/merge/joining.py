@@ -12,6 +12,7 @@ from ablate.store import speeds
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import training_id
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import recalled
 from ablate.store.schema import Damaged, EvaluationResult, Stored, Task, TrainingResult, unsealed
 from ablate.system.atomic import write_atomic
 
@@ -87,10 +88,11 @@ def checked(folder: RunFolder) -> tuple[Task, TrainingResult | None]:
     task = readable(folder, "run.json", Task)
     result = readable(folder, "result.json", TrainingResult) if folder.file("result.json").exists() else None
     try:
-        config = config_from_plain(task.config)
+        with recalled(task.plugins):
+            id = training_id(config_from_plain(task.config), task.seed, task.corpus, task.parents, task.meaning)
     except BadInput as error:
         raise Refused(f"run.json is damaged: {error}") from None
-    if training_id(config, task.seed, task.corpus, task.parents, task.meaning) != folder.id:
+    if id != folder.id:
         raise Refused("run.json is of another run, or of a version of ablate in which runs meant something else")
     return task, result
 

@@ -18,6 +18,7 @@ from ablate.model.norm import NORMS, NoNorm
 from ablate.model.position import POSITIONS, Position
 from ablate.model.transformer import DecoderLayer, EncoderLayer, Stack, Transformer
 from ablate.model.wiring import NORM_PLACEMENTS, RESIDUALS, Wiring
+from ablate.plugins import extend
 
 
 def build(config: ModelConfig, vocabulary_size: int, seed: int = 0) -> Architecture:
@@ -79,3 +80,5 @@ def lstm(config: ModelConfig, vocabulary_size: int) -> Lstm:
 
 
 ARCHITECTURES: dict[str, Callable[[ModelConfig, int], Architecture]] = {"encoder_decoder": transformer, "lstm": lstm}
+
+extend("model.architecture", ARCHITECTURES)

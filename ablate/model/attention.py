@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ablate.model.dropout import Dropout
 from ablate.model.kv_cache import Cache
 from ablate.model.position import Position
+from ablate.plugins import extend
 
 
 class DotProduct(nn.Module):
@@ -113,3 +114,5 @@ def none(d_k: int) -> float:
 
 
 ATTENTION_SCALES: dict[str, Callable[[int], float]] = {"sqrt": sqrt, "none": none}
+
+extend("model.attention_scale", ATTENTION_SCALES)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ablate.plugins import extend
+
+DEAD_BELOW = 1e-3  # `dead_below` of an activation that has none
+
 
 class FeedForward(nn.Module):
     """W2 activation(W1 x + b1) + b2."""
@@ -47,3 +51,5 @@ class SquaredReLU(nn.Module):
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "gelu": GELU, "silu": SiLU, "squared_relu": SquaredReLU}
+
+extend("model.activation", ACTIVATIONS)

@@ -19,7 +19,8 @@ def initialise(model: nn.Module, seed: int) -> None:
         if isinstance(module, nn.Linear):
             limit = (6 / (module.in_features + module.out_features)) ** 0.5
             _uniform(module.weight, limit, seed, name)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             _normal(module.weight, module.embedding_dim**-0.5, seed, name)
         elif isinstance(module, nn.LSTM):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ablate.plugins import extend
+
 
 class LayerNorm(nn.LayerNorm):
     """(x - mean) / std over the features of a position, then an affine map.  Ba et al. 2016, arXiv:1607.06450."""
@@ -27,3 +29,5 @@ class NoNorm(nn.Module):
 
 
 NORMS: dict[str, type[LayerNorm] | type[RMSNorm]] = {"layer": LayerNorm, "rms": RMSNorm}
+
+extend("model.norm", NORMS)

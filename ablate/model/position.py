@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ablate.plugins import extend
+
 
 class Position(nn.Module):
     """No position encoding, and the interface of the others.
@@ -54,3 +56,5 @@ def sinusoids(length: int, d_model: int) -> Tensor:
 
 
 POSITIONS: dict[str, type[Position]] = {"sinusoidal": Sinusoidal, "none": Position}
+
+extend("model.position", POSITIONS)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ablate.model.dropout import Dropout
+from ablate.plugins import extend
 
 Skip = Callable[[Tensor, Tensor], Tensor]
 
@@ -58,3 +59,6 @@ def drop(x: Tensor, fx: Tensor) -> Tensor:
 
 NORM_PLACEMENTS: dict[str, type[Wiring]] = {"pre": PreNorm, "post": PostNorm}
 RESIDUALS: dict[str, Skip] = {"add": add, "none": drop}
+
+extend("model.norm_placement", NORM_PLACEMENTS)
+extend("model.residual", RESIDUALS)

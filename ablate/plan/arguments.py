@@ -33,6 +33,12 @@ def choices(arguments: Sequence[str]) -> list[tuple[str, str]]:
     return [(str(each.key_or_group), str(each.value())) for each in parsed if each.key_or_group in GROUPS]
 
 
+def value_of(arguments: Sequence[str], key: str) -> Any:
+    """What the last argument for a key sets it to; None where there is none."""
+    values = [each.value() for each in parse(arguments) if each.key_or_group == key]
+    return values[-1] if values else None
+
+
 def parse(arguments: Sequence[str]) -> list[Override]:
     """What Hydra's grammar makes of each argument. Raises BadInput that shows the argument as it was typed."""
     parsed = []

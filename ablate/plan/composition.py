@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ablate.config import (
     READ_BY,
@@ -26,10 +28,11 @@ from ablate.config import (
     reads,
 )
 from ablate.data.prepare import fingerprint
-from ablate.plan.arguments import override_keys
+from ablate.plan.arguments import override_keys, parse
 from ablate.plan.matching import twins
 from ablate.plan.quoting import GROUPS, literal, quoted, typed
 from ablate.plan.runs import runs_of
+from ablate.store.crossing import crossed, levels_from
 from ablate.store.ids import RunSpec, digest
 from ablate.store.plain import config_from, escaped
 from ablate.store.study_checks import check_study
@@ -47,7 +50,7 @@ LONGEST_SUFFIX = 60  # characters
 class Plan:
     """Everything that a command will do, before any of it is done."""
 
-    study: Study  # with its factors' levels of this preset, and what tune= and match= add
+    study: Study  # with its factors' levels of this preset, and what match=, across= and tune= add
     declared: Study  # as its file has it
     setting: str
     config: Config  # of the baseline
@@ -56,7 +59,7 @@ class Plan:
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
     corpora: dict[DataConfig, str]  # recipe -> fingerprint
-    added: dict[str, Any] = field(default_factory=dict)  # what tune= and match= added to the study, for its manifest
+    added: dict[str, Any] = field(default_factory=dict)  # what across=, match= and tune= added, for the manifest
 
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
@@ -75,6 +78,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     """Compose and check every cell. Raises BadInput."""
     arguments = [literal(argument) for argument in arguments]
     keys = override_keys(arguments)
+    typed_arguments, (arguments, across) = arguments, without_across(arguments)
     first = config_from(compose(arguments))
     declared = study_from(first.study)
     study = declared.at(first.preset)
@@ -86,10 +90,14 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
             raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
     sizes = [f"{key}={quoted(value)}" for key, value in study.size(first.preset).items()]
     sizes += [f"first_seed={study.first_seed}"] if study.first_seed else []
-    selections = [argument for argument, key in zip(arguments, keys) if key in GROUPS]  # these name a setting
+    selections = [argument for argument, key in zip(typed_arguments, keys) if key in GROUPS]  # these name a setting
+    levels = levels_from(first.across if across is None else across.value())
+    for key in keys:
+        if key in levels:
+            raise BadInput(f"{key} is what across= varies, so it cannot be set on the command line")
 
     composed = compose([*sizes, *arguments])
-    base = config_from(composed)
+    base = replace(config_from(composed), across=levels or None)
     default = config_from(compose([*sizes, *selections]))
     setting = setting_name(base, default)
     check_encoding(f"{study.name}/{setting}")
@@ -97,7 +105,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     study, added = enlarged(study, base, composed)
     cells, configs = study.cells(), {}
     for cell in cells:
-        configs[cell.name] = config_from(changed(composed, cell.overrides))  # ten times as fast as composing anew
+        configs[cell.name] = cell_config(composed, cell)  # ten times as fast as composing anew
     check_read(cells, configs, keys)
     recipes = dict.fromkeys([base.data, *(config.data for config in configs.values())])
     if len({recipe.test_sentences for recipe in recipes}) > 1:
@@ -105,7 +113,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     corpora = {recipe: fingerprint(recipe) for recipe in recipes}
     runs = runs_of(study, setting, configs, seeds_of(base), corpora)
     check_distinct(runs)
-    overrides = [typed(argument) for argument in arguments]
+    overrides = [typed(argument) for argument in typed_arguments]
     return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpora, added)
 
 
@@ -114,9 +122,28 @@ def seeds_of(config: Config) -> range:
     return range(config.first_seed, config.first_seed + config.seeds)
 
 
+def without_across(arguments: list[str]) -> tuple[list[str], Override | None]:
+    """The arguments but `across=`, and that: Hydra would merge it with the study's own, which it replaces."""
+    parsed = parse(arguments)
+    given = [each for each in parsed if each.key_or_group == "across"]
+    rest = [argument for argument, each in zip(arguments, parsed) if each.key_or_group != "across"]
+    return rest, given[-1] if given else None
+
+
+def cell_config(composed: DictConfig, cell: Cell) -> Config:
+    """A cell's configuration. Raises BadInput that names the cell."""
+    try:
+        return config_from(changed(composed, cell.overrides))
+    except BadInput as error:
+        raise BadInput(f"{cell.name}: {error}") from None
+
+
 def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
-    """The study with what tune= and match= add to it, and that as its manifest keeps it. Raises BadInput."""
+    """The study with what across=, match= and tune= add to it, and that as its manifest keeps it. Raises BadInput."""
     added: dict[str, Any] = {}
+    if config.across:
+        added["across"] = config.across
+        study = crossed(study, config.across)
     if config.match is Match.parameters:
         found = twins(study, {cell.name: config_from(changed(composed, cell.overrides)) for cell in study.cells()})
         added |= {"twins": found.variants, **({"twin_cells": found.cells} if found.cells else {})}
@@ -137,8 +164,10 @@ def check_halves(study: Study, config: Config) -> None:
         raise BadInput(
             f"seeds={config.seeds}: the study {study.name} compares two halves of its seeds; give an even one"
         )
-    if config.tune is not Tune.none or config.until is not Until.none:
-        raise BadInput(f"the study {study.name} compares two halves of one variant's seeds: no tune=, no until=")
+    if config.tune is not Tune.none or config.until is not Until.none or config.across:
+        raise BadInput(
+            f"the study {study.name} compares two halves of one variant's seeds: it takes no tune=, across= or until="
+        )
 
 
 def around(rate: float) -> list[float]:
@@ -147,10 +176,13 @@ def around(rate: float) -> list[float]:
 
 
 def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
-    """What composing with these overrides last would give. Raises OmegaConf's errors for what the schema refuses."""
+    """What composing with these overrides last would give. Raises BadInput that names the key."""
     node = copy.deepcopy(composed)
     for key, value in overrides.items():
-        OmegaConf.update(node, key, escaped(value))
+        try:
+            OmegaConf.update(node, key, escaped(value))
+        except OmegaConfBaseException as error:
+            raise BadInput(f"{key}={value}: {str(error).splitlines()[0]}") from None
     return node
 
 
@@ -192,6 +224,7 @@ def setting_name(config: Config, default: Config) -> str:
     """`<data>-<preset>`, and a suffix for what else of the result's determinants was overridden."""
     changed = difference(determinants(config), determinants(default))
     changed |= {key: getattr(config, key) for key in ("tune", "match") if getattr(config, key).name != "none"}
+    changed |= {key: "+".join(map(text, levels)) for key, levels in (config.across or {}).items()}
     if config.grid is not None:
         changed["grid"] = "+".join(map(text, sorted(config.grid)))
     if config.precision is not default.precision:

@@ -40,6 +40,24 @@ def check_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> N
             check_file(path, group)
 
 
+def plugins_of(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> list[Path]:
+    """The plugins that chosen files name, by paths from each file's own folder, below which they lie.
+
+    A study is passed around as a file: it may run what came with it, and nothing else. Raises BadInput.
+    """
+    found = []
+    for group, name in chosen:
+        for folder in folders:
+            path = folder / group / f"{name.removesuffix('.yaml')}.yaml"
+            named = yaml.load(path.read_text(encoding="utf-8"), HydraLoader) if path.is_file() else {}
+            for each in named.get("plugins") or () if group in WHOLE else ():
+                plugin = (path.parent / str(each)).resolve()
+                if not plugin.is_relative_to(path.parent.resolve()):
+                    raise BadInput(f"{path}: the plugin {each} is not in the folder of this file, or below it")
+                found.append(plugin)
+    return found
+
+
 def check_file(path: Path, group: str) -> None:
     try:
         text = path.read_text(encoding="utf-8")

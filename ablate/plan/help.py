@@ -34,6 +34,11 @@ Also
   workers=N                runs side by side (auto: one a core)
   device=auto|cpu|cuda     where to train
   precision=fp32|bf16      part of the preset
+  plugins=[FILE.py]        adds members to the tables of choices (see README); with --help, they are listed here
+  tune=lr                  every variant at a grid of learning rates; grid=[0.001,0.002] gives another grid
+  match=parameters         adds twins of the baseline's size for variants of another size
+  across={KEY:[A,B]}       crosses the study with levels of a key, which becomes a factor; quote it for the shell
+  until=resolved           adds seeds until every claim is decided
   cost_probe=false         leave out the seconds that timing the variants takes at the end
   dry_run=true             print the plan and train nothing
   root=DIR                 where runs/, experiments/ and reports/ go

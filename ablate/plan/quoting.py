@@ -11,8 +11,11 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 from ablate.config import BadInput, Config
 from ablate.store.plain import escaped
+from ablate.store.plugin_files import listed
 
 GROUPS = ("data", "preset", "sweep")  # files of conf/ that are chosen by name
+TEXT_LISTS = ("plugins",)  # keys that hold a list of texts; one text alone is a list of one
+REPLACED = "across"  # a mapping that replaces the file's; with ++ Hydra lets it have other keys than that has
 STUDY_TEXT = ("name", "question", "baseline", "metric")  # keys of a study that hold text
 BARE = re.compile(r"(?!(?:null|true|false|inf|nan)\Z)[a-z_/][a-z0-9_/.-]*", re.ASCII | re.IGNORECASE)  # text as it is
 QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)  # text in quotes, as in Hydra's grammar
@@ -43,6 +46,10 @@ def literal(argument: str) -> str:
     """
     key, equals, value = argument.partition("=")
     name = key.lstrip("+")
+    if name in TEXT_LISTS and equals and value != "null" and '"' not in value and "'" not in value:
+        return f"{key}=[{','.join(map(quoted, listed(value)))}]"
+    if name == REPLACED and equals:
+        return f"++{name}={value}"
     if not equals or name not in TEXT_KEYS or QUOTED.fullmatch(value) or (value == "null" and TEXT_KEYS[name]):
         return argument
     try:
@@ -54,6 +61,8 @@ def literal(argument: str) -> str:
 def typed(override: str) -> str:
     """The shortest argument of which `literal` makes this override: for people to read, and to give again."""
     key, _, value = override.partition("=")
+    if key == f"++{REPLACED}":
+        return f"{REPLACED}={value}"
     found = QUOTED.fullmatch(value)
     if found is None:
         return override

@@ -40,7 +40,7 @@ def check_scalars(path: Path, node: yaml.Node | None, group: str) -> None:
 
     `group` is the folder: a file of `data` sets keys of that section, those of others set keys of any.
     """
-    shape = of_section(DataConfig) if group == "data" else {**of_section(Config), "study": STUDY}
+    shape = of_section(DataConfig) if group == "data" else {**of_section(Config), **OF_A_STUDY}
     for scalar, expected in scalars(node, shape):
         problem = misread(scalar, expected)
         if problem:
@@ -134,4 +134,9 @@ STUDY = {
     "limits": [TEXT],
     "sizes": {EACH: (NAME, {**dotted(), "factors": FACTORS})},
     "grid": [NUMBER],
+}
+OF_A_STUDY = {
+    "study": STUDY,
+    "plugins": [TEXT],
+    "across": {key: [level] for key, level in dotted().items()},
 }

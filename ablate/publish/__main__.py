@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ablate.config import WandbConfig
 from ablate.publish.publishing import publish
+from ablate.store.plugin_files import listed, load
 from ablate.system.command_line import CommandLine, truth
 from ablate.system.places import expanded
 from ablate.system.signals import command
@@ -33,10 +34,12 @@ def main(arguments: Sequence[str]) -> int:
         type=truth,
         default=False,
     )
+    line.key("plugins", "FILE.py", "Python files that add metrics, with commas between", default="")
     return line.run(arguments, work)
 
 
 def work(given: argparse.Namespace) -> int:
+    load(listed(given.plugins))
     wandb = WandbConfig(project=given.project, entity=given.entity)
     return publish(expanded(given.root, "root"), given.name, given.setting, wandb, given.dry_run)
 

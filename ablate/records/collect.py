@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from ablate.records.looks import Look
 from ablate.store.folders import CURVES, RunFolder, Store
 from ablate.store.ids import MEANING, RunSpec, bleu_tokenizer
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import described
 from ablate.store.record_schema import CurvesRecord, LayersRecord, Manifest, RunRecord, TestSentence, Translations
 from ablate.store.record_schema import Validation as ValidationCurve
 from ablate.store.schema import VERSION, EvaluationResult, TrainingResult, to_plain
@@ -173,6 +175,8 @@ def portable(overrides: list[str]) -> list[str]:
         key = override.lstrip("+~").partition("=")[0]
         if key == "data.path":
             kept.append("data.path=PATH")
+        elif key == "plugins":
+            kept.append(re.sub(r"""(["'])[/~][^"']*/""", r"\1PATH/", override))
         elif key.split(".")[0] not in LOCAL:
             kept.append(override)
     return kept
@@ -211,6 +215,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell, unmeasured: Iterabl
             "parents": list(spec.parents),
             "corpus": spec.corpus,
             "config": determining(config_to_plain(spec.config)),
+            "plugins": described(spec.config),
         }
     )
 

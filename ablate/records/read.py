@@ -24,6 +24,7 @@ from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import WORD, BadInput, plain_line
 from ablate.records.looks import Look, looks_in, rates_of, sequential
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
+from ablate.store.crossing import crossed
 from ablate.store.record_schema import (
     RESULT_COLUMNS,
     CostRecord,
@@ -223,7 +224,9 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
         check_names(study)
     except BadInput as error:
         raise BadInput(f"{folder / 'manifest.json'} is damaged: {error}") from None
-    study = study.at(manifest["preset"]).twinned(manifest.get("twins") or {}, manifest.get("twin_cells") or {})
+    study = study.at(manifest["preset"])
+    study = crossed(study, manifest["across"]) if "across" in manifest else study
+    study = study.twinned(manifest.get("twins") or {}, manifest.get("twin_cells") or {})
     study = study.tuned(manifest["grid"]) if "grid" in manifest else study
     layers = {each["run_id"]: each for each in read_lines(folder / "layers.jsonl.gz", LayersRecord)}
     path, cells = folder / "runs.jsonl", {cell.name for cell in study.cells()}

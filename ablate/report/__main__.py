@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ablate.plugins import settle
 from ablate.report.rebuilding import check, rebuild
+from ablate.store.plugin_files import listed, load
 from ablate.system.command_line import CommandLine
 from ablate.system.places import expanded
 from ablate.system.signals import command
@@ -20,11 +22,14 @@ def main(arguments: Sequence[str]) -> int:
     either = line.add_mutually_exclusive_group()
     line.key("compare", "A,B", "put these settings of a study side by side", either)
     line.key("root", "DIR", "the folder that has experiments/ and reports/ (the current one)", default=".")
+    line.key("plugins", "FILE.py", "Python files that add metrics and figures, with commas between", default="")
     line.flag("verify", "write nothing: recompute every number of the reports, name what differs (exit 1)", either)
     return line.run(arguments, work)
 
 
 def work(given: argparse.Namespace) -> int:
+    load(listed(given.plugins))
+    settle()
     root = expanded(given.root, "root")
     return check(root, given.name) if given.verify else rebuild(root, given.name, given.compare)
 

@@ -14,6 +14,7 @@ from ablate.records.read import ReportData, evaluation_of, updated
 from ablate.report.wording import listed
 from ablate.store.ids import evaluation_id, training_id
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import recalled
 from ablate.study import Pairs
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
@@ -144,11 +145,13 @@ def identity(of: Evidence) -> Iterator[Recomputed]:
             yield Recomputed(f"config.{key}", has.get(name) if name else has, value)
     yield Recomputed("corpus", run["corpus"], data.corpus_of(run)["fingerprint"])
     try:
-        config = config_from_plain(run["config"])
-        training = training_id(config, run["seed"], run["corpus"], run["parents"], run["meaning"])
+        with recalled(run["plugins"]):
+            config = config_from_plain(run["config"])
+            training = training_id(config, run["seed"], run["corpus"], run["parents"], run["meaning"])
+            evaluation = evaluation_id(config, training)
         yield Recomputed("run_id", run["run_id"], training)
         if run["version"] > 1:
-            yield Recomputed("evaluation_id", run["evaluation_id"], evaluation_id(config, training))
+            yield Recomputed("evaluation_id", run["evaluation_id"], evaluation)
     except BadInput as error:
         yield Recomputed("config", "a configuration", str(error))
 

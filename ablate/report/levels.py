@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ablate.config import READS
 from ablate.records.read import ReportData
@@ -24,6 +26,20 @@ def coordinates(factors: Mapping[str, Any]) -> str:
 
 def numeric(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def places(levels: Sequence[float]) -> list[float]:
+    """Where levels stand on an axis, 1 apart on average: by logarithms where they grow by factors, else evenly."""
+    evenly = [float(place) for place in range(len(levels))]
+    if len(levels) < 3 or min(levels) <= 0 or list(levels) != sorted(levels):
+        return evenly
+    steps, factors = np.diff(levels), np.diff(np.log(levels))
+    if factors.max() / factors.min() >= steps.max() / steps.min() or factors.min() < CLOSEST * factors.mean():
+        return evenly
+    return [0.0, *(float(place) for place in np.round(np.cumsum(factors) / factors.mean(), 9))]
+
+
+CLOSEST = 0.5  # distance of two levels, of the average, at which their marks are still apart
 
 
 def model_of(data: ReportData, cell: Cell) -> dict[str, Any]:

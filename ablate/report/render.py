@@ -146,7 +146,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         costs=cost_table.costs(data),
         costs_from=cost_table.origin(data),
         where=where(data),
-        budget=budget(data.manifest["config"], data.manifest.get("grid")),
+        budget=budget(data.manifest["config"], data.manifest.get("grid"), data.manifest.get("across")),
         notes=(data.folder.parent / "README.md").exists(),
         evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
@@ -196,15 +196,17 @@ def where(data: ReportData) -> str:
     return text
 
 
-def budget(config: dict[str, Any], grid: list[float] | None = None) -> str:
-    """How long the baseline trains, in a sentence; none where the records do not say."""
+def budget(config: dict[str, Any], grid: list[float] | None = None, across: dict[str, list[Any]] | None = None) -> str:
+    """How long the baseline trains, and what takes the place of these values; empty where the records do not say."""
     try:
         train, optim = config["train"], config["optim"]
         warmup = round(optim["warmup"] * train["updates"])
         rates = spoken([f"{rate:g}" for rate in grid]) if grid else f"{optim['lr']:g}"
+        crossed = [f"{escape(key)} is {spoken(list(map(escape, map(str, at))))}" for key, at in (across or {}).items()]
         return (
             f"It trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
             f"{warmup:,} of them warmup, at {'peak learning rates' if grid else 'a peak learning rate'} of {rates}."
+            + (f" That is without `across=`, by which {spoken(crossed)} in turn." if crossed else "")
         )
     except KeyError:
         return ""

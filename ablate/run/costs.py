@@ -21,10 +21,12 @@ import torch
 from ablate.config import Config
 from ablate.plan.composition import Plan
 from ablate.plan.runs import named_teachers
+from ablate.plugins import sources_used
 from ablate.records.collect import write_json
 from ablate.store.folders import Store
 from ablate.store.ids import digest
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import loaded
 from ablate.store.record_schema import CostRecord
 from ablate.training.machine import device_name
 
@@ -64,20 +66,27 @@ def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable
 def request_of(plan: Plan, cell: str) -> dict[str, Any]:
     """What the probe is told of a cell: all that the cost of an update depends on, so neither rate nor seed."""
     config = plan.configs[cell]
-    teachers = named_teachers(plan.study, next(each for each in plan.cells if each.name == cell), config)
+    named = named_teachers(plan.study, next(each for each in plan.cells if each.name == cell), config)
+    teachers = [plan.configs[teacher] for teacher in named]
     costly = replace(Config(), model=config.model, precision=config.precision)
     train = replace(costly.train, batch_tokens=config.train.batch_tokens, objective=config.train.objective,
                     teacher=config.train.teacher)  # fmt: skip
+    costly = replace(costly, train=train, optim=replace(costly.optim, kind=config.optim.kind))
+    sources = [
+        sources_used(model=costly.model, optim=costly.optim, train=costly.train),
+        *(sources_used(model=teacher.model) for teacher in teachers),
+    ]
     return {
-        "config": config_to_plain(replace(costly, train=train, optim=replace(costly.optim, kind=config.optim.kind))),
+        "config": config_to_plain(costly),
         "corpus": plan.corpora[config.data],
-        "teachers": [asdict(plan.configs[teacher].model) for teacher in teachers],
+        "teachers": [asdict(teacher.model) for teacher in teachers],
+        **({"sources": sources} if any(sources) else {}),
     }
 
 
 def probed(cells: dict[str, dict[str, Any]], device: torch.device) -> dict[str, Any]:
     """What the probe measured. Raises what running a process and reading JSON may raise."""
-    asked = {"device": device.type, "cells": cells}
+    asked = {"device": device.type, "plugins": [*loaded()], "cells": cells}
     command = [sys.executable, "-m", "ablate.training.probe"]
     done = subprocess.run(
         command,

@@ -12,6 +12,7 @@ from ablate.plan.quoting import quoted
 from ablate.run.progress import Progress
 from ablate.run.stopping import stopping
 from ablate.store.folders import Store
+from ablate.store.plugin_files import loaded
 from ablate.system.places import check_current_folder
 
 Launch = Callable[[Sequence[Sequence[str]], Path, int], None]  # (overrides of each job, root, workers)
@@ -57,13 +58,13 @@ def launch_all(
     not begun are launched again together, then those that were under way one by one, so that a run which kills its
     worker does so alone, and is the only one that fails.
     """
-    device, root = plan.config.device.name, quoted(str(store.root))
+    same = [f"root={quoted(str(store.root))}", f"device={plan.config.device.name}", *plugin_arguments()]
     suspects: list[str] = []
     while todo or suspects:
         alone = not todo
         batch = [suspects.pop(0)] if alone else todo
         try:
-            launch([[f"run={quoted(run)}", f"root={root}", f"device={device}"] for run in batch])
+            launch([[f"run={quoted(run)}", *same] for run in batch])
             broke_off = False
         except Exception as error:
             check_current_folder()  # without one no worker starts
@@ -79,6 +80,12 @@ def launch_all(
         if broke_off and not died and not alone:  # no run was the cause, so it would only happen again
             return
         todo = unfinished(plan, store, [run for run in todo if run not in suspects]) if broke_off else []
+
+
+def plugin_arguments() -> list[str]:
+    """The override that makes a worker import the plugins of this process; none where there are none."""
+    paths = ",".join(map(quoted, loaded()))
+    return [f"plugins=[{paths}]"] if paths else []
 
 
 def unfinished(plan: Plan, store: Store, runs: list[str]) -> list[str]:

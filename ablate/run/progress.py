@@ -44,6 +44,8 @@ class Progress:
             f"{warmup} of them warmup, peak learning rate {config.optim.lr:g}, {plural(config.seeds, 'seed')}"
             + (f" from {config.first_seed} up" if config.first_seed else "")
         )
+        for key, levels in (config.across or {}).items():
+            self.say(f"across {key}: {', '.join(map(str, levels))}")
         table = Table(box=None, pad_edge=False)
         for header, justify in (
             ("variant", "left"),

@@ -19,6 +19,7 @@ from filelock import BaseFileLock, Timeout
 from ablate.config import BadInput, Config
 from ablate.store.ids import MEANING, RunSpec
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import described
 from ablate.store.schema import VERSION, Damaged, EvaluationResult, Task, TrainingResult, sealed, unsealed
 from ablate.system import locks
 from ablate.system.atomic import sweep, write_atomic
@@ -237,6 +238,7 @@ class Store:
             config=config,
             parents=list(spec.parents),
             evaluations=evaluations,
+            plugins=described(spec.config, paths=True),
         )
         folder.write("run.json", task)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablate.config import Config, identity, reads
+from ablate.plugins import sources_used
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 
 MEANING = 1  # raised when the same configuration would train differently than before; records keep theirs
@@ -45,6 +46,7 @@ def training_id(config: Config, seed: int, corpus: str, parents: Sequence[str] =
         "model": read(config.model, "model"),
         "optim": read(config.optim, "optim"),
         "train": {key: value for key, value in read(config.train, "train").items() if key != NAMES_A_PARENT},
+        **sources_used(model=config.model, optim=config.optim, train=config.train),
     }
     return digest(determinants | ({"parents": list(parents)} if parents else {}))
 
@@ -65,6 +67,7 @@ def scoring(config: Config) -> dict[str, Any]:
     13a is left out: the first scores were made with it, before there was a choice.
     """
     chosen = identity(config.evaluation) | {"bleu_tokenizer": bleu_tokenizer(config)}
+    chosen |= sources_used(evaluation=config.evaluation)
     if config.data.held_out is not None:  # otherwise the corpus's fingerprint stands for the size of its test set
         chosen["test_sentences"] = config.data.test_sentences
     return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from ablate.store.schema import Level, Number, Plain, Status, Stored, Whole, check_version
+from ablate.store.schema import Level, Number, Plain, PluginMember, Status, Stored, Whole, check_version
 
 RESULT_COLUMNS = {  # of results.csv with their types, before a column for each factor
     "study": "str",
@@ -74,6 +74,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     provenance: dict[str, Plain] | None = None
     corpus: str | None = None
     config: dict[str, Any]
+    plugins: list[PluginMember] = []  # those that the configuration chooses
 
     def __post_init__(self) -> None:
         check_version(self.version)
@@ -209,6 +210,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
     looks: list[Look] | None = None  # every report on the setting; None: one, at its seeds
     twins: dict[str, dict[str, Plain]] | None = None
     twin_cells: dict[str, dict[str, Plain]] | None = None  # cell -> overrides besides, where levels need others
+    across: dict[str, list[Plain]] | None = None  # key -> the levels that across= crosses the study with
     grid: list[Number] | None = None
     max_seeds: Whole | None = None
     config: dict[str, Any]

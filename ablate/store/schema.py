@@ -45,6 +45,17 @@ ByPart = dict[str, Real]  # name of a part of the model -> what was measured of 
 Diagnosis = dict[str, int | dict[str, Real]]  # "update" -> its number; name of a diagnostic -> what it measured
 
 
+class PluginMember(Stored, frozen=True, kw_only=True):
+    """A member of a table that a plugin added. The hash of the plugin's source is part of ids."""
+
+    key: str
+    name: str
+    file: str
+    sha256: str
+    reads: list[str] | None = None  # as it was registered
+    path: str | None = None  # of the file; only files of runs/ have it
+
+
 class Task(Stored, frozen=True, kw_only=True):
     """run.json: what to train, and how to evaluate it, written before training begins."""
 
@@ -55,6 +66,7 @@ class Task(Stored, frozen=True, kw_only=True):
     config: dict[str, Any]
     parents: list[str] = []
     evaluations: dict[str, dict[str, Any]] = {}  # id -> the whole configuration that it was asked for with
+    plugins: list[PluginMember] = []  # those that the configuration chooses
 
     def __post_init__(self) -> None:
         check_version(self.version)

@@ -19,6 +19,8 @@ from ablate.config import WandbConfig, WandbMode
 from ablate.store.folders import Store
 from ablate.store.ids import digest
 from ablate.store.plain import config_to_plain
+from ablate.store.plugin_files import described
+from ablate.store.schema import to_plain
 from ablate.system.atomic import sweep, write_atomic
 from ablate.system.signals import kill_group
 from ablate.tracking.access import check as check_access
@@ -164,6 +166,7 @@ def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> d
         **describe_place(store, wandb, mode),
         "began": time.time(),
         "cells": [asdict(cell) for cell in plan.cells],
+        "plugins": [entry for config in plan.configs.values() for entry in map(to_plain, described(config))],
         "runs": [{**vars(spec), "config": config_to_plain(spec.config) | {"study": None}} for spec in plan.runs],
     }
 

@@ -11,6 +11,7 @@ from ablate.records.collect import run_record
 from ablate.store.folders import Store
 from ablate.store.ids import RunSpec, digest
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import recalled
 from ablate.store.record_schema import ALSO, RESULT_COLUMNS
 from ablate.store.schema import to_plain
 from ablate.study import Cell
@@ -32,7 +33,9 @@ class Follower:
         self.store, self.began, self.problem = Store(Path(description["root"])), description["began"], problem
         self.place = place_of(description, problem)
         self.cells = {cell["name"]: Cell(**cell) for cell in description["cells"]}
-        self.specs = [RunSpec(**{**run, "config": config_from_plain(run["config"])}) for run in description["runs"]]
+        with recalled(description.get("plugins", ())):
+            configs = [config_from_plain(run["config"]) for run in description["runs"]]
+        self.specs = [RunSpec(**{**run, "config": config}) for run, config in zip(description["runs"], configs)]
         self.open: dict[str, View] = {}
         self.tracked = 0  # runs shown to their end
         self.url = ""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ablate.config import AVERAGED
+from ablate.plugins import extend
 
 Weights = dict[str, Tensor]
 
@@ -73,3 +74,5 @@ def copy(model: nn.Module) -> Weights:
 
 
 CHECKPOINTS: dict[str, type[Best] | type[AverageLast10]] = {"best": Best, "average_last_10": AverageLast10}
+
+extend("train.checkpoint", CHECKPOINTS)

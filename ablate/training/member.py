@@ -28,6 +28,7 @@ from ablate.store import speeds
 from ablate.store.folders import RunFolder
 from ablate.store.held import HeldRun, Lost
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import load_described
 from ablate.store.schema import VERSION, Task, TrainingResult
 from ablate.system.atomic import sweep
 from ablate.training import machine
@@ -75,6 +76,7 @@ def attempt(folder: RunFolder, wanted: Device, request: Request) -> bool:
 def complete(folder: RunFolder, wanted: Device, request: Request) -> None:
     task = folder.task()
     assert task is not None
+    load_described(task.plugins)
     config, corpus = config_from_plain(task.config), Corpus.load(task.corpus)
     device = machine.checked_device(wanted, config.precision)
     if not folder.trained(config):
@@ -204,6 +206,7 @@ def load_teachers(folder: RunFolder, task: Task, corpus: Corpus, device: torch.d
             raise BadInput(f"its teacher, run {parent}, {why}")
         if taught.corpus != task.corpus:
             raise BadInput(f"its teacher, run {parent}, has another corpus and so another vocabulary")
+        load_described(taught.plugins)
         found.append(load_model(teacher, config_from_plain(taught.config), corpus, device))
     return found
 

@@ -15,6 +15,7 @@ from ablate.data.vocabulary import PAD
 from ablate.model.architecture import Architecture
 from ablate.model.seeding import Streams
 from ablate.model.token_loss import token_loss
+from ablate.plugins import extend
 
 
 class Objective(Protocol):
@@ -72,3 +73,5 @@ OBJECTIVES: dict[str, Callable[[TrainConfig, Sequence[Architecture]], Objective]
     "teacher_forcing": TeacherForcing,
     "distillation": Distillation,
 }
+
+extend("train.objective", OBJECTIVES)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ablate.config import OptimConfig
+from ablate.plugins import extend
 
 Parameters = Iterable[nn.Parameter]
 
@@ -37,3 +38,5 @@ def sgd(parameters: Parameters, config: OptimConfig) -> torch.optim.Optimizer:
 
 
 OPTIMIZERS: dict[str, Callable[[Parameters, OptimConfig], torch.optim.Optimizer]] = {"adamw": adamw, "sgd": sgd}
+
+extend("optim.kind", OPTIMIZERS)

@@ -23,6 +23,7 @@ from ablate.data.batches import Batch, Batches
 from ablate.data.corpus import Corpus
 from ablate.model import build, smallest
 from ablate.store.plain import config_from_plain
+from ablate.store.plugin_files import load
 from ablate.training import machine
 from ablate.training.loop import TrainState, step
 from ablate.training.member import initial_state
@@ -33,8 +34,9 @@ BUDGET = 12.0  # seconds for all rounds, unless the fewest take longer
 
 
 def main() -> None:
-    """Reads {device, cells: {name: {config, corpus, teachers}}}; writes what `probe` returns."""
+    """Reads {device, plugins, cells: {name: {config, corpus, teachers}}}; writes what `probe` returns."""
     asked = json.load(sys.stdin)
+    load(asked["plugins"])
     print(json.dumps(probe(asked["cells"], torch.device(asked["device"]))))
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from ablate.config import OptimConfig
+from ablate.plugins import extend
 
 
 def learning_rate(config: OptimConfig, updates: int) -> Callable[[int], float]:
@@ -34,3 +35,5 @@ def inverse_sqrt(config: OptimConfig, updates: int) -> Callable[[int], float]:
 
 
 SCHEDULES = {"linear": linear, "inverse_sqrt": inverse_sqrt}
+
+extend("optim.schedule", SCHEDULES)

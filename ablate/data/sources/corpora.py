@@ -12,6 +12,7 @@ from pathlib import Path
 from ablate.config import BadInput, DataConfig
 from ablate.data.raw import Pairs, Say, Splits, content_hash
 from ablate.data.sources import files, hub, multi30k, tatoeba
+from ablate.plugins import extend
 from ablate.system.places import expanded
 
 __all__ = ["CORPORA", "OPTIONS", "Pairs", "PublishedCorpus", "Say", "Splits", "content", "published", "read"]
@@ -22,8 +23,8 @@ class PublishedCorpus:
     """`read` returns pairs from data.source to data.target, or in the order of `languages` where these are given."""
 
     read: Callable[[DataConfig, Say], Splits]  # may use the network, and caches what it fetched
-    known: Callable[[DataConfig], str | None]  # sha256 of its text, if known without reading it
-    credit: Callable[[DataConfig], str]
+    known: Callable[[DataConfig], str | None] = lambda data: None  # sha256 of its text, if known without reading it
+    credit: Callable[[DataConfig], str] = lambda data: ""
     languages: tuple[str, str] | None = None
     takes: tuple[str, ...] = ()  # keys of OPTIONS that it reads
     recipe: int = 1  # raised when preparing the same configuration gives other arrays than before
@@ -136,3 +137,5 @@ CORPORA = {
         languages=("en", "fr"),
     ),
 }
+
+extend("data.loader", CORPORA)

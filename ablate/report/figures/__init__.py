@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from ablate.plugins import extend
 from ablate.records.read import ReportData
 from ablate.report.figures.depth import initial_gradients
 from ablate.report.figures.factors import over_factor
@@ -73,10 +74,10 @@ FIGURES = {
     "over_factor": Entry(
         over_factor,
         "Outcomes over the factor",
-        "What to see: whether the lines diverge, cross or stay together from level to level, compared with their "
-        "intervals (95 %; a bar without a cap leaves the panel). Small marks are the seeds that have a score. Levels "
-        "are evenly spaced, whatever their numbers. Differences are tested within pairs, so overlapping bars decide "
-        "nothing.",
+        "What to see: whether the lines part, cross or stay together from level to level, against their intervals "
+        "(95 %; a bar without a cap leaves the panel). Small marks are the seeds that have a score. Levels that "
+        "grow by factors stand on a logarithmic scale, others evenly. Differences are judged in pairs, so overlapping "
+        "bars decide nothing.",
         place="evidence",
     ),
     "quality_and_cost": Entry(
@@ -137,3 +138,5 @@ FIGURES = {
         shows=("dead_unit_share",),
     ),
 }
+
+extend("figure", FIGURES)

@@ -14,7 +14,7 @@ from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import Interval
 from ablate.records.read import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
-from ablate.report.levels import coordinates, numeric
+from ablate.report.levels import coordinates, numeric, places
 from ablate.report.wording import with_unit
 from ablate.study import RATE, Cell, Study
 
@@ -51,7 +51,7 @@ def over_factor(data: ReportData) -> Figure | None:
         )
     for panel in axes[-1]:
         panel.set_xlabel(name)
-    own_ticks(axes[0, 0], range(len(levels)), levels)
+    own_ticks(axes[0, 0], places(levels), levels)
     axes[0, 0].set_xlim(-0.4, len(levels) - 0.6)
     name_variants(axes[0, 0], data)
     legend_above(figure, axes[0, 0])
@@ -101,19 +101,19 @@ def draw_column(
     """Draw a line per variant, within `room` of each level (levels are 1 apart). Returns points and interval ends."""
     points: list[float] = []
     ends: list[float] = []
-    variants = list(dict.fromkeys(cell.variant for cell in cells))
+    variants, at = list(dict.fromkeys(cell.variant for cell in cells)), dict(zip(levels, places(levels)))
     for index, variant in enumerate(variants):
         aside = room * ((index + 0.5) / len(variants) - 0.5)
-        places, means = [], []
+        across, means = [], []
         for cell in cells:
             if cell.variant == variant:
-                place = levels.index(cell.factors[name]) + aside
+                place = at[cell.factors[name]] + aside
                 shown, interval = draw_cell(panel, data, cell, place, column, room / 6)
                 if interval.n:
-                    places.append(place)
+                    across.append(place)
                     means.append(interval.mean)
                     points, ends = points + shown, [*ends, interval.low, interval.high]
-        panel.plot(places, means, zorder=3, **looks(data)[variant].line)
+        panel.plot(across, means, zorder=3, **looks(data)[variant].line)
     return points, ends
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ablate.analysis.effects import pair
 from ablate.config import LEARNED_BELOW
@@ -39,8 +40,11 @@ def learning_curves(data: ReportData) -> Figure | None:
     if not curves:
         return None
     levels = list(by_level(data.trained_cells).items())
-    last = max((curve.updates[-1] for curve in curves if curve.finished), default=0)
-    late = {update for curve in curves if curve.finished for update in curve.updates if update >= last / 2}
+    lasts = [last_update(curves, cells) for _, cells in levels]
+    late = {
+        update for curve in curves if curve.finished for update in curve.updates if update >= max(lasts, default=0) / 2
+    }
+    shared = len(set(lasts)) < 2  # where updates are a factor, each level has its own last half
     zoomed = len(late) > 1 and len(levels) <= beside([title for title, _ in levels], ACROSS)
     if len(levels) == 1:
         figure, axes = panels(1, 1 + zoomed, 3.6)
@@ -48,7 +52,9 @@ def learning_curves(data: ReportData) -> Figure | None:
     else:
         across = beside([title for title, _ in levels], ACROSS)
         rows = -(-len(levels) // across)
-        figure, axes = panels(rows + zoomed, across, 0.8 + 2.3 * (rows + zoomed), sharex="row", sharey="row")
+        figure, axes = panels(
+            rows + zoomed, across, 0.8 + 2.3 * (rows + zoomed), sharex="row" if shared else "none", sharey="row"
+        )
         whole, zoom = axes[:rows].ravel(), axes[rows:].ravel()
     for panel in whole[len(levels) :]:
         panel.set_visible(False)
@@ -56,11 +62,13 @@ def learning_curves(data: ReportData) -> Figure | None:
         mean_curves(panel, data, cells, curves, 0)
         lost_curves(panel, data, cells, curves)
         panel.set_title(title)
-    for panel, (_, cells) in zip(zoom, levels):
+    for panel, (_, cells), last in zip(zoom, levels, lasts):
         mean_curves(panel, data, cells, curves, last / 2)
     longest = max(curve.updates[-1] for curve in curves)
-    for panel in whole:
-        panel.set_xlim(0, 1.04 * longest)
+    for panel, last in zip(whole, lasts):
+        panel.set_xlim(0, 1.04 * (longest if shared else last or longest))
+    for panel in [] if shared else axes.flat:
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     name_variants(whole[0], data)
     label_marks(whole, data, curves)
     for panel in axes.flat:
@@ -73,6 +81,12 @@ def learning_curves(data: ReportData) -> Figure | None:
             panel.tick_params(labelbottom=True)
     legend_above(figure, whole[0])
     return figure
+
+
+def last_update(curves: list[Curve], cells: Sequence[Cell]) -> int:
+    """At which the longest of these cells' runs that finished ends; 0 where none did."""
+    names = {cell.name for cell in cells}
+    return max((curve.updates[-1] for curve in curves if curve.finished and curve.cell in names), default=0)
 
 
 def mean_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: list[Curve], start: float) -> None:

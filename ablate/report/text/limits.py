@@ -96,7 +96,9 @@ def unknown_text(data: ReportData) -> Iterator[str]:
 def one_size(data: ReportData) -> Iterator[str]:
     config = data.manifest["config"]
     model, train = config.get("model", {}), config.get("train", {})
-    if "layers" in model and {"updates", "batch_tokens"} <= train.keys():
+    if {"model", "train"} & {key.split(".")[0] for key in data.manifest.get("across") or ()}:
+        yield "No more sizes than those of its levels: models that are larger or trained for longer may differ."
+    elif "layers" in model and {"updates", "batch_tokens"} <= train.keys():
         layers = sorted({run["config"]["model"]["layers"] for run in data.runs if "config" in run}) or [model["layers"]]
         stacks = f"{model['layers']} + {model['layers']}" if len(layers) < 2 else f"{layers[0]} to {layers[-1]}"
         yield (
