@@ -12,7 +12,7 @@ from ablate.config import BadInput
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import run_id
 from ablate.store.plain import config_from_plain
-from ablate.store.plugin_files import recalled
+from ablate.store.plugin_files import recalled, without_paths
 from ablate.system.atomic import write_atomic
 
 RUN = "[0-9a-f]" * 12
@@ -60,8 +60,9 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
         if known is not None and result is not None and outcome_of(known) != outcome_of(result):
             raise Refused(f"is here with another result: {differing(known, result)}")
         if known is None and (result is not None or not ours.file("checkpoint.pt").exists()):
-            for name in (*TRAINING, "run.json"):  # what makes it a trained run comes last
+            for name in TRAINING:
                 copy(theirs, ours, name)
+            ours.write("run.json", without_paths(frozen))
             copy(theirs, ours, "result.json")
             taken = "taken in" if result is not None else "taken in, to be gone on with"
         else:
@@ -73,7 +74,7 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
                     copy(theirs, ours, path.name)
                 elif outcome_of(readable(ours, path.name)) != outcome_of(readable(theirs, path.name)):
                     raise Refused(f"{path.name} is here with other scores")
-            ours.write("run.json", {**(ours.read("run.json") or frozen), "evaluations": evaluations})
+            ours.write("run.json", {**(ours.read("run.json") or without_paths(frozen)), "evaluations": evaluations})
     return taken
 
 

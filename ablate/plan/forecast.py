@@ -1,4 +1,4 @@
-"""What a plan will take: parameters, operations, time, workers. Nothing is trained to find out."""
+"""Estimate what a plan will take: parameters, operations, time, workers. Nothing is trained for this."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ablate.plan.composition import Plan
 from ablate.store.folders import Store
 from ablate.training.machine import GIBIBYTE, memory_limit
 
-CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
-LAYER = 2.5e-3  # seconds that a layer takes a core in each update however small it is: likewise
-GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
-WORKER = GIBIBYTE // 2  # memory that a worker takes however small its model is: torch and its like
-ALIKE = 6  # runs that a forecast goes by
-OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
+CORE = 6e10  # operations per second of one CPU core on small models, used until a run has been measured
+LAYER = 2.5e-3  # seconds per layer and update on one core, however small the layer: likewise
+GPU_SHARE = 4 * GIBIBYTE  # memory reserved for each run that shares a GPU
+WORKER = GIBIBYTE // 2  # memory of a worker, however small its model: torch and other libraries
+ALIKE = 6  # runs that a forecast is based on
+OPERATIONS = 6  # of training, per parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def forecast(plan: Plan, store: Store, device: torch.device) -> Forecast:
 
 
 def workers(config: Config, device: torch.device, runs: int) -> int:
-    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are."""
+    """How many runs train side by side: one per core, as far as memory allows, and never more than there are runs."""
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))
-    cores = joblib.cpu_count()  # that this process may use, by its affinity and its container's quota
+    cores = joblib.cpu_count()  # cores that this process may use, by its affinity and its container's quota
     memory = memory_limit()
     if memory is not None:
         cores = min(cores, max(1, memory // WORKER))
@@ -76,7 +76,7 @@ def workers(config: Config, device: torch.device, runs: int) -> int:
 
 
 def schedule(seconds: list[float], count: int) -> float:
-    """When the last of these jobs ends if each goes, in turn, to the worker that is free first."""
+    """When the last of these jobs ends, if each in turn goes to the first free worker."""
     free = [0.0] * count
     for each in seconds:
         first = free.index(min(free))
@@ -85,7 +85,7 @@ def schedule(seconds: list[float], count: int) -> float:
 
 
 def measured_speeds(store: Store, device: torch.device) -> list[tuple[int, int, float]]:
-    """(layers, parameters, operations a second) of the runs in the store that this kind of device trained."""
+    """(layers, parameters, operations per second) of each run in the store that was trained on this kind of device."""
     speeds = []
     for path in store.root.glob("runs/*/result.json"):
         folder = store.run(path.parent.name)
@@ -99,7 +99,7 @@ def measured_speeds(store: Store, device: torch.device) -> list[tuple[int, int, 
 
 
 def speed_of_like(measured: list[tuple[int, int, float]], layers: int, parameters: int) -> float | None:
-    """Median speed of the runs most like this one in depth and size: a deep and narrow model is mostly overhead."""
+    """Median speed of the runs most similar in depth and size, since deep and narrow models are mostly overhead."""
 
     def distance(run: tuple[int, int, float]) -> float:
         return abs(math.log(run[0] / layers)) + abs(math.log(run[1] / parameters))

@@ -1,4 +1,4 @@
-"""Parameter-matched twins: a variant of another size than the baseline, again at the baseline's size."""
+"""Parameter-matched twins: a variant of another size than the baseline, at the baseline's size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from ablate.config import BadInput, Config, ModelConfig
 from ablate.study import MATCHED, Cell, Study
 
-WITHIN = 0.03  # of the baseline's parameters, embeddings left out
+WITHIN = 0.03  # relative difference in parameters, without embeddings
 
 
 def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]:
     """Name -> overrides of a twin for each variant whose size differs from the baseline's.
 
-    `configs` are those of the variants. Of a twin only d_model is another: the width of a head and the number of heads
-    stay (as d_kv does in Raffel et al. 2020, arXiv:1910.10683). Raises BadInput where no d_model comes near enough, and
+    `configs` are those of the variants. A twin differs in d_model alone: the width and the number of its heads stay
+    (as d_kv does in Raffel et al. 2020, arXiv:1910.10683). Raises BadInput where no d_model comes near enough, and
     where all variants are of one size.
     """
     aim = inner_parameters(configs[study.baseline].model)
@@ -23,7 +23,7 @@ def twins(study: Study, configs: dict[str, Config]) -> dict[str, dict[str, Any]]
     for name, config in configs.items():
         if abs(inner_parameters(config.model) / aim - 1) > WITHIN:
             if "model.d_model" in study.variants[name]:
-                raise BadInput(f"match=parameters: {name} sets model.d_model itself, which is what a twin changes")
+                raise BadInput(f"match=parameters: {name} sets model.d_model itself, which its twin would change")
             model = matched(config.model, aim)
             if abs(inner_parameters(model) / aim - 1) > WITHIN and config.preset != "smoke":  # too narrow for that
                 raise BadInput(f"match=parameters: no d_model brings {name} within {WITHIN:.0%} of the baseline's size")
@@ -49,7 +49,7 @@ def check_twins(cells: list[Cell], configs: dict[str, Config], twins: dict[str, 
 
 
 def matched(model: ModelConfig, aim: int) -> ModelConfig:
-    """The model at the d_model, an even number, that brings its parameters nearest to `aim`."""
+    """The model with the even d_model at which its number of parameters is closest to `aim`."""
 
     def at(d_model: int) -> ModelConfig:
         return replace(model, d_model=d_model, head_width=model.d_k)
@@ -64,7 +64,7 @@ def matched(model: ModelConfig, aim: int) -> ModelConfig:
 
 
 def inner_parameters(model: ModelConfig) -> int:
-    """Parameters without the embeddings, which every d_model has its own of."""
+    """Parameters without the embeddings, whose number also depends on d_model."""
     import torch
 
     from ablate.model.flops import parameter_count

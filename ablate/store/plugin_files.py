@@ -78,6 +78,12 @@ def described(config: Config, paths: bool = False) -> dict[str, Any]:
     return {"plugins": entries} if entries else {}
 
 
+def without_paths(frozen: dict[str, Any]) -> dict[str, Any]:
+    """A run's description without the paths of its plugins, so that no file of another machine says what is executed."""
+    entries = [{key: value for key, value in entry.items() if key != "path"} for entry in frozen.get("plugins", ())]
+    return frozen | ({"plugins": entries} if entries else {})
+
+
 def load_described(entries: Entries) -> None:
     """Load the plugins that a run was planned with. Raises BadInput where one is gone, or has another source now."""
     for entry in entries:
@@ -85,7 +91,7 @@ def load_described(entries: Entries) -> None:
         path = Path(str(entry.get("path", entry["file"])))
         what = f"{path}, the plugin that adds {entry['key']}={entry['name']} to this run,"
         if place not in plugins.members():
-            if not path.is_file():
+            if "path" not in entry or not path.is_file():
                 raise BadInput(f"{what} is not there: give its place with plugins=")
             now = hashlib.sha256(path.read_bytes()).hexdigest()
             if now == then:
