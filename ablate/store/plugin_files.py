@@ -79,7 +79,7 @@ def described(config: Config, paths: bool = False) -> dict[str, Any]:
 
 
 def without_paths(frozen: dict[str, Any]) -> dict[str, Any]:
-    """A run's description without the paths of its plugins, so that no file of another machine says what is executed."""
+    """A run's description without the paths of its plugins, so that a merged file cannot say what is executed."""
     entries = [{key: value for key, value in entry.items() if key != "path"} for entry in frozen.get("plugins", ())]
     return frozen | ({"plugins": entries} if entries else {})
 
