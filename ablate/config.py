@@ -19,23 +19,23 @@ import regex
 
 
 class BadInput(ValueError):
-    """Something the user can mend. Its message is one line that names the choices; the process exits with code 2."""
+    """A mistake in the user's input. Its message is one line that names the choices; the process exits with code 2."""
 
 
-WORD = r"\p{L}\p{M}\p{N}_"  # inside a character class: what words of any script are made of, marks included
-NAME = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.-]*")  # of what becomes a folder's name or part of one
-LONGEST_NAME = 80  # bytes, of which three and more make a name that file systems take
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # what no line of text is made of
+WORD = r"\p{L}\p{M}\p{N}_"  # inside a character class: the characters of words in any script, with combining marks
+NAME = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.-]*")  # what may be a folder's name, or part of one
+LONGEST_NAME = 80  # bytes; file systems allow names of three times as many
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # characters that a line of text cannot contain
 LONGEST_LINE = 2000  # characters of a message
 LONGEST_SAMPLE = 1000  # characters of a sentence that is shown as an example
-LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run whose best validation loss is below that has learned
+LEARNED_BELOW = 0.95  # of the unigram cross-entropy: a run has learned when its best validation loss is lower
 AVERAGED = 10  # checkpoints of average_last_10
 BYTES = 256  # tokens of data.byte_fallback
-LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average is of the end of training, and of nothing before
+LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average covers the end of training only
 
 
 def check_name(key: str, name: str) -> None:
-    """Raise BadInput for a name that could not be part of a folder's, or would lead out of it."""
+    """Raise BadInput for a name that cannot be part of a folder's name, or that would leave its folder."""
     if not NAME.fullmatch(name) or len(name.encode(errors="replace")) > LONGEST_NAME:
         raise BadInput(
             f"{key}={name[:LONGEST_NAME]} names a folder, so it must be made of letters, digits, '_', '-' and '.', "
@@ -44,16 +44,16 @@ def check_name(key: str, name: str) -> None:
 
 
 def plain_line(text: str) -> str:
-    """A message on one line that any terminal takes, whatever it quotes."""
+    """The message on one line, without control characters, whatever it quotes."""
     return CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))[:LONGEST_LINE]
 
 
 def excerpt(sentence: str) -> str:
-    """A sentence as reports and W&B show it; the end of a very long one gives way to an ellipsis."""
+    """A sentence as reports and W&B show it; a very long one is cut and ends in an ellipsis."""
     return sentence if len(sentence) <= LONGEST_SAMPLE else f"{sentence[:LONGEST_SAMPLE]}…"
 
 
-CHOICES: dict[str, list[str]] = {  # key -> names in the table of components that it is looked up in; plugins add to it
+CHOICES: dict[str, list[str]] = {  # key -> the names in its table of components; plugins add to both
     "model.architecture": ["encoder_decoder", "lstm"],
     "model.norm": ["layer", "rms"],
     "model.norm_placement": ["pre", "post"],
@@ -114,10 +114,10 @@ class WandbMode(Enum):
 
 
 def knob(default: Any, meaning: str, within: str | None = None, introduced: Any = FIRST) -> Any:
-    """A dataclass field that says what it means and, as an interval, what it may be.
+    """A dataclass field with its meaning and the interval that its value must lie in.
 
-    `introduced` is the default that a key had when it was added to those of the first ids: at that value it is left out
-    of every id, so that adding it changes none (see `identity`).
+    `introduced` is the default that a key had when it was added after the first ids were made. At that value the key is
+    left out of every id, so that adding it changes no id (see `identity`).
     """
     return field(default=default, metadata={"meaning": meaning, "within": within, "introduced": introduced})
 
@@ -134,14 +134,14 @@ def check_bounds(section: Any, name: str) -> None:
             continue
         low, high = (float(bound) for bound in within[1:-1].split(","))
         above = value >= low if within[0] == "[" else value > low
-        below = value <= high if within[-1] == "]" else value < high  # inf is below nothing, and nan neither
+        below = value <= high if within[-1] == "]" else value < high  # false for inf below inf, and for nan
         if not (above and below):
             key = f"{name}.{item.name}" if name else item.name
             raise BadInput(f"{key}={value} is out of range: it must lie in {within} ({item.metadata['meaning']})")
 
 
 def check_choices(section: Any, name: str) -> None:
-    """Raise BadInput when a field of `section` that names a component names one that no table has."""
+    """Raise BadInput when a field of `section` names a component that is in no table."""
     for item in fields(section):
         key, value = f"{name}.{item.name}", getattr(section, item.name)
         if key in CHOICES and value not in CHOICES[key]:
@@ -178,7 +178,7 @@ class ModelConfig:
     )
     norm: str = knob("layer", "what normalises the residual stream", introduced="layer")
     norm_placement: str = knob("pre", "norm before or after each sublayer")
-    residual: str = knob("add", "what becomes of a sublayer's input: added to its output, or dropped")
+    residual: str = knob("add", "whether a sublayer's input is added to its output, or dropped")
     attention_scale: str = knob("sqrt", "what divides attention scores: sqrt(d_k), or nothing")
     activation: str = knob("relu", "the feed-forward network's nonlinearity")
     position: str = knob("sinusoidal", "how word order enters the model", introduced="sinusoidal")
@@ -211,7 +211,7 @@ class ModelConfig:
 
     @property
     def d_k(self) -> int:
-        """Width of one attention head, of the model's width its share or its own (Raffel et al. 2020's d_kv)."""
+        """Width of one attention head: d_model / heads, or a width of its own (d_kv of Raffel et al. 2020)."""
         return self.d_model // self.heads if self.head_width is None else self.head_width
 
 
@@ -223,13 +223,13 @@ class DataConfig:
     name: str = knob("", "what reports call it")
     source: str = knob("en", "language code of the source side")
     target: str = knob("fr", "language code of the target side")
-    path: Optional[str] = knob(None, "a file or folder of one's own, where the loader takes one")
+    path: Optional[str] = knob(None, "your own file or folder, for loaders that read one")
     configuration: Optional[str] = knob(None, "configuration (subset) of a set on the Hugging Face hub")
     revision: Optional[str] = knob(None, "branch, tag or commit of a set on the Hugging Face hub")
-    column: Optional[str] = knob(None, "column that holds both sides by language; null finds it")
+    column: Optional[str] = knob(None, "column that holds both sides, by language; null looks for it")
     source_column: Optional[str] = knob(None, "column of the source side, or its number; null is the language")
     target_column: Optional[str] = knob(None, "column of the target side, or its number; null is the language")
-    test_set: Optional[str] = knob(None, "which official test set, where there are several; null is the first")
+    test_set: Optional[str] = knob(None, "name of the official test set, if there are several; null is the first")
     min_words: int = knob(1, "words in the shortest sentence that is kept", "[1, 1e9]")
     max_words: Optional[int] = knob(None, "words in the longest sentence that is kept", "[1, 1e9]")
     source_words: Optional[int] = knob(None, "keep sentences made of this many most frequent source words", "[1, 1e9]")
@@ -255,7 +255,7 @@ class DataConfig:
     )
     vocabulary_size: int = knob(2500, "tokens of the vocabulary that both sides share, at the most", "[64, 1e6]")
     byte_fallback: bool = knob(
-        False, "spell unknown characters in 256 tokens, a byte each, of vocabulary_size", introduced=False
+        False, "spell unknown characters in bytes, which use 256 tokens of vocabulary_size", introduced=False
     )
 
     def __post_init__(self) -> None:
@@ -272,7 +272,9 @@ class DataConfig:
             )
         for key, code in (("source", self.source), ("target", self.target)):
             if not regex.fullmatch(rf"[{WORD}-]+", code):
-                raise BadInput(f"data.{key}={code} is no language code: those are made of letters, digits, '_' and '-'")
+                raise BadInput(
+                    f"data.{key}={code} is not a language code: it must be made of letters, digits, '_' and '-'"
+                )
         if self.source == self.target:
             raise BadInput(f"data.source and data.target are both {self.source}: a corpus has two languages")
 
@@ -330,13 +332,13 @@ class TrainConfig:
         if self.checkpoint == "average_last_10" and self.validations < LEAST_VALIDATIONS:
             raise BadInput(
                 f"train.checkpoint=average_last_10 needs train.validations={LEAST_VALIDATIONS} or more, not "
-                f"{self.validations}: the average is to be of the end of training"
+                f"{self.validations}, so that the average covers the end of training only"
             )
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How the test set is translated. It has an id of its own: changing it trains nothing again."""
+    """How the test set is translated. It has its own id: changing it trains nothing again."""
 
     beam: int = knob(5, "hypotheses kept at each step of beam search", "[1, 1000]")
     length_penalty: float = knob(
@@ -354,7 +356,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class DiagnosticsConfig:
-    """What is measured inside the model, in a pass of its own that changes nothing in training."""
+    """Measurements inside the model, in separate passes that do not affect training."""
 
     times: int = knob(
         10, "measurements, evenly spread over the run, besides that of update 0; 0 measures nothing", "[0, 1e5]"
@@ -373,7 +375,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """What one command asks for. `study` is the study's file as it stands; `ablate.study` reads it."""
+    """The configuration of one command. `study` is the study as its file has it (see store/study_file.py)."""
 
     model: ModelConfig = group(ModelConfig, "the Transformer")
     optim: OptimConfig = group(OptimConfig, "the optimiser and its schedule")
@@ -407,15 +409,15 @@ class Config:
     def __post_init__(self) -> None:
         check_bounds(self, "")
         if self.workers != "auto" and not (type(self.workers) is int and self.workers >= 1):
-            raise BadInput(f"workers={self.workers} is neither auto nor a whole number of at least 1")
+            raise BadInput(f"workers={self.workers} must be auto or a whole number of at least 1")
         if self.plugins is not None and not (
             isinstance(self.plugins, list) and all(isinstance(path, str) and path for path in self.plugins)
         ):
-            raise BadInput(f"plugins={self.plugins} is no list of Python files, such as [mychoice.py]")
+            raise BadInput(f"plugins={self.plugins} must be a list of Python files, such as [mychoice.py]")
         if self.grid is not None and not (isinstance(self.grid, list) and self.grid and all(map(is_rate, self.grid))):
-            raise BadInput(f"grid={self.grid} is no list of learning rates above 0, such as [0.001,0.002,0.004]")
+            raise BadInput(f"grid={self.grid} must be a list of learning rates above 0, such as [0.001,0.002,0.004]")
         if self.grid is not None and self.tune is not Tune.lr:
-            raise BadInput("grid is the learning rates of tune=lr, so it needs tune=lr beside it")
+            raise BadInput("grid= lists the learning rates of tune=lr, so it needs tune=lr as well")
         if self.until is Until.resolved and self.max_seeds < self.seeds:
             raise BadInput(f"max_seeds={self.max_seeds} is below seeds={self.seeds}, with which the study begins")
 

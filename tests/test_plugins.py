@@ -305,6 +305,9 @@ def test_the_plugin_of_the_readme_runs_and_is_loaded(tmp_path: Path, monkeypatch
     assert verified.returncode == 0, verified.stdout + verified.stderr
     merged = ablate(str(root), f"root={tmp_path / 'other'}", module="ablate.merge")
     assert merged.returncode == 0, merged.stderr
+    (taken,) = (tmp_path / "other").glob("runs/*/run.json")
+    assert "path" not in json.loads(taken.read_text())["plugins"][0]  # nothing is executed since a merged file says so
+    assert json.loads(taken.read_text())["plugins"][0]["sha256"] == entry["sha256"]
     loaded = package.load_run(folder.parent.name, root)
     assert isinstance(loaded.translate("We are late."), str)
 

@@ -12,7 +12,7 @@ from ablate.store import speeds
 from ablate.store.folders import RunFolder, Store
 from ablate.store.ids import training_id
 from ablate.store.plain import config_from_plain
-from ablate.store.plugin_files import recalled
+from ablate.store.plugin_files import recalled, without_paths
 from ablate.store.schema import Damaged, EvaluationResult, Stored, Task, TrainingResult, unsealed
 from ablate.system.atomic import write_atomic
 
@@ -64,14 +64,15 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
         if known is not None and result is not None and (why := difference(known, result)):
             raise Refused(f"is here with another result: {why}")
         if known is None and (result is not None or not ours.file("checkpoint.pt").exists()):
-            for name in (*TRAINING, "run.json"):  # the file that makes it a trained run comes last
+            for name in TRAINING:
                 copy(theirs, ours, name)
+            ours.write("run.json", without_paths(task))  # the file that makes it a trained run comes last
             copy(theirs, ours, "result.json")
             taken = "taken in" if result is not None else "taken in, to be continued"
         else:
             taken = "here already"
         if ours.result() is not None:
-            kept = ours.task() or task
+            kept = ours.task() or without_paths(task)
             for path in sorted(theirs.path.glob("evaluation-*.json")):
                 other = readable(theirs, path.name, EvaluationResult)
                 if not ours.file(path.name).exists():

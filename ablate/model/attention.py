@@ -75,7 +75,12 @@ class SelfAttention(Attention):
 
     def __init__(self, d_model: int, heads: int, d_k: int, scale: float, position: Position, dropout: float) -> None:
         super().__init__(d_model, heads, d_k, scale, dropout)
-        self.position = position
+        self._position = (position,)  # in a tuple, so that it is a submodule of the embedding alone
+
+    @property
+    def position(self) -> Position:
+        """The model's position encoding, which all self-attentions share."""
+        return self._position[0]
 
     def forward(self, x: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:  # [B, T, D]
         start = cache.length if cache is not None else 0

@@ -1,4 +1,4 @@
-"""The command line, looked at before Hydra composes anything from it, so that a slip is answered with the choices."""
+"""Check the command line before Hydra composes anything, so that the message for a mistake names the choices."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hydra.errors import HydraException
 from ablate.config import CONTROL, NAME, BadInput, check_key
 from ablate.plan.quoting import GROUPS, literal, quoted
 
-OPEN = ("hydra.launcher.", "hydra.job.", "hydra.sweep.", "study.")  # what lies under these is for others to judge
+OPEN = ("hydra.launcher.", "hydra.job.", "hydra.sweep.", "study.")  # keys under these are checked elsewhere
 OPEN_GROUPS = ("hydra/launcher", "hydra/job_logging", "hydra/hydra_logging")
 LONGEST = 8192  # characters of an override
-LARGEST = 2**63  # whole numbers beyond it fit no machine's
-SURROGATE = re.compile("[\ud800-\udfff]")  # stands for a byte that the system's encoding could not read
+LARGEST = 2**63  # larger whole numbers do not fit into 64 bits
+SURROGATE = re.compile("[\ud800-\udfff]")  # Python's stand-ins for bytes that are not text in the system's encoding
 
 
 def override_keys(arguments: Sequence[str]) -> list[str]:
@@ -47,18 +47,18 @@ def parse(arguments: Sequence[str]) -> list[Override]:
             raise BadInput(f"{argument[:60]} ... has {len(argument):,} characters; it may have {LONGEST:,}")
         if SURROGATE.search(argument):
             encoding = sys.getfilesystemencoding()
-            raise BadInput(f"{argument[:60]!a} is no text in {encoding}; if it is UTF-8, set PYTHONUTF8=1")
+            raise BadInput(f"{argument[:60]!a} is not text in {encoding}; if it is UTF-8, set PYTHONUTF8=1")
         if CONTROL.search(argument):
-            raise BadInput(f"{argument[:60]!a} holds a line's end, or another character that is no text")
+            raise BadInput(f"{argument[:60]!a} contains a line break or another control character")
         override = literal(argument)
         try:
             parsed += OverridesParser.create().parse_overrides([override])
             check_value(parsed[-1].value(), argument)
         except HydraException as error:
             why = " ".join(str(error).split()).partition(" See https")[0]
-            raise BadInput(f"{argument[:60]} is no KEY=VALUE that can be read: {why}{advice(argument)}") from None
+            raise BadInput(f"{argument[:60]} cannot be read as KEY=VALUE: {why}{advice(argument)}") from None
         except (ValueError, OverflowError, RecursionError):  # too many digits, or brackets within brackets
-            raise BadInput(f"{argument[:60]} ... holds a number or a nesting that is too large") from None
+            raise BadInput(f"{argument[:60]} ... contains a number or a nesting that is too large") from None
     return parsed
 
 
@@ -71,12 +71,12 @@ def advice(argument: str) -> str:
 
 
 def check_value(value: Any, given: str) -> None:
-    """Raise BadInput for numbers that no machine holds, however deep they lie."""
+    """Raise BadInput for whole numbers of more than 64 bits, at any depth."""
     inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     for each in inner:
         check_value(each, given)
     if isinstance(value, int) and abs(value) >= LARGEST:
-        raise BadInput(f"{given[:60]} holds a number that is too large")
+        raise BadInput(f"{given[:60]} contains a number that is too large")
 
 
 def checked(given: str, parsed: Override) -> str:
@@ -85,18 +85,18 @@ def checked(given: str, parsed: Override) -> str:
     if not key:
         raise BadInput(f"{given} has no key; an override is KEY=VALUE")
     if parsed.is_delete() and key.split("/")[0].split(".")[0] != "hydra":
-        raise BadInput(f"{given}: every key has a value, so none can be taken away; set it with {key}=VALUE")
+        raise BadInput(f"{given}: keys cannot be deleted; set it with {key}=VALUE")
     if parsed.package is not None:
-        raise BadInput(f"{given}: {key} goes where it belongs, so nothing can stand behind an @")
+        raise BadInput(f"{given}: the package of {key} cannot be changed, so leave out @ and what follows it")
     if parsed.is_sweep_override():
         raise BadInput(f"{given}: give one value; to compare several, write a study (conf/sweep/NAME.yaml)")
     if key.replace("/", ".").split(".")[0] == "hydra" and not key.startswith(OPEN) and key not in OPEN_GROUPS:
         raise BadInput(
-            f"{given}: {key} stays as it is, for a command is always a study; {', '.join(OPEN_GROUPS)} and what lies "
-            "under hydra.launcher can be set"
+            f"{given}: {key} cannot be set, since a command is always a study; {', '.join(OPEN_GROUPS)} and keys under "
+            "hydra.launcher can be set"
         )
     if key == "run":
-        raise BadInput(f"{given}: run is how ablate tells its workers what to train; a command is a study")
+        raise BadInput(f"{given}: run is set by ablate itself, for its workers")
     if key in GROUPS:
         name = parsed.value()
         if not (isinstance(name, str) and NAME.fullmatch(name)):

@@ -1,4 +1,4 @@
-"""From a command line to a plan: the study's cells composed, checked, named, and taken apart into runs."""
+"""From a command line to a plan: compose, check and name the study's cells, and list their runs."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from ablate.study import RATE, RATE_KEY, Cell, Pairs, Study
 Compose = Callable[[list[str]], DictConfig]
 
 DETERMINANTS = ("model", "optim", "train", "data", "evaluation")  # sections that determine a result
-NAMES = ("name", "loader", "path")  # of a corpus: its content determines a result, not what it is called
+NAMES = ("name", "loader", "path")  # of a corpus: a result depends on its content, not on these
 LONGEST_SUFFIX = 60  # characters
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a command will do, before any of it is done."""
+    """Everything that a command will do, before it does anything."""
 
     study: Study  # with its factors' levels of this preset, and what match=, across= and tune= add
     declared: Study  # as its file has it
@@ -157,12 +157,12 @@ def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study,
 
 
 def check_halves(study: Study, config: Config) -> None:
-    """Raise BadInput where a study of a variant against itself cannot be cut into two halves that stay as they are."""
+    """Raise BadInput where a study of one variant against itself cannot be split into two fixed halves of its seeds."""
     if study.pairs is not Pairs.halves:
         return
     if config.seeds % 2:
         raise BadInput(
-            f"seeds={config.seeds}: the study {study.name} compares two halves of its seeds; give an even one"
+            f"seeds={config.seeds}: the study {study.name} compares two halves of its seeds; give an even number"
         )
     if config.tune is not Tune.none or config.until is not Until.none or config.across:
         raise BadInput(
@@ -176,7 +176,7 @@ def around(rate: float) -> list[float]:
 
 
 def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
-    """What composing with these overrides last would give. Raises BadInput that names the key."""
+    """The composed configuration with these overrides on top. Raises BadInput that names the key."""
     node = copy.deepcopy(composed)
     for key, value in overrides.items():
         try:
@@ -221,7 +221,7 @@ def check_distinct(runs: list[RunSpec]) -> None:
 
 
 def setting_name(config: Config, default: Config) -> str:
-    """`<data>-<preset>`, and a suffix for what else of the result's determinants was overridden."""
+    """`<data>-<preset>`, and a suffix for every other determinant of the result that was overridden."""
     changed = difference(determinants(config), determinants(default))
     changed |= {key: getattr(config, key) for key in ("tune", "match") if getattr(config, key).name != "none"}
     changed |= {key: "+".join(map(text, levels)) for key, levels in (config.across or {}).items()}
@@ -240,7 +240,7 @@ def setting_name(config: Config, default: Config) -> str:
 
 
 def check_encoding(folder: str) -> None:
-    """Raise BadInput for a folder that the system's encoding of file names cannot name."""
+    """Raise BadInput for a folder whose name cannot be written in the system's encoding of file names."""
     try:
         os.fsencode(folder)
     except UnicodeEncodeError as error:
@@ -248,7 +248,7 @@ def check_encoding(folder: str) -> None:
 
 
 def determinants(config: Config) -> dict[str, Any]:
-    """Dotted key -> value of everything but the seed and the precision that determines a result."""
+    """Dotted key -> value, for all that determines a result except the seed and the precision."""
     flat = {
         f"{section}.{key}": value for section in DETERMINANTS for key, value in asdict(getattr(config, section)).items()
     }
@@ -260,7 +260,7 @@ def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any) -> str:
-    """A value as a setting's name has it."""
+    """A value as it is written in a setting's name."""
     if value in (None, "null"):
         return "null" if value is None else '"null"'
     if isinstance(value, Enum):

@@ -1,7 +1,8 @@
-"""The files of conf/ that a command chooses, looked at before Hydra reads them: plain YAML, and of the right form.
+"""Check the files of conf/ that a command chooses before Hydra reads them: plain YAML, and of the right form.
 
-Studies are passed around, so a study's file may be anybody's. It can hold values and nothing else: no tags, which make
-objects; no aliases, of which a few lines make gigabytes; nothing of Hydra's, which runs what it is told to.
+Studies are passed around, so a file may come from anybody. It may contain values only: no tags, which create objects;
+no aliases, by which a few lines expand to gigabytes; and no keys of Hydra's, which can run code. The plugins that it
+names must lie beside it (see `plugins_of`).
 """
 
 from __future__ import annotations
@@ -22,28 +23,31 @@ from ablate.plan.scalars import HydraLoader, check_scalars
 
 DEEPEST = 16  # mappings and lists within each other
 LONGEST = 2**20  # bytes
-WHOLE = {"sweep": "study", "preset": None}  # groups whose files set keys of any section -> the one that each must have
-LOCAL = {  # and those that none may have: a study says what to compare, not where and how
+WHOLE = {
+    "sweep": "study",
+    "preset": None,
+}  # groups whose files set keys of any section -> the key that each must have
+LOCAL = {  # keys that they may not have: a study says what to compare, not where and how
     "sweep": ("root", "run", "device", "workers", "wandb", "dry_run", "prepare_only", "cost_probe"),
     "preset": ("run",),
 }
 
 
 def check_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> None:
-    """Raise BadInput for a chosen (group, name) whose file is no good. What is in no folder is for Hydra to say."""
+    """Raise BadInput for a chosen (group, name) whose file is malformed. Hydra reports files that do not exist."""
     for group, name in chosen:
         paths = [folder / group / f"{name.removesuffix('.yaml')}.yaml" for folder in folders]
         found = [path for path in paths if path.is_file()]
         if len(found) > 1:  # Hydra would take the last one, which is ablate's
-            raise BadInput(f"{found[0]} has the name of a file that ablate has in conf/{group}/: give it another name")
+            raise BadInput(f"{found[0]} has the same name as a file of ablate's conf/{group}/: give it another name")
         for path in found:
             check_file(path, group)
 
 
 def plugins_of(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> list[Path]:
-    """The plugins that chosen files name, by paths from each file's own folder, below which they lie.
+    """The plugins that chosen files name, by paths relative to the file's folder. Raises BadInput.
 
-    A study is passed around as a file: it may run what came with it, and nothing else. Raises BadInput.
+    They must lie in that folder or below it, so that a study's file can run only what came with it.
     """
     found = []
     for group, name in chosen:
@@ -70,13 +74,13 @@ def check_file(path: Path, group: str) -> None:
     except BadInput:
         raise
     except yaml.YAMLError as error:
-        raise BadInput(f"{path} is no YAML: {in_a_line(error)}") from None
+        raise BadInput(f"{path} is not YAML: {in_a_line(error)}") from None
     except UnicodeDecodeError:
         raise BadInput(f"{path} is not UTF-8") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
     except (TypeError, ValueError) as error:  # such as a number of too many digits
-        raise BadInput(f"{path} is no YAML of plain values: {error}") from None
+        raise BadInput(f"{path} is not YAML of plain values: {error}") from None
     if not isinstance(keys, dict):
         raise BadInput(f"{path} should be KEY: VALUE, a line each")
     if group in WHOLE:
@@ -85,7 +89,7 @@ def check_file(path: Path, group: str) -> None:
 
 
 def check_events(path: Path, text: str) -> None:
-    """What a parser meets on the way, before anything is made of it."""
+    """Check the parser's events, before any value is constructed."""
     depth = 0
     for event in yaml.parse(text, Loader):
         where = f"{path}, line {event.start_mark.line + 1}," if event.start_mark else str(path)
@@ -99,12 +103,12 @@ def check_events(path: Path, text: str) -> None:
 
 
 def check_repeated(path: Path, node: yaml.Node | None) -> None:
-    """YAML takes the last of several values that a mapping gives a key, and says nothing."""
+    """Raise BadInput for a repeated key, of which YAML silently takes the last value."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise BadInput(f"{path}, line {key.start_mark.line + 1}, has a key that is no word")
+                raise BadInput(f"{path}, line {key.start_mark.line + 1}, has a key that is not a word")
             if key.value in seen:
                 raise BadInput(f"{path}, line {key.start_mark.line + 1}, says {key.value} a second time")
             seen.add(key.value)
@@ -115,7 +119,7 @@ def check_repeated(path: Path, node: yaml.Node | None) -> None:
 
 
 def check_keys(path: Path, text: str, keys: dict[object, object], group: str) -> None:
-    """Of a file that sets keys from the top: Hydra would put those of a wrong name, or of a wrong place, nowhere."""
+    """Check the top-level keys of a file, since Hydra silently ignores unknown ones."""
     needed, known = WHOLE[group], [item.name for item in fields(Config) if item.name not in LOCAL[group]]
     for key in keys:
         if key not in known:

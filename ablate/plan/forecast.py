@@ -1,4 +1,4 @@
-"""What a plan will take: parameters, operations, time, workers. Nothing is trained to find out."""
+"""Estimate what a plan will take: parameters, operations, time, workers. Nothing is trained for this."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def workers(config: Config, device: torch.device | None, runs: int) -> int:
 
 
 def schedule(seconds: list[float], count: int) -> float:
-    """When the last of these jobs ends if each goes, in turn, to the worker that is free first."""
+    """When the last of these jobs ends, if each in turn goes to the first free worker."""
     free = [0.0] * count
     for each in seconds:
         first = free.index(min(free))

@@ -1,4 +1,4 @@
-"""What `python -m ablate --help` says, read from the configuration itself. Nothing heavy is imported for it."""
+"""The text of `python -m ablate --help`, made from the configuration itself. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Also
   match=parameters         adds twins of the baseline's size for variants of another size
   across={KEY:[A,B]}       crosses the study with levels of a key, which becomes a factor; quote it for the shell
   until=resolved           adds seeds until every claim is decided
-  cost_probe=false         leave out the seconds that timing the variants takes at the end
+  cost_probe=false         do not time the variants at the end
   dry_run=true             print the plan and train nothing
   root=DIR                 where runs/, experiments/ and reports/ go
   --cfg job                print the configuration as composed

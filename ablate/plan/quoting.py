@@ -1,4 +1,4 @@
-"""Text through Hydra's grammar and OmegaConf without a change: `7027e0362055` is a number there, `null` nothing."""
+"""Pass text through Hydra's grammar and OmegaConf unchanged: they read `7027e0362055` as a number, `null` as None."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MISSING = "???"  # OmegaConf has no way to write it as text
 
 
 def quoted(value: Any) -> str:
-    """A value for the right side of an override: what Hydra and OmegaConf make of it is that value again.
+    """A value as the right side of an override, which Hydra and OmegaConf read as that value again.
 
     Raises BadInput for the text `???`.
     """
@@ -34,7 +34,7 @@ def quoted(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     if value == MISSING:
-        raise BadInput(f"{MISSING} stands for a value that is missing; a file of that name is ./{MISSING}")
+        raise BadInput(f"{MISSING} means a missing value to OmegaConf; write ./{MISSING} for a file of that name")
     return value if BARE.fullmatch(value) else QuotedString(escaped(value), Quote.double).with_quotes()
 
 
@@ -59,7 +59,7 @@ def literal(argument: str) -> str:
 
 
 def typed(override: str) -> str:
-    """The shortest argument of which `literal` makes this override: for people to read, and to give again."""
+    """The shortest argument that `literal` turns into this override: for people to read and to repeat."""
     key, _, value = override.partition("=")
     if key == f"++{REPLACED}":
         return f"{REPLACED}={value}"

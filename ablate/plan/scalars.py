@@ -1,4 +1,4 @@
-"""Whether YAML reads the words and numbers of a file as they look: it makes `no` false, `12e3` 12000 and `1:30` 90."""
+"""Check that YAML reads words and numbers as they were typed: it reads `no` as false, `12e3` as 12000, `1:30` as 90."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from omegaconf._utils import get_yaml_loader
 
 from ablate.config import BadInput, Config, DataConfig
 
-HydraLoader = get_yaml_loader()  # which reads more as numbers than PyYAML does, and no dates
+HydraLoader = get_yaml_loader()  # reads more numbers than PyYAML does, and no dates
 TAG = "tag:yaml.org,2002:"
 DECIMAL = re.compile(r"[-+]?(?:0|[1-9][\d_]*)?(?:\.[\d_]*)?(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
-EACH = ""  # in a shape, what every other key and its value are
+EACH = ""  # key of a shape that stands for all other keys
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """What a word or a number stands for."""
+    """What a word or a number may be."""
 
     what: str = ""  # "name" or "text" where it must be read as text
-    number: bool = False  # a number in decimal notation will do
-    null: bool = False  # null will do
+    number: bool = False  # a number in decimal notation is allowed
+    null: bool = False  # null is allowed
 
 
 NAME, TEXT, OPTIONAL_TEXT = Scalar("name"), Scalar("text"), Scalar("text", null=True)
@@ -36,7 +36,7 @@ NUMBER, OPTIONAL_NUMBER = Scalar(number=True), Scalar(number=True, null=True)
 
 
 def check_scalars(path: Path, node: yaml.Node | None, group: str) -> None:
-    """Raise BadInput for what a file of conf/ holds where it is read as something else than what was typed.
+    """Raise BadInput where YAML reads a word or a number of a file of conf/ as something else than was typed.
 
     `group` is the folder: a file of `data` sets keys of that section, those of others set keys of any.
     """
@@ -48,7 +48,7 @@ def check_scalars(path: Path, node: yaml.Node | None, group: str) -> None:
 
 
 def scalars(node: yaml.Node | None, shape: Any) -> Iterator[tuple[yaml.ScalarNode, Scalar]]:
-    """Every word and number of which the shape says what it stands for."""
+    """Every word and number that the shape describes, with its description."""
     if isinstance(node, yaml.MappingNode) and isinstance(shape, dict):
         every, inner = shape.get(EACH, (NAME, None))
         for key, value in node.value:
@@ -70,7 +70,7 @@ def misread(node: yaml.ScalarNode, expected: Scalar) -> str | None:
             return None
         return "YAML reads None as a word: write null for no value, or 'None', in quotes, for the word"
     if tag not in ("bool", "null", "int", "float"):
-        return f"{text} has a meaning of its own in YAML: write '{text}', in quotes"
+        return f"{text} has a special meaning in YAML: write '{text}', in quotes"
     value = reader.construct_object(yaml.ScalarNode(TAG + tag, text))
     number = tag in ("int", "float")
     if (value is None and expected.null) or (number and str(value) == text and math.isfinite(value)):
@@ -80,7 +80,7 @@ def misread(node: yaml.ScalarNode, expected: Scalar) -> str | None:
     if number and expected.number and math.isfinite(value) and DECIMAL.fullmatch(text):
         return None
     if not text:
-        return f"a {expected.what} is missing here, for YAML reads nothing as null; the empty text is ''"
+        return f"a {expected.what} is missing here, since YAML reads an empty value as null; the empty text is ''"
     better = [f"{value}"] if number and expected.number and math.isfinite(value) else []
     better += [f"'{text}', in quotes, for the {expected.what}"] if expected.what else []
     better += ["null for no value"] if expected.null and tag == "bool" else []

@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from ablate.config import BadInput
 from ablate.plan.quoting import literal
 
-USELESS = {  # options of Hydra's that no study can be run with
-    "experimental_rerun": "what it reads can run code",
+USELESS = {  # options of Hydra's that cannot be used with studies
+    "experimental_rerun": "the file that it reads can run code",
     "config_path": "the configuration is ablate's; --config-dir adds files to it",
     "config_name": "the configuration is ablate's; --config-dir adds files to it",
 }
@@ -30,10 +30,10 @@ def command_line(arguments: Sequence[str]) -> argparse.Namespace:
     except argparse.ArgumentError as error:
         raise BadInput(f"{error}; --help shows the options") from None
     for argument in unknown:
-        raise BadInput(f"{argument} is not understood: an override is KEY=VALUE, before the options; see --help")
+        raise BadInput(f"{argument} is neither an option nor KEY=VALUE; overrides come before the options, see --help")
     for name, why in USELESS.items():
         if vars(given)[name] is not None:
-            raise BadInput(f"--{name.replace('_', '-')} has no place here: {why}")
+            raise BadInput(f"--{name.replace('_', '-')} cannot be used: {why}")
     shown = [given.run, given.multirun, given.cfg is not None, given.info is not None, given.shell_completion]
     if sum(map(bool, shown)) > 1 or (given.resolve and given.cfg is None):
         raise BadInput(

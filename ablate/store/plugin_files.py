@@ -12,11 +12,12 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from ablate import plugins
 from ablate.config import BadInput, Config
 from ablate.plugins import Member
-from ablate.store.schema import PluginMember
+from ablate.store.schema import PluginMember, Task
 from ablate.system.places import expanded
 
 
@@ -84,6 +85,11 @@ def described(config: Config, paths: bool = False) -> list[PluginMember]:
     ]
 
 
+def without_paths(task: Task) -> Task:
+    """A run's task without the paths of its plugins, so that a merged file cannot say what is executed."""
+    return structs.replace(task, plugins=[structs.replace(entry, path=None) for entry in task.plugins])
+
+
 def load_described(entries: Iterable[PluginMember]) -> None:
     """Load the plugins that a run was planned with. Raises BadInput where one is gone, or has another source now."""
     for entry in entries:
@@ -91,7 +97,7 @@ def load_described(entries: Iterable[PluginMember]) -> None:
         path = Path(entry.path or entry.file)
         what = f"{path}, the plugin that adds {entry.key}={entry.name} to this run,"
         if place not in plugins.members():
-            if not path.is_file():
+            if entry.path is None or not path.is_file():
                 raise BadInput(f"{what} is not there: give its place with plugins=")
             now = hashlib.sha256(path.read_bytes()).hexdigest()
             if now == then:
