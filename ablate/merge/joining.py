@@ -1,4 +1,4 @@
-"""Take in the runs of another store, each known by its id, which says all that determines it."""
+"""Copying the runs of another store. A run's id is a hash of everything that determines it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from ablate.system.atomic import write_atomic
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
-MEASURED = ("seconds", "peak_memory", "tokens_per_second", "provenance", "curves")  # may differ from try to try
+MEASURED = (
+    "seconds",
+    "peak_memory",
+    "tokens_per_second",
+    "provenance",
+    "curves",
+)  # may differ between two trainings of the same run
 
 
 def merge(source: Path, store: Store) -> list[str]:
-    """Take in the runs of another store; the ids of those that could not be, each named in a line. Raises BadInput."""
+    """Copy the runs of another store, and print a line for each conflict. Returns the ids of these. Raises BadInput."""
     runs = source / "runs" if (source / "runs").is_dir() else source
     found = sorted(path for path in runs.glob(RUN) if path.is_dir() and not path.is_symlink())
     if not found:
@@ -42,31 +48,31 @@ def merge(source: Path, store: Store) -> list[str]:
             raise BadInput(f"{path} could not be copied: {error.strerror or error}") from None
         counts[outcome] = counts.get(outcome, 0) + 1
     speeds.forget(store)
-    print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing taken in")
+    print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no run was copied")
     return conflicts
 
 
 class Refused(Exception):
-    """Why a run was left where it was."""
+    """The reason why a run was not copied."""
 
 
 def join(theirs: RunFolder, ours: RunFolder) -> str:
-    """Take in one run; what came of it. Raises Refused."""
+    """Copy one run; returns what was done, for counting. Raises Refused."""
     frozen, result = checked(theirs)
     ours.path.mkdir(parents=True, exist_ok=True)
     if ours.taken():
-        raise Refused("a command is at it")
+        raise Refused("a command is training it")
     with ours.lock():
         known = ours.result()
         if known is not None and result is not None and outcome_of(known) != outcome_of(result):
             raise Refused(f"is here with another result: {differing(known, result)}")
         if known is None and (result is not None or not ours.file("checkpoint.pt").exists()):
-            for name in (*TRAINING, "run.json"):  # what makes it a trained run comes last
+            for name in (*TRAINING, "run.json"):  # result.json, which makes it a trained run, comes last
                 copy(theirs, ours, name)
             copy(theirs, ours, "result.json")
-            taken = "taken in" if result is not None else "taken in, to be gone on with"
+            done = "copied" if result is not None else "copied, to be continued"
         else:
-            taken = "here already"
+            done = "here already"
         if ours.result() is not None:
             evaluations = {**(ours.read("run.json") or {}).get("evaluations", {}), **frozen.get("evaluations", {})}
             for path in sorted(theirs.path.glob("result-*.json")):
@@ -75,16 +81,18 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
                 elif outcome_of(readable(ours, path.name)) != outcome_of(readable(theirs, path.name)):
                     raise Refused(f"{path.name} is here with other scores")
             ours.write("run.json", {**(ours.read("run.json") or frozen), "evaluations": evaluations})
-    return taken
+    return done
 
 
 def checked(folder: RunFolder) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """run.json and result.json of a run that is what its name says. Raises Refused."""
+    """run.json and result.json of a run whose content fits its id. Raises Refused."""
     frozen, result = readable(folder, "run.json"), readable(folder, "result.json", optional=True)
     with unreadable("run.json"):
         config = config_from_plain(frozen["config"])
         if run_id(config, int(frozen["seed"]), str(frozen["corpus"])) != folder.id:
-            raise Refused("run.json is of another run, or of a version of ablate in which runs meant something else")
+            raise Refused(
+                "run.json does not fit its id: it is of another run, or of a version of ablate that trained differently"
+            )
     return frozen, result
 
 
@@ -110,7 +118,7 @@ def unreadable(name: str) -> Iterator[None]:
 
 
 def copy(theirs: RunFolder, ours: RunFolder, name: str) -> None:
-    """A file, whole or not at all; a link is not followed, since it may lead anywhere."""
+    """Copy a file atomically. Links are not followed, because they may lead anywhere."""
     path = theirs.file(name)
     if path.is_file() and not path.is_symlink():
         write_atomic(ours.file(name), path.read_bytes())
@@ -121,7 +129,7 @@ def outcome_of(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def differing(these: dict[str, Any], those: dict[str, Any]) -> str:
-    """The first of their numbers that differs."""
+    """The first key whose values differ, with both values."""
     for key in these:
         if key not in MEASURED and these[key] != those.get(key):
             return f"{key} {short(these[key])} here, {short(those.get(key))} there"

@@ -1,4 +1,4 @@
-"""The command line, looked at before Hydra composes anything from it, so that a slip is answered with the choices."""
+"""Checks of the command line before Hydra composes anything, so that an error message can list the choices."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from hydra.errors import HydraException
 from ablate.config import CONTROL, NAME, BadInput, check_key
 from ablate.plan.quoting import GROUPS, literal, quoted
 
-OPEN = ("hydra.launcher.", "hydra.job.", "hydra.sweep.", "study.")  # what lies under these is for others to judge
+OPEN = ("hydra.launcher.", "hydra.job.", "hydra.sweep.", "study.")  # keys under these are checked elsewhere
 OPEN_GROUPS = ("hydra/launcher", "hydra/job_logging", "hydra/hydra_logging")
 LONGEST = 8192  # characters of an override
-LARGEST = 2**63  # whole numbers beyond it fit no machine's
-SURROGATE = re.compile("[\ud800-\udfff]")  # stands for a byte that the system's encoding could not read
+LARGEST = 2**63  # whole numbers from here on do not fit into 64 bits
+SURROGATE = re.compile("[\ud800-\udfff]")  # stands for a byte that the system's encoding cannot decode
 
 
 def override_keys(arguments: Sequence[str]) -> list[str]:
-    """The keys that the command line sets. Raises BadInput where one makes no sense."""
+    """The keys that the command line sets. Raises BadInput for an invalid argument."""
     return [checked(given, parsed) for given, parsed in zip(arguments, parse(arguments))]
 
 
 def choices(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """(group, name) of each file of conf/ that the command line chooses."""
+    """(group, name) of each file of conf/ that the command line selects."""
     parsed = parse(arguments)
     return [(str(each.key_or_group), str(each.value())) for each in parsed if each.key_or_group in GROUPS]
 
 
 def parse(arguments: Sequence[str]) -> list[Override]:
-    """What Hydra's grammar makes of each argument. Raises BadInput that shows the argument as it was typed."""
+    """Each argument parsed by Hydra's grammar. Raises BadInput that shows the argument as it was typed."""
     parsed = []
     for argument in arguments:
         if len(argument) > LONGEST:
             raise BadInput(f"{argument[:60]} ... has {len(argument):,} characters; it may have {LONGEST:,}")
         if SURROGATE.search(argument):
             encoding = sys.getfilesystemencoding()
-            raise BadInput(f"{argument[:60]!a} is no text in {encoding}; if it is UTF-8, set PYTHONUTF8=1")
+            raise BadInput(f"{argument[:60]!a} is not valid {encoding}; if it is UTF-8, set PYTHONUTF8=1")
         if CONTROL.search(argument):
-            raise BadInput(f"{argument[:60]!a} holds a line's end, or another character that is no text")
+            raise BadInput(f"{argument[:60]!a} contains a line break or another control character")
         override = literal(argument)
         try:
             parsed += OverridesParser.create().parse_overrides([override])
             check_value(parsed[-1].value(), argument)
         except HydraException as error:
             why = " ".join(str(error).split()).partition(" See https")[0]
-            raise BadInput(f"{argument[:60]} is no KEY=VALUE that can be read: {why}{advice(argument)}") from None
-        except (ValueError, OverflowError, RecursionError):  # too many digits, or brackets within brackets
-            raise BadInput(f"{argument[:60]} ... holds a number or a nesting that is too large") from None
+            raise BadInput(f"{argument[:60]} is not a valid KEY=VALUE: {why}{advice(argument)}") from None
+        except (ValueError, OverflowError, RecursionError):  # too many digits, or too deep a nesting
+            raise BadInput(f"{argument[:60]} ... contains a number that is too large, or too many brackets") from None
     return parsed
 
 
 def advice(argument: str) -> str:
-    """How to write an argument whose value may be meant as text."""
+    """How to write an argument whose value is probably meant as text."""
     key, equals, value = argument.partition("=")
     if not equals or not key.lstrip("+").startswith(OPEN) or value[:1] in ("'", '"', "[", "{"):
         return ""
@@ -65,32 +65,32 @@ def advice(argument: str) -> str:
 
 
 def check_value(value: Any, given: str) -> None:
-    """Raise BadInput for numbers that no machine holds, however deep they lie."""
+    """Raise BadInput for whole numbers that do not fit into 64 bits, at any depth."""
     inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     for each in inner:
         check_value(each, given)
     if isinstance(value, int) and abs(value) >= LARGEST:
-        raise BadInput(f"{given[:60]} holds a number that is too large")
+        raise BadInput(f"{given[:60]} contains a number that is too large")
 
 
 def checked(given: str, parsed: Override) -> str:
-    """The key of an argument. Raises BadInput where the argument makes no sense."""
+    """The key of an argument. Raises BadInput for an invalid argument."""
     key = str(parsed.key_or_group or "")
     if not key:
         raise BadInput(f"{given} has no key; an override is KEY=VALUE")
     if parsed.is_delete() and key.split("/")[0].split(".")[0] != "hydra":
-        raise BadInput(f"{given}: every key has a value, so none can be taken away; set it with {key}=VALUE")
+        raise BadInput(f"{given}: keys cannot be deleted, because each must have a value; set it with {key}=VALUE")
     if parsed.package is not None:
-        raise BadInput(f"{given}: {key} goes where it belongs, so nothing can stand behind an @")
+        raise BadInput(f"{given}: {key} has a fixed place in the configuration, so @ is not allowed")
     if parsed.is_sweep_override():
         raise BadInput(f"{given}: give one value; to compare several, write a study (conf/sweep/NAME.yaml)")
     if key.replace("/", ".").split(".")[0] == "hydra" and not key.startswith(OPEN) and key not in OPEN_GROUPS:
         raise BadInput(
-            f"{given}: {key} stays as it is, for a command is always a study; {', '.join(OPEN_GROUPS)} and what lies "
-            "under hydra.launcher can be set"
+            f"{given}: {key} cannot be set, because every command runs a study; {', '.join(OPEN_GROUPS)} and keys "
+            "under hydra.launcher can"
         )
     if key == "run":
-        raise BadInput(f"{given}: run is how ablate tells its workers what to train; a command is a study")
+        raise BadInput(f"{given}: run cannot be set: ablate sets it in its workers")
     if key in GROUPS:
         name = parsed.value()
         if not (isinstance(name, str) and NAME.fullmatch(name)):

@@ -1,4 +1,4 @@
-"""What `python -m ablate --help` says, read from the configuration itself. Nothing heavy is imported for it."""
+"""The text of `python -m ablate --help`, made from the configuration. It imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ ablate settles arguments about Transformer design with experiments.
 
   python -m ablate +sweep=STUDY [KEY=VALUE ...]   train a study's variants, write its report
   python -m ablate [KEY=VALUE ...]                train the baseline alone
-  python -m ablate.report [STUDY] [root=DIR]      rebuild reports from the records, training nothing
+  python -m ablate.report [STUDY ...] [root=DIR]  rebuild reports from the records, training nothing
+  python -m ablate.merge FOLDER [root=DIR]        copy runs from another store
+  python -m ablate.publish STUDY [root=DIR]       make a view and a report in W&B (--help of each names all keys)
 """
 
 COMMON = """\

@@ -1,4 +1,4 @@
-"""Hydra's command line: its options, and its start."""
+"""Hydra's command line: its options, and how Hydra is started."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from ablate.config import BadInput
 from ablate.plan.quoting import literal
 
-USELESS = {  # options of Hydra's that no study can be run with
-    "experimental_rerun": "what it reads can run code",
+USELESS = {  # options of Hydra's that make no sense for a study
+    "experimental_rerun": "it loads a pickle, which can run any code",
     "config_path": "the configuration is ablate's; --config-dir adds files to it",
     "config_name": "the configuration is ablate's; --config-dir adds files to it",
 }
@@ -30,10 +30,10 @@ def command_line(arguments: Sequence[str]) -> argparse.Namespace:
     except argparse.ArgumentError as error:
         raise BadInput(f"{error}; --help shows the options") from None
     for argument in unknown:
-        raise BadInput(f"{argument} is not understood: an override is KEY=VALUE, before the options; see --help")
+        raise BadInput(f"{argument} is unknown: an override is KEY=VALUE, and comes before the options; see --help")
     for name, why in USELESS.items():
         if vars(given)[name] is not None:
-            raise BadInput(f"--{name.replace('_', '-')} has no place here: {why}")
+            raise BadInput(f"--{name.replace('_', '-')} cannot be used: {why}")
     shown = [given.run, given.multirun, given.cfg is not None, given.info is not None, given.shell_completion]
     if sum(map(bool, shown)) > 1 or (given.resolve and given.cfg is None):
         raise BadInput(
@@ -52,7 +52,7 @@ def run(given: argparse.Namespace, task: Callable[[DictConfig], None], conf: Pat
 def hydra_parser() -> argparse.ArgumentParser:
     """Hydra's parser of options, also for Python 3.14 and later.
 
-    There argparse looks into each help text as it is added, and one of Hydra's is an object that makes its text late.
+    There argparse checks each help text as it is added, and one of Hydra's is an object that is no string.
     """
 
     def add_argument(self: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:
@@ -65,4 +65,4 @@ def hydra_parser() -> argparse.ArgumentParser:
     try:
         return get_args_parser()
     finally:
-        del argparse.ArgumentParser.add_argument  # which it inherits
+        del argparse.ArgumentParser.add_argument  # the inherited method is visible again

@@ -1,8 +1,8 @@
 """The costs of a study's cells, kept beside its records as cost.json: measured once its runs are done.
 
-A probe of a few seconds in a process of its own (`ablate.training.probe`) measures them. It runs on the machine that
-gave the command, whose device is alone by then, and not through the launcher: a launcher's workers hold what earlier
-runs left in memory, share their machine with others, and would have to be waited for.
+A probe of a few seconds in its own process (`ablate.training.probe`) measures them. It runs on the machine of the
+command, whose device is idle by then, and not through the launcher: a launcher's workers still hold the memory of
+earlier runs, share their machine with other workers, and may have to wait in a queue.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from ablate.system.atomic import write_atomic
 from ablate.training.machine import device_name
 
 NAME = "cost.json"
-MEANING = 1  # raised when the probe comes to measure something else
-PATIENCE = 900  # seconds that a probe may take, on whatever machine
+MEANING = 1  # raised when the probe measures something else than before
+PATIENCE = 900  # seconds that a probe may take on any machine
 
 
 def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable[[str], None]) -> None:
-    """Probe the study's cells, unless that was done for the same cells with the same versions on the same device.
+    """Probe the study's cells, unless the same cells were probed with the same version of torch on the same device.
 
-    Whatever goes wrong is said in a line, and leaves the records without costs.
+    `device` is None where a launcher trains on other machines. An error is reported in one line, and the records then
+    have no costs.
     """
     if device is None:
         return say("costs are not measured: the launcher trains the runs on other machines than this one")
@@ -44,29 +45,29 @@ def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable
     mark = digest({"cells": keys, "corpus": plan.corpus, "meaning": MEANING, **here})
     if not configs or mark_of(path) == mark:
         return
-    path.unlink(missing_ok=True)  # of other cells, or of another machine
+    path.unlink(missing_ok=True)  # it holds the costs of other cells, or of another machine
     trained_on = devices(plan, store)
     if trained_on != {device.type}:
         there = " and ".join(sorted(trained_on)) or "nothing"
         return say(f"costs are not measured: the runs were trained on {there}, and this machine has {device.type}")
-    alike = {key: configs[cell] for cell, key in keys.items()}  # what costs the same is measured once
+    alike = {key: configs[cell] for cell, key in keys.items()}  # cells with the same cost are measured once
     try:
         measured = probed(alike, plan.corpus, device)
         cells = {cell: measured["cells"][key] for cell, key in keys.items()}
         record = {"mark": mark, **measured, "cells": cells}
         write_atomic(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
-        say(f"costs could not be measured, the report does without: {reason(error)}")
+        say(f"costs could not be measured, so the report has none: {reason(error)}")
 
 
 def cost_key(config: Config) -> str:
-    """The same for configurations whose updates take the same: model, batches, precision, but neither rate nor seed."""
+    """Hash of what determines the cost of an update: model, batch size and precision, but neither rate nor seed."""
     model = asdict(config.model)
     return digest({"model": model, "batch_tokens": config.train.batch_tokens, "precision": config.precision})
 
 
 def probed(configs: dict[str, Config], corpus: str, device: torch.device) -> dict[str, Any]:
-    """What the probe has to say. Raises what running a process and reading JSON may raise."""
+    """The result of the probe. Raises the errors of running a process and of reading JSON."""
     asked = {
         "corpus": corpus,
         "device": device.type,
@@ -101,7 +102,7 @@ def devices(plan: Plan, store: Store) -> set[str]:
 
 
 def reason(error: Exception) -> str:
-    """The last line of what the process said, or else of the error."""
-    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
-    lines = (said or str(error) or type(error).__name__).strip().splitlines()
+    """The last line of the process's standard error, or of the error itself."""
+    output = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    lines = (output or str(error) or type(error).__name__).strip().splitlines()
     return lines[-1][:200] if lines else type(error).__name__

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from ablate.system.signals import HANGUP, heeded
+from ablate.system.signals import HANGUP, handled
 
 AT_ONCE = 1.0  # seconds within which signals are one request
 
@@ -48,7 +48,7 @@ class Request:
 
     def __enter__(self) -> Request:
         if threading.current_thread() is threading.main_thread():  # nobody else may handle signals
-            self.before = {number: signal.signal(number, self._on_signal) for number in heeded()}
+            self.before = {number: signal.signal(number, self._on_signal) for number in handled()}
         return self
 
     def __exit__(self, *raised: object) -> None:
