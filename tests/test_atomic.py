@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ablate.store.schema import Damaged, Task, by_name, sealed, unsealed
 from ablate.system import atomic
-from ablate.system.atomic import in_the_making, sweep, write_atomic
+from ablate.system.atomic import sweep, temporary_file, write_atomic
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -73,14 +73,14 @@ def test_what_the_dead_left_is_swept_and_what_the_living_are_at_is_not(
     BOTH[locks](monkeypatch)
     code = (
         "import os, pathlib, signal, ablate.system.atomic\n"
-        f"with ablate.system.atomic.in_the_making(pathlib.Path({str(tmp_path)!r}) / 'file') as path:\n"
+        f"with ablate.system.atomic.temporary_file(pathlib.Path({str(tmp_path)!r}) / 'file') as path:\n"
         "    path.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     assert len(list(tmp_path.glob("*.part"))) == 1
     (tmp_path / ".lock").touch()
-    with in_the_making(tmp_path / "file") as living:
+    with temporary_file(tmp_path / "file") as living:
         living.touch()
         sweep(tmp_path)
         assert list(tmp_path.glob("*.part")) == [living]

@@ -16,13 +16,13 @@ import pytest
 from test_requests import SHORT, STUDY, at_work, start
 
 from ablate.system import signals
-from ablate.system.signals import ASKING, Terminated, command, heeded
+from ablate.system.signals import REQUESTS_TO_END, Terminated, command, handled
 
 
-@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("number", REQUESTS_TO_END)
 def test_a_signal_ends_a_command_with_its_code_and_what_was_open_is_closed(number: int) -> None:
     closed = []
-    before = [signal.getsignal(each) for each in ASKING]
+    before = [signal.getsignal(each) for each in REQUESTS_TO_END]
     after: list[object] = []
 
     @command
@@ -37,18 +37,18 @@ def test_a_signal_ends_a_command_with_its_code_and_what_was_open_is_closed(numbe
     try:
         assert main() == 128 + number
         assert closed == [number]
-        after = [signal.getsignal(each) for each in ASKING if each != signals.HANGUP]
-        assert after == [handler for each, handler in zip(ASKING, before) if each != signals.HANGUP]
+        after = [signal.getsignal(each) for each in REQUESTS_TO_END if each != signals.HANGUP]
+        assert after == [handler for each, handler in zip(REQUESTS_TO_END, before) if each != signals.HANGUP]
     finally:
-        for each, handler in zip(ASKING, before):
+        for each, handler in zip(REQUESTS_TO_END, before):
             signal.signal(each, handler)
 
 
-@pytest.mark.parametrize("number", ASKING)
+@pytest.mark.parametrize("number", REQUESTS_TO_END)
 def test_a_signal_that_is_ignored_from_the_start_stays_ignored(number: int) -> None:
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        assert number not in heeded()
+        assert number not in handled()
         sent = command(lambda: os.kill(os.getpid(), number) or 7)()  # type: ignore[func-returns-value]
         assert sent == 7
         assert signal.getsignal(number) == signal.SIG_IGN

@@ -1,1 +1,1 @@
-"""Runs that were trained elsewhere join a store."""
+"""Copying runs from another store."""

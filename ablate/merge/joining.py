@@ -1,4 +1,4 @@
-"""Take in the runs of another store, each known by its id, which says all that determines it."""
+"""Copying the runs of another store. A run's id is a hash of everything that determines it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEASURED = ("version", "seconds", "decoding_seconds", "peak_memory", "tokens_per
 
 
 def merge(source: Path, store: Store) -> list[str]:
-    """Take in the runs of another store; the ids of those that could not be, each named in a line. Raises BadInput."""
+    """Copy the runs of another store, and print a line for each conflict. Returns the ids of these. Raises BadInput."""
     runs = source / "runs" if (source / "runs").is_dir() else source
     found = sorted(path for path in runs.glob(RUN) if path.is_dir() and not path.is_symlink())
     if not found:
@@ -45,12 +45,12 @@ def merge(source: Path, store: Store) -> list[str]:
             raise BadInput(f"{path} could not be copied: {error.strerror or error}") from None
         counts[outcome] = counts.get(outcome, 0) + 1
     speeds.forget(store)
-    print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing taken in")
+    print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no run was copied")
     return conflicts
 
 
 class Refused(Exception):
-    """Why a run was left where it was."""
+    """The reason why a run was not copied."""
 
 
 def join(theirs: RunFolder, ours: RunFolder) -> str:
@@ -70,7 +70,7 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
             copy(theirs, ours, "result.json")
             taken = "taken in" if result is not None else "taken in, to be continued"
         else:
-            taken = "here already"
+            done = "here already"
         if ours.result() is not None:
             kept = ours.task() or without_paths(task)
             for path in sorted(theirs.path.glob("evaluation-*.json")):
@@ -109,7 +109,7 @@ def readable(folder: RunFolder, name: str, kind: type[T]) -> T:
 
 
 def copy(theirs: RunFolder, ours: RunFolder, name: str) -> None:
-    """A file, whole or not at all; a link is not followed, since it may lead anywhere."""
+    """Copy a file atomically. Links are not followed, because they may lead anywhere."""
     path = theirs.file(name)
     if path.is_file() and not path.is_symlink():
         write_atomic(ours.file(name), path.read_bytes())

@@ -23,12 +23,12 @@ SURROGATE = re.compile("[\ud800-\udfff]")  # Python's stand-ins for bytes that a
 
 
 def override_keys(arguments: Sequence[str]) -> list[str]:
-    """The keys that the command line sets. Raises BadInput where one makes no sense."""
+    """The keys that the command line sets. Raises BadInput for an invalid argument."""
     return [checked(given, parsed) for given, parsed in zip(arguments, parse(arguments))]
 
 
 def choices(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """(group, name) of each file of conf/ that the command line chooses."""
+    """(group, name) of each file of conf/ that the command line selects."""
     parsed = parse(arguments)
     return [(str(each.key_or_group), str(each.value())) for each in parsed if each.key_or_group in GROUPS]
 
@@ -40,7 +40,7 @@ def value_of(arguments: Sequence[str], key: str) -> Any:
 
 
 def parse(arguments: Sequence[str]) -> list[Override]:
-    """What Hydra's grammar makes of each argument. Raises BadInput that shows the argument as it was typed."""
+    """Each argument parsed by Hydra's grammar. Raises BadInput that shows the argument as it was typed."""
     parsed = []
     for argument in arguments:
         if len(argument) > LONGEST:
@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str]) -> list[Override]:
 
 
 def advice(argument: str) -> str:
-    """How to write an argument whose value may be meant as text."""
+    """How to write an argument whose value is probably meant as text."""
     key, equals, value = argument.partition("=")
     if not equals or not key.lstrip("+").startswith(OPEN) or value[:1] in ("'", '"', "[", "{"):
         return ""
@@ -80,7 +80,7 @@ def check_value(value: Any, given: str) -> None:
 
 
 def checked(given: str, parsed: Override) -> str:
-    """The key of an argument. Raises BadInput where the argument makes no sense."""
+    """The key of an argument. Raises BadInput for an invalid argument."""
     key = str(parsed.key_or_group or "")
     if not key:
         raise BadInput(f"{given} has no key; an override is KEY=VALUE")

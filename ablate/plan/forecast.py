@@ -17,11 +17,11 @@ from ablate.store.folders import Store
 from ablate.store.speeds import ALIKE, Speed, speeds
 from ablate.training.machine import GIBIBYTE, core_limit, memory_limit
 
-CORE = 6e10  # operations a second of one CPU core on small models: a first guess, until a run has been measured
-LAYER = 2.5e-3  # seconds that a layer takes a core in each update however small it is: likewise
-GPU_SHARE = 4 * GIBIBYTE  # memory set aside for each run that shares a GPU
-WORKER = GIBIBYTE // 2  # memory that a worker takes however small its model is: torch and its like
-OPERATIONS = 6  # of training, a parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
+CORE = 6e10  # operations a second of one CPU core on small models: a guess for stores that have no measured run
+LAYER = 2.5e-3  # seconds of a layer in each update on one core, however small it is: a guess for the same case
+GPU_SHARE = 4 * GIBIBYTE  # memory reserved for each run that shares a GPU
+WORKER = GIBIBYTE // 2  # memory of a worker with the smallest model: mostly torch
+OPERATIONS = 6  # of training, for each parameter and token.  Kaplan et al. 2020, arXiv:2001.08361
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Forecast:
     cells: list[CellForecast]
     workers: int
     seconds: float | None  # from now to the last run's end
-    device: torch.device | None  # None where only the workers know theirs
+    device: torch.device | None  # None where each worker chooses its own
 
 
 def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
@@ -65,9 +65,9 @@ def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
 
 
 def workers(config: Config, device: torch.device | None, runs: int) -> int:
-    """Runs side by side: one a core, as far as memory or the GPU's allows, and never more than there are.
+    """How many runs to train at a time: one for each core, as far as memory or the GPU's memory allows.
 
-    All of them where the device is not known: then the launcher has limits of its own.
+    All of them where the device is not known, because then the launcher sets the limit.
     """
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))

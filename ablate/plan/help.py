@@ -23,7 +23,9 @@ ablate settles arguments about Transformer design with experiments.
 
   python -m ablate +sweep=STUDY [KEY=VALUE ...]   train a study's variants, write its report
   python -m ablate [KEY=VALUE ...]                train the baseline alone
-  python -m ablate.report [STUDY] [root=DIR]      rebuild reports from the records, training nothing
+  python -m ablate.report [STUDY ...] [root=DIR]  rebuild reports from the records, training nothing
+  python -m ablate.merge FOLDER [root=DIR]        copy runs from another store
+  python -m ablate.publish STUDY [root=DIR]       make a view and a report in W&B (--help of each names all keys)
 """
 
 COMMON = """\

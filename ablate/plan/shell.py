@@ -1,4 +1,4 @@
-"""Hydra's command line: its options, and its start."""
+"""Hydra's command line: its options, and how Hydra is started."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(given: argparse.Namespace, task: Callable[[DictConfig], None], conf: Pat
 def hydra_parser() -> argparse.ArgumentParser:
     """Hydra's parser of options, also for Python 3.14 and later.
 
-    There argparse looks into each help text as it is added, and one of Hydra's is an object that makes its text late.
+    There argparse checks each help text as it is added, and one of Hydra's is an object that is no string.
     """
 
     def add_argument(self: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:
@@ -65,4 +65,4 @@ def hydra_parser() -> argparse.ArgumentParser:
     try:
         return get_args_parser()
     finally:
-        del argparse.ArgumentParser.add_argument  # which it inherits
+        del argparse.ArgumentParser.add_argument  # the inherited method is visible again

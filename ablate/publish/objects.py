@@ -1,4 +1,4 @@
-"""The saved view and the report of one setting, as objects of wandb-workspaces. Building them needs no network."""
+"""The saved view and the report of one setting, as objects of wandb-workspaces. Making them needs no network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ablate.report.text import tables
 from ablate.tracking import REPORT, access
 from ablate.tracking.place import fitting
 
-TITLE = 128  # characters that W&B takes
+TITLE = 128  # characters that W&B accepts
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,18 @@ class Address:
 
 
 def app_url() -> str:
-    """Where people go; a server of one's own answers both them and programs."""
+    """The address of W&B's pages. A private server has one address for pages and programs."""
     base = access.base_url().rstrip("/")
     return "https://wandb.ai" if urlsplit(base).netloc == "api.wandb.ai" else base
 
 
 def workspace(data: ReportData, root: Path, address: Address) -> ws.Workspace:
-    """Curves, scores and figures first; below them W&B lays out by itself whatever else was logged."""
+    """The saved view: curves, scores and figures; W&B adds panels for everything else that was logged."""
     columns = ["run:jobType", f"summary:{data.study.metric}", "summary:status", "summary:validation/loss.min"]
     return ws.Workspace(
         entity=address.entity,
         project=address.project,
-        name="".join(
-            ":" if category(c).startswith("S") else c for c in title(data)
-        ),  # it refuses symbols, = among them
+        name="".join(":" if category(c).startswith("S") else c for c in title(data)),  # W&B refuses symbols, such as =
         sections=[
             ws.Section(name="Curves", panels=curves(data), is_open=True, panel_settings=over_updates()),
             ws.Section(name="Scores", panels=scores(data), is_open=True),
@@ -60,7 +58,7 @@ def workspace(data: ReportData, root: Path, address: Address) -> ws.Workspace:
 
 
 def report(data: ReportData, root: Path, address: Address) -> wr.Report:
-    # run sets without entity and project are those of the report's own project, and are not looked up on the server
+    # run sets without entity and project belong to the report's project, and need no request to the server
     trained = wr.Runset(name="runs", filters=f"{in_group(data)} and Metric('JobType') != '{REPORT}'")
     shown = wr.Runset(name=REPORT, filters=f"{in_group(data)} and Metric('JobType') == '{REPORT}'")
     verdicts = data.verdicts
@@ -76,8 +74,8 @@ def report(data: ReportData, root: Path, address: Address) -> wr.Report:
             wr.H2(text="Effects"),
             wr.MarkdownBlock(text=tables.variants(data)),
             wr.H2(text="Curves"),
-            wr.PanelGrid(runsets=[trained], panels=laid_out([*curves(data), *scores(data)])),
-            *(wr.PanelGrid(runsets=[shown], panels=laid_out([drawn], 24, 16)) for drawn in figures(data, root)),
+            wr.PanelGrid(runsets=[trained], panels=in_a_grid([*curves(data), *scores(data)])),
+            *(wr.PanelGrid(runsets=[shown], panels=in_a_grid([drawn], 24, 16)) for drawn in figures(data, root)),
             wr.H2(text="Runs"),
             wr.MarkdownBlock(text=runs(data, address.run)),
         ],
@@ -85,7 +83,7 @@ def report(data: ReportData, root: Path, address: Address) -> wr.Report:
 
 
 def plain(data: ReportData, root: Path, address: Address) -> dict[str, Any]:
-    """Both as JSON, the way they are sent."""
+    """Both as the JSON that is sent."""
     objects: dict[str, Any] = {"workspace": workspace(data, root, address), "report": report(data, root, address)}
     return {name: thing._to_model().model_dump(by_alias=True, mode="json") for name, thing in objects.items()}
 
@@ -95,7 +93,7 @@ def title(data: ReportData) -> str:
 
 
 def in_group(data: ReportData) -> str:
-    """A filter, in which W&B's parser would double the = of a setting's name if it stood there as itself."""
+    """A filter for this setting's group. W&B's parser would double the = of its name, so symbols are escaped."""
     group = fitting("group", f"{data.study.name}/{data.setting}")
     return "Metric('Group') == '" + "".join(c if c.isalnum() or c in "/-_." else escaped(c) for c in group) + "'"
 
@@ -105,7 +103,7 @@ def escaped(character: str) -> str:
 
 
 def curves(data: ReportData) -> list[Any]:
-    """A line a variant, the mean of its seeds; the band reaches from the lowest seed to the highest."""
+    """A line for each variant, the mean over seeds; the band spans all seeds."""
     return [
         wr.LinePlot(
             title=name,
@@ -122,7 +120,7 @@ def curves(data: ReportData) -> list[Any]:
 
 
 def scores(data: ReportData) -> list[Any]:
-    """A bar a variant, the mean of its seeds."""
+    """A bar for each variant, the mean over seeds."""
     names = dict.fromkeys((data.study.metric, *SCORES))
     if data.stand_ins:
         names.pop(data.declared.metric, None)
@@ -140,13 +138,13 @@ def scores(data: ReportData) -> list[Any]:
 
 
 def figures(data: ReportData, root: Path) -> list[Any]:
-    """One panel with all figures of the report's own run; none where no report was built here."""
+    """One panel with all figures of the report's run; none where this machine has no report."""
     drawn = sorted((root / "reports" / data.study.name / data.setting / "figures").glob("*.png"))
     return [wr.MediaBrowser(title="Figures", media_keys=[f"figures/{path.stem}" for path in drawn])] if drawn else []
 
 
-def laid_out(panels: list[Any], width: int = 8, height: int = 6) -> list[Any]:
-    """Side by side on W&B's grid of 24 columns."""
+def in_a_grid(panels: list[Any], width: int = 8, height: int = 6) -> list[Any]:
+    """The panels side by side on W&B's grid of 24 columns."""
     across = 24 // width
     for index, panel in enumerate(panels):
         row, column = divmod(index, across)
@@ -159,7 +157,7 @@ def over_updates() -> ws.SectionPanelSettings:
 
 
 def most(data: ReportData) -> int:
-    """So many runs must fit a panel: W&B shows ten unless told."""
+    """How many runs a panel must show; W&B's default is ten."""
     return len(data.runs) + 1
 
 

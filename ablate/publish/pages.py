@@ -1,4 +1,4 @@
-"""The words and tables of a published report, in Markdown, by the functions that write the study's own report."""
+"""Text and tables of a published report, in Markdown, made by the functions that write the study's report."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def header(data: ReportData) -> str:
 
 
 def claims(found: Sequence[ClaimVerdict]) -> str:
-    """A row a claim: what it says, its verdict, the evidence."""
+    """A row for each claim: its sentence, its verdict, the evidence."""
     return table(["claim", "says", "verdict", "evidence"], [ledger_row(each) for each in found])
 
 
 def runs(data: ReportData, address: Callable[[str], str]) -> str:
-    """A row a run with a link to it; `address` gives that of an id in W&B. The report's own run comes last."""
+    """A row for each run with its link. `address` maps an id in W&B to a URL. The report's run comes last."""
     measure = metric(data.study.metric)
     rows = []
     for run in data.runs:

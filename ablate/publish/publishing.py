@@ -25,7 +25,7 @@ def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry
         raise BadInput(
             f"no key for {access.base_url()}: set WANDB_API_KEY or run `wandb login`; dry_run=true needs none"
         )
-    access.spell_mode()
+    access.normalise_mode()
     check_variables()
     os.environ["WANDB_SILENT"] = "true"  # this command prints all that a user needs
     from ablate.publish.objects import Address, plain

@@ -1,4 +1,4 @@
-"""Sending to W&B's server: whether it answers, who we are there, and what to put in the place of what."""
+"""Requests to W&B's server: whether it answers, the default entity, saving the report and the view."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ablate.publish.objects import Address, report, title, workspace
 from ablate.records.read import ReportData
 from ablate.tracking import access, wandb_id
 
-ANSWERS = 10.0  # seconds that the server may take to answer at all
-DEADLINE = 60.0  # seconds that anything asked of it may take
+ANSWERS = 10.0  # seconds that the server may take for its first answer
+DEADLINE = 60.0  # seconds that any other request may take
 
 T = TypeVar("T")
 
 
 def default_entity() -> str:
-    """Whose key it is. Raises BadInput where the server cannot be reached, or does not take the key."""
+    """The default entity of the key. Raises BadInput where the server cannot be reached, or refuses the key."""
     check_reachable()
     entity = in_time(lambda: wandb.Api().default_entity)
     if not entity:
@@ -34,20 +34,20 @@ def default_entity() -> str:
 
 
 def save(data: ReportData, root: Path, address: Address) -> list[str]:
-    """Make or renew the report and the view; their addresses. Raises BadInput."""
+    """Create or update the report and the view; returns their addresses. Raises BadInput."""
     check_reachable()
     return in_time(lambda: [save_report(data, root, address), save_workspace(data, root, address)])
 
 
 def save_report(data: ReportData, root: Path, address: Address) -> str:
-    """Takes the place of the report that bears the same title."""
+    """Save the report in place of the one with the same title."""
     made = report(data, root, address)
     made.id = next((found.id for found in reports(address) if found.display_name == title(data)), "")
     return str(made.save().url)
 
 
 def reports(address: Address) -> list[Any]:
-    """Those of the project; none where there is no such project yet, which saving then makes."""
+    """The reports of the project; none where the project does not exist yet. Saving then creates it."""
     try:
         return list(wandb.Api().reports(f"{address.entity}/{address.project}"))
     except ValueError:
@@ -55,11 +55,11 @@ def reports(address: Address) -> list[Any]:
 
 
 def save_workspace(data: ReportData, root: Path, address: Address) -> str:
-    """Takes the place of the view that an earlier call made: a view's name is an id of our choice."""
+    """Save the view in place of an earlier one. A view's name is an id that we choose."""
     made = workspace(data, root, address)
-    name = wandb_id(data.study.name, data.setting, "workspace")[:11]  # as long as those that W&B makes up
+    name = wandb_id(data.study.name, data.setting, "workspace")[:11]  # as long as W&B's own names
     made._internal_name = internal._url_query_str_to_internal_name(name)
-    with suppress(ValueError):  # there is none yet
+    with suppress(ValueError):  # the view does not exist yet
         made._internal_id = internal.get_view_dict(address.entity, address.project, name)["id"]
     return str(made.save().url)
 
@@ -67,7 +67,7 @@ def save_workspace(data: ReportData, root: Path, address: Address) -> str:
 def check_reachable() -> None:
     try:
         urllib.request.urlopen(access.base_url(), timeout=ANSWERS).close()
-    except urllib.error.HTTPError:  # an answer
+    except urllib.error.HTTPError:  # the server answered
         pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
@@ -75,7 +75,7 @@ def check_reachable() -> None:
 
 
 def in_time(work: Callable[[], T]) -> T:
-    """What `work` returns. Raises BadInput where it fails or has not ended by the deadline: wandb retries for long."""
+    """The result of `work`. Raises BadInput where it fails or takes too long, because wandb retries for minutes."""
     done: list[T] = []
     failed: list[Exception] = []
 

@@ -1,8 +1,8 @@
 """The costs of a study's cells, kept beside its records as cost.json: measured once its runs are done.
 
-A probe of a few seconds in a process of its own (`ablate.training.probe`) measures them. It runs on the machine that
-gave the command, whose device is alone by then, and not through the launcher: a launcher's workers hold what earlier
-runs left in memory, share their machine with others, and would have to be waited for.
+A probe of a few seconds in its own process (`ablate.training.probe`) measures them. It runs on the machine of the
+command, whose device is idle by then, and not through the launcher: a launcher's workers still hold the memory of
+earlier runs, share their machine with other workers, and may have to wait in a queue.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ PATIENCE = 900  # seconds that a probe may take, on whatever machine
 
 
 def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable[[str], None]) -> None:
-    """Probe the study's cells, unless that was done for the same cells with the same versions on the same device.
+    """Probe the study's cells, unless the same cells were probed with the same version of torch on the same device.
 
-    Whatever goes wrong is said in a line, and leaves the records without costs.
+    `device` is None where a launcher trains on other machines. An error is reported in one line, and the records then
+    have no costs.
     """
     if device is None:
         return say("costs are not measured: the launcher trains the runs on other machines than this one")
@@ -49,7 +50,7 @@ def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable
     mark = digest({"cells": keys, "meaning": MEANING, **here})
     if not asked or mark_of(path) == mark:
         return
-    path.unlink(missing_ok=True)  # of other cells, or of another machine
+    path.unlink(missing_ok=True)  # it holds the costs of other cells, or of another machine
     trained_on = devices(plan, store)
     if trained_on != {device.type}:
         there = " and ".join(sorted(trained_on)) or "nothing"
@@ -60,7 +61,7 @@ def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable
         cells = {cell: measured["cells"][key] for cell, key in keys.items()}
         write_json(path, msgspec.convert({"mark": mark, **measured, "cells": cells}, CostRecord))
     except (OSError, subprocess.SubprocessError, ValueError, LookupError) as error:
-        say(f"costs could not be measured, the report does without: {reason(error)}")
+        say(f"costs could not be measured, so the report has none: {reason(error)}")
 
 
 def request_of(plan: Plan, cell: str) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def devices(plan: Plan, store: Store) -> set[str]:
 
 
 def reason(error: Exception) -> str:
-    """The last line of what the process said, or else of the error."""
-    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
-    lines = (said or str(error) or type(error).__name__).strip().splitlines()
+    """The last line of the process's standard error, or of the error itself."""
+    output = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    lines = (output or str(error) or type(error).__name__).strip().splitlines()
     return lines[-1][:200] if lines else type(error).__name__

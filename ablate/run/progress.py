@@ -1,5 +1,7 @@
-"""What a person sees: the plan, the runs as they go, a line for each that ends. It follows run folders; workers know
-nothing of it. Into a file it writes plain lines."""
+"""Progress on the terminal: the plan, the runs in training, a line for each run that ends.
+
+It reads the run folders; workers do not know about it. Where standard output is a file it prints plain lines.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,13 @@ from ablate.store.growing import GrowingFile
 from ablate.store.ids import RunSpec
 
 POLL = 0.5  # seconds between looks at the run folders
-PLAIN_WIDTH = 110  # characters where there is no terminal to ask
+PLAIN_WIDTH = 110  # characters where standard output is no terminal
 
 
 class Progress:
     def __init__(self, store: Store, plan: Plan) -> None:
         self.store, self.plan = store, plan
-        seen = sys.stdout is not None and sys.stdout.isatty()  # whatever FORCE_COLOR says: files get plain text
+        seen = sys.stdout is not None and sys.stdout.isatty()  # FORCE_COLOR does not matter: files get plain text
         self.console = Console(highlight=False, force_terminal=seen, width=None if seen else PLAIN_WIDTH)
 
     def say(self, line: str | None) -> None:
@@ -35,7 +37,7 @@ class Progress:
             self.console.print(Text(line), soft_wrap=True)
 
     def show_plan(self, forecast: Forecast) -> None:
-        """The question, and for each variant what it sets, its size and its runs."""
+        """Print the question, and for each variant its overrides, its size and its runs."""
         plan, config = self.plan, self.plan.config
         warmup = config.warmup_updates
         self.say(f"{plan.study.name}: {plan.study.question}")
@@ -80,7 +82,7 @@ class Progress:
 
 
 class _Watcher:
-    """Looks at run folders, shows those in the making, prints a line for each that ends."""
+    """Polls run folders, shows the runs in training, and prints a line for each run that ends."""
 
     def __init__(self, progress: Progress, specs: list[RunSpec]) -> None:
         self.progress, self.waiting, self.total = progress, list(specs), len(specs)
@@ -91,17 +93,17 @@ class _Watcher:
         console = self.progress.console
         if not console.is_terminal:
             while not self.stop.wait(POLL):
-                self.settle()
-            self.settle()
+                self.print_ended()
+            self.print_ended()
             return
         with Live(console=console, refresh_per_second=2, transient=True) as live:
             while not self.stop.wait(POLL):
-                self.settle()
+                self.print_ended()
                 live.update(self.picture())
-        self.settle()
+        self.print_ended()
 
-    def settle(self) -> None:
-        """Print and forget the runs that have ended."""
+    def print_ended(self) -> None:
+        """Print the runs that have ended since the last call."""
         for spec in list(self.waiting):
             line = ending(self.progress.store.run(spec.id), spec)
             if line is not None:
@@ -121,7 +123,7 @@ class _Watcher:
 
 
 class TrainingRun:
-    """A run as a row of the picture. Each look at it reads only what its curve has gained."""
+    """A run in training, as a row of the table. Each call of `row` reads only the new lines of its curve."""
 
     def __init__(self, folder: RunFolder, spec: RunSpec, began: float) -> None:
         """A curve last written before `began` (seconds since the epoch) is that of an earlier command."""
@@ -138,7 +140,7 @@ class TrainingRun:
                 return None
         except (FileNotFoundError, NotADirectoryError):
             return None
-        self.take_in(self.curve.new_lines())
+        self.add(self.curve.new_lines())
         updates = self.spec.config.train.updates
         if not self.last:
             return (f"0/{updates}", "", "", "") if self.curve.offset else None
@@ -146,16 +148,16 @@ class TrainingRun:
         remaining = seconds / update * (updates - update)
         return f"{update:.0f}/{updates}", f"{loss:.3f}", f"{self.tokens / seconds:,.0f}", duration(remaining)
 
-    def take_in(self, lines: list[str]) -> None:
+    def add(self, lines: list[str]) -> None:
         for line in lines:
             if line[:1].isdigit():
                 self.last, self.tokens = line, self.tokens + int(line.split(",")[4])
-            else:  # the header: the curve begins here, perhaps anew
+            else:  # the header: the curve starts here, perhaps for the second time
                 self.last, self.tokens = "", 0
 
 
 def ending(folder: RunFolder, spec: RunSpec) -> str | None:
-    """A line about a run that has ended; None while it has not."""
+    """A line about a run that has ended; None for any other run."""
     failure = folder.failure()
     if failure is not None:
         return f"{label(spec)} failed: {failure} (runs/{spec.id}/failure.txt)"
@@ -183,7 +185,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them."""
+    """Seconds as readable text."""
     if seconds is None:
         return "unknown"
     if seconds < 100:

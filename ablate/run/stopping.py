@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin, for the command: its workers leave checkpoints, then it ends; at a second one all end at once."""
+"""Signals to the command: at the first its workers write checkpoints, then it ends; at the second all end at once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ablate.store.folders import Store
 from ablate.system import signals
 from ablate.system.output import write_line
 
-PATIENCE = 20.0  # seconds that workers have for their checkpoints
+PATIENCE = 20.0  # seconds for workers to write their checkpoints
 SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextlib.contextmanager
 def stopping(store: Store, runs: list[str]) -> Iterator[None]:
-    """While it is open, the first signal lets the workers that are at these runs leave checkpoints."""
+    """Inside the block, the first signal makes the workers that train these runs write checkpoints."""
 
     def children() -> list[tuple[str, int]]:
         return [(run, pid) for run in runs if (pid := store.run(run).worker()) is not None]
@@ -39,7 +39,7 @@ def stopping(store: Store, runs: list[str]) -> Iterator[None]:
             waiting = [(run, pid) for run, pid in waiting if store.run(run).is_locked()]
         handler = before[number]
         if callable(handler):
-            handler(number, frame)  # which raises
+            handler(number, frame)  # it raises
 
     def second(number: int, frame: FrameType | None) -> NoReturn:
         send(signals.KILL, children())
@@ -47,12 +47,12 @@ def stopping(store: Store, runs: list[str]) -> Iterator[None]:
             write_line(1, SHOW_CURSOR.encode())
         os._exit(128 + number)
 
-    request = signals.request()
-    before: dict[int, Any] = {number: signal.signal(number, first) for number in signals.heeded()}
+    request = signals.request_number()
+    before: dict[int, Any] = {number: signal.signal(number, first) for number in signals.handled()}
     try:
         yield
     finally:
-        signals.put_back(before)
+        signals.restore(before)
 
 
 def send(number: int, workers: list[tuple[str, int]]) -> None:

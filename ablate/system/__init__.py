@@ -1,1 +1,1 @@
-"""The operating system underneath: signals, locks, files, paths, output. Nothing here knows what is trained."""
+"""The operating system: signals, locks, files, paths, output, command lines. Nothing here knows about training."""

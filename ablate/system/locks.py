@@ -1,10 +1,10 @@
-"""Locks between processes, also on file systems that have none.
+"""Locks between processes, also on file systems without flock(2).
 
 Where the file system supports flock(2), a lock is a locked file, and the system releases it when its holder dies. Where
 it does not (Lustre mounted without `flock`, some NFS and FUSE mounts), a lock is a marker file next to the path, which
-its holder touches every BEAT seconds. Others may take it over as soon as its holder is known to be dead (same host), or
-when it has not been touched for SILENCE seconds. Each process measures that on its own clock, so hosts whose clocks
-differ agree.
+its holder touches every BEAT seconds. Another process may take it over when its holder is known to have crashed (same
+host), or when it has not been touched for SILENCE seconds. Each process measures that on its own clock, so the clocks
+of hosts may differ.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MARKER = ".lease"  # ends the name of a marker file
 
 
 def lock(path: Path, timeout: float = -1) -> BaseFileLock:
-    """A lock for `path`, to be held in a `with` block or by `acquire`; -1 waits without end.
+    """A lock for `path`, to be held in a `with` block or by `acquire`. A `timeout` of -1 waits forever.
 
-    Entering it raises filelock.Timeout after `timeout` seconds. Raises OSError where the folder cannot be written to.
+    Acquiring it raises filelock.Timeout after `timeout` seconds. Raises OSError where the folder cannot be written to.
     """
     if has_flock(path.parent):
         return FileLock(path, timeout=timeout, fallback_to_soft=False)
@@ -32,9 +32,9 @@ def lock(path: Path, timeout: float = -1) -> BaseFileLock:
 
 @functools.cache
 def has_flock(folder: Path) -> bool:
-    """Whether files in this folder can be locked: tried on a new file, which nobody else can hold.
+    """Whether files in this folder can be locked, tried on a new file that no other process can hold.
 
-    File systems differ in the error that they give (ENOSYS, ENOLCK, EOPNOTSUPP, EINVAL), so each of them counts.
+    File systems raise different errors (ENOSYS, ENOLCK, EOPNOTSUPP, EINVAL), so every OSError counts.
     """
     if not has_fcntl:
         return False
@@ -46,7 +46,7 @@ def has_flock(folder: Path) -> bool:
 
 
 def is_held(path: Path, patience: float = 0) -> bool:
-    """Whether a living process holds the lock, and still does after `patience` seconds. False for a missing folder."""
+    """Whether a live process holds the lock, and still does after `patience` seconds. False for a missing folder."""
     try:
         with lock(path, patience):
             return False
@@ -57,9 +57,9 @@ def is_held(path: Path, patience: float = 0) -> bool:
 
 
 def is_lost(held: BaseFileLock) -> bool:
-    """Whether another process has taken over a marker that this one still believes to hold. Never true with flock.
+    """Whether another process has taken over a lock that this process acquired. Never true with flock.
 
-    It reads the marker, since the thread that touches it may not have run yet when a stopped process goes on.
+    It reads the marker, because the thread that touches it may not have run yet when a stopped process continues.
     """
     if not isinstance(held, SoftFileLease):
         return False
@@ -70,7 +70,7 @@ def is_lost(held: BaseFileLock) -> bool:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a marker is so old that its holder must be dead, by the clock of the file system that it lies on."""
+    """Whether a marker is so old that its holder must have crashed, by the clock of its file system."""
     if has_flock(path.parent):
         return False
     try:
@@ -86,14 +86,14 @@ def marker(path: Path) -> Path:
 
 
 def caveat(folder: Path) -> str | None:
-    """A line on what is not guaranteed in this folder; None where files can be locked, or nothing can be written."""
+    """A warning about a folder without file locks; None where files can be locked, or nothing can be written."""
     try:
         if has_flock(folder):
             return None
     except OSError:
         return None
     return (
-        f"the file system of {folder} has no file locks (flock), so marker files stand in for them: two commands on "
-        f"different machines may, rarely, do the same work twice, and what a machine that failed was at is taken over "
+        f"the file system of {folder} has no file locks (flock), so marker files replace them: two commands on "
+        f"different machines may, rarely, train the same run twice, and runs of a machine that crashed are continued "
         f"after {SILENCE:g} s; nothing is lost"
     )

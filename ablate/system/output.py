@@ -1,4 +1,4 @@
-"""Standard output and error, in any encoding, and where nobody reads them: a closed terminal, `| head`."""
+"""Standard output and error in any encoding, also after their reader has gone: a closed terminal, `| head`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GONE = {errno.EPIPE, errno.EIO, errno.ENXIO}
 
 @contextlib.contextmanager
 def lasting_output() -> Iterator[None]:
-    """While it is open, printing raises no error: not for what the encoding lacks, nor after the reader has gone."""
+    """Inside the block, printing raises no error for characters that the encoding lacks, nor for a closed output."""
     accept_any_text()
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(lasting, before)
@@ -29,20 +29,20 @@ def lasting_output() -> Iterator[None]:
 
 
 def accept_any_text() -> None:
-    r"""Print what the encoding of stdout or stderr lacks as `\xe9` or `\u2014`, rather than raise an error."""
+    r"""Print characters that the encoding of stdout or stderr lacks as `\xe9` or `\u2014`, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def write_line(descriptor: int, line: bytes) -> None:
-    """Write to an open file without Python's buffers, as a signal handler may; nothing where nobody reads it."""
+    """Write to an open file without Python's buffers, as a signal handler must. A closed output is no error."""
     with contextlib.suppress(OSError):
         os.write(descriptor, line)
 
 
 def lasting(stream: Any) -> Any:
-    """None for None, which Python has for a stream that was closed from the start, as by >&-."""
+    """Wrap a stream in `Lasting`. Python has None for a stream that was closed from the start, as by >&-."""
     return None if stream is None else Lasting(stream)
 
 
@@ -74,4 +74,4 @@ class Lasting:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.stream.fileno())
         os.close(null)
-        self.stream.flush()  # what it still held
+        self.stream.flush()  # the buffer

@@ -1,4 +1,4 @@
-"""Paths that the user names, and where the cache is when nobody names one."""
+"""Paths that the user gives, and the default place of the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ablate.config import BadInput
 
 
 def expanded(path: str, key: str) -> Path:
-    """The path with ~ and ~user replaced by home folders. Raises BadInput where there is none; `key` named the path."""
+    """The path with ~ and ~user replaced by home folders. `key` is how the user gave it. Raises BadInput."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -19,7 +19,7 @@ def expanded(path: str, key: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """The environment's ABLATE_CACHE, or a folder of ours among the user's caches. Raises BadInput."""
+    """ABLATE_CACHE of the environment, or `ablate` in the user's cache folder. Raises BadInput."""
     named = os.environ.get("ABLATE_CACHE")
     if named:
         return expanded(named, "ABLATE_CACHE").absolute()
@@ -31,7 +31,7 @@ def cache_folder() -> Path:
 
 
 def home_folder() -> Path | None:
-    """None where there is no HOME, and the system does not know the user either, as in many containers."""
+    """None where HOME is not set and the system has no entry for the user, as in many containers."""
     try:
         return Path.home()
     except RuntimeError:
@@ -39,7 +39,7 @@ def home_folder() -> Path | None:
 
 
 def check_current_folder() -> None:
-    """Raise BadInput where the folder that the command was given in has been deleted."""
+    """Raise BadInput where the current folder has been deleted."""
     try:
         os.getcwd()
     except OSError as error:
@@ -47,13 +47,13 @@ def check_current_folder() -> None:
 
 
 def private_temporary_folder() -> Path:
-    """A folder that lasts as long as temporary files do, and belongs to this user. Raises BadInput."""
+    """A folder of this user's among the temporary files. Raises BadInput."""
     folder = Path(tempfile.gettempdir()) / f"ablate-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.lstat().st_uid == os.getuid():
             return folder
-        why = "it belongs to somebody else"
+        why = "it belongs to another user"
     except OSError as error:
         why = error.strerror or type(error).__name__
     raise BadInput(f"this user has no home folder, and the cache cannot be in {folder} ({why}): set ABLATE_CACHE")

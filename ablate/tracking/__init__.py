@@ -1,8 +1,8 @@
-"""W&B is a view of a study: it can neither stop nor fail nor slow one.
+"""W&B shows a study. It cannot stop a study, make it fail, or slow it down.
 
 The command starts a process, `python -m ablate.tracking`, which follows the run folders of a plan and shows them in
-W&B, and when the report is built another that shows the report. Workers know nothing of it, and the command never
-imports wandb.
+W&B. When the report is built, the command starts another that shows the report. Workers do not know about W&B, and the
+command never imports wandb.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ablate.tracking.variables import check_variables
 if TYPE_CHECKING:
     from ablate.plan.composition import Plan
 
-DRAIN = 30.0  # seconds that a command waits at its end for W&B to take in what is left
-CUT_DRAIN = 3.0  # seconds that an interrupted command waits for it, after which it goes on behind its back
-REPORT_DRAIN = 2.0  # seconds that it waits for the report, which after that is shown behind its back
+DRAIN = 30.0  # seconds that a command waits at its end for W&B to receive the rest
+CUT_DRAIN = 3.0  # seconds that an interrupted command waits; then the process goes on in the background
+REPORT_DRAIN = 2.0  # seconds that it waits for the report; then the process goes on in the background
 REPORT = "report"  # name and job type of the run that carries a study's report
-SAYS = "W&B: "  # begins the lines of the log that are for the user; the last one is shown
+SAYS = "W&B: "  # begins the lines of the log that are for the user, who sees the last one
 
 
 def check(wandb: WandbConfig) -> None:
@@ -45,12 +45,12 @@ def check(wandb: WandbConfig) -> None:
 
 
 def notice(wandb: WandbConfig) -> str | None:
-    """What a user of W&B should know before anything is shown."""
+    """A line that users of W&B should see before training; None where there is none."""
     return None if resolve(wandb.mode) is WandbMode.disabled else unused()
 
 
 def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
-    """Follow the plan's runs from now on. Whatever goes wrong here is something to tell, never to raise."""
+    """Start to show the plan's runs. An error becomes a line for the user and is never raised."""
     mode = resolve(wandb.mode)
     if mode is WandbMode.disabled:
         return Tracker(None)
@@ -61,7 +61,7 @@ def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
 
 
 def start_report(plan: Plan, store: Store, report: Path) -> Tracker:
-    """Show the report in the folder `report` as one more run of the study, unless it is shown already."""
+    """Show the report in the folder `report` as one more run of the study, unless W&B has it already."""
     mode = resolve(plan.config.wandb.mode)
     if mode is WandbMode.disabled:
         return Tracker(None)
@@ -79,7 +79,7 @@ def start_report(plan: Plan, store: Store, report: Path) -> Tracker:
 
 
 def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker:
-    """Start the process that shows what is described, and hold its lifeline."""
+    """Start the process that shows what `description` says. It ends when its standard input ends."""
     folder = store.root / "runs" / "wandb"
     path = folder / f"{digest(name)}.json"
     sweep(folder)
@@ -88,17 +88,17 @@ def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ablate.tracking", str(path)],
-            stdin=subprocess.PIPE,  # the lifeline: a line, or its end, says that no more will come
+            stdin=subprocess.PIPE,  # a line, or its end, means that no more runs will come
             stdout=output,
             stderr=output,
             env=environment(folder) | {"WANDB_ERROR_REPORTING": "false"},
-            start_new_session=True,  # so that Ctrl-C reaches the study and leaves the view to finish
+            start_new_session=True,  # so that Ctrl-C does not reach this process
         )
         return Tracker(process, log, output.tell())
 
 
 class Tracker:
-    """The command's end of the lifeline."""
+    """The tracking process, as the command sees it."""
 
     def __init__(
         self,
@@ -107,49 +107,49 @@ class Tracker:
         begin: int = 0,
         problem: str | None = None,
     ) -> None:
-        """What `process` has to say begins at byte `begin` of its log. No process: `problem` says why, if it is one."""
+        """`process` writes to `log` from byte `begin` on. It may be None, for the reason `problem` if that is one."""
         self.process, self.log, self.begin, self.problem = process, log, begin, problem
-        self.drain, self.outlives = DRAIN, False  # seconds to wait at the end; whether it may go on after that
+        self.drain, self.outlives = DRAIN, False  # seconds to wait at the end; whether the process may go on after them
 
     def hurry(self) -> None:
-        """Somebody wants the command to end."""
+        """Wait only briefly at the end, because the command was interrupted."""
         self.drain, self.outlives = CUT_DRAIN, True
 
     def finish(self) -> str | None:
-        """Let W&B take in what is left, while `drain` seconds last; a line for the user, if there is any."""
+        """Wait up to `drain` seconds for W&B to receive the rest; a line for the user, if there is any."""
         if self.process is None:
             return self.problem
         try:
-            self._say_that_no_more_will_come()
+            self._announce_the_end()
             code = self.process.wait(self.drain)
         except subprocess.TimeoutExpired:
             if self.outlives:
-                return f"{SAYS}what is left is on its way; see {self.log}"
-            return f"{SAYS}did not take in everything within {self.drain:g} s, the study has it all; see {self.log}"
+                return f"{SAYS}the rest is being sent in the background; see {self.log}"
+            return f"{SAYS}did not receive everything within {self.drain:g} s, the study is complete; see {self.log}"
         finally:
             if not self.outlives:
                 self._kill()
         if code != 0:
-            return f"{SAYS}tracking broke off, the study did not; see {self.log}"
-        return self._said()
+            return f"{SAYS}tracking ended with an error, which does not affect the study; see {self.log}"
+        return self._last_message()
 
-    def _say_that_no_more_will_come(self) -> None:
+    def _announce_the_end(self) -> None:
         assert self.process is not None
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(b"end\n")
             self.process.stdin.close()
-        except OSError:  # it is gone already, which its exit code tells
+        except OSError:  # the process has ended, as its exit code will show
             pass
 
     def _kill(self) -> None:
-        """End the process group, if there is anything left of it; wandb's own service ends with it."""
+        """Kill the process group if it still runs; wandb's own service is part of it."""
         assert self.process is not None
         if self.process.poll() is None:
             kill_group(self.process.pid)
             self.process.wait()
 
-    def _said(self) -> str | None:
+    def _last_message(self) -> str | None:
         assert self.log is not None
         try:
             with self.log.open("rb") as file:
@@ -161,7 +161,7 @@ class Tracker:
 
 
 def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[str, Any]:
-    """What the follower needs to know, of plain types only."""
+    """What the tracking process needs to know, in plain types."""
     return {
         **describe_place(store, wandb, mode),
         "began": time.time(),
@@ -189,5 +189,5 @@ def describe_place(store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[st
 
 
 def wandb_id(study: str, setting: str, run_id: str) -> str:
-    """The same whenever the run is shown in this group, so that W&B never has it twice. `run_id` may be REPORT."""
+    """The id in W&B, which depends on group and run alone, so W&B has no run twice. `run_id` may be REPORT."""
     return digest([study, setting, run_id])

@@ -1,6 +1,6 @@
-"""Whether W&B can be had on this machine, and how: found out without importing it.
+"""Whether W&B can be used on this machine, and how, found out without importing wandb.
 
-W&B's environment variables count where the command line is silent, but for those that would name or place a single run.
+W&B's environment variables apply where the command line sets nothing, except those that name or place a single run.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from ablate.config import BadInput, WandbConfig, WandbMode
 from ablate.system.places import home_folder
 
-PROJECT = "ablate"  # where nobody names another
+PROJECT = "ablate"  # the default
 REFUSED, LONGEST_NAME = "/\\#?%:", 128  # characters, and their number, of a project or an entity
-MODES = {  # of WANDB_MODE, which wandb itself takes in small letters only
+MODES = {  # of WANDB_MODE; wandb itself accepts lower case only
     "online": WandbMode.online,
     "run": WandbMode.online,
     "shared": WandbMode.online,
@@ -34,7 +34,7 @@ RESOLVED = (
     "WANDB_ENTITY",
     "WANDB_TAGS",
 )  # read here, and passed on as arguments
-OWN = {  # what ablate sets for each run, and why nobody else may
+OWN = {  # variable -> what ablate sets itself for each run
     "WANDB_RUN_ID": "ids",
     "WANDB_RESUME": "ids",
     "WANDB_RESUME_FROM": "ids",
@@ -48,13 +48,13 @@ OWN = {  # what ablate sets for each run, and why nobody else may
 
 
 def check(wandb: WandbConfig) -> None:
-    """Raise BadInput where W&B was asked for by name and cannot be had, before anything trains."""
+    """Raise BadInput where W&B was requested and cannot be used, before anything is trained."""
     if wandb.mode is WandbMode.auto:
-        wish()
+        environment_mode()
     for key, name in (("project", project(wandb)), ("entity", entity(wandb) or "")):
         if len(name) > LONGEST_NAME or set(name) & set(REFUSED):
             raise BadInput(
-                f"wandb.{key}={name[:LONGEST_NAME]} is no name that W&B takes: it may have {LONGEST_NAME} characters, "
+                f"wandb.{key}={name[:LONGEST_NAME]} is not a valid name in W&B: it may have {LONGEST_NAME} characters, "
                 f"and none of {' '.join(REFUSED)}"
             )
     if wandb.mode in (WandbMode.online, WandbMode.offline) and not installed():
@@ -67,31 +67,31 @@ def check(wandb: WandbConfig) -> None:
 
 
 def resolve(mode: WandbMode) -> WandbMode:
-    """What `auto` comes to on this machine: what WANDB_MODE says; else online with a key, offline without one."""
+    """What `auto` means on this machine: the mode of WANDB_MODE, or else online with a key and offline without one."""
     if mode is not WandbMode.auto:
         return mode
-    wished = wish()
-    if wished is WandbMode.disabled or not installed():
+    requested = environment_mode()
+    if requested is WandbMode.disabled or not installed():
         return WandbMode.disabled
-    return WandbMode.offline if wished is WandbMode.offline or not has_key() else WandbMode.online
+    return WandbMode.offline if requested is WandbMode.offline or not has_key() else WandbMode.online
 
 
-def wish() -> WandbMode:
-    """What the environment asks for; auto where it is silent. Raises BadInput for a mode that there is not."""
+def environment_mode() -> WandbMode:
+    """The mode that the environment sets; auto where it sets none. Raises BadInput for an unknown mode."""
     if os.environ.get("WANDB_DISABLED", "").strip().lower() in TRUE:
         return WandbMode.disabled
     given = os.environ.get("WANDB_MODE", "")
     if given.strip().lower() not in MODES:
         raise BadInput(
-            f"WANDB_MODE={given} is no mode of W&B: it may be {', '.join(filter(None, MODES))}; wandb.mode= on the "
-            "command line goes before it"
+            f"WANDB_MODE={given} is not a mode of W&B: it may be {', '.join(filter(None, MODES))}; wandb.mode= on the "
+            "command line overrides it"
         )
     return MODES[given.strip().lower()]
 
 
-def spell_mode() -> None:
-    """Write WANDB_MODE as wandb takes it, for wandb in this process. Raises BadInput for a mode that there is not."""
-    wish()
+def normalise_mode() -> None:
+    """Write WANDB_MODE in the form that wandb accepts, for this process. Raises BadInput for an unknown mode."""
+    environment_mode()
     if given := os.environ.pop("WANDB_MODE", "").strip().lower():
         os.environ["WANDB_MODE"] = given
 
@@ -105,30 +105,30 @@ def entity(wandb: WandbConfig) -> str | None:
 
 
 def tags() -> list[str]:
-    """The environment's."""
+    """The tags in WANDB_TAGS."""
     return [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag.strip()]
 
 
 def unused(environment: Mapping[str, str] = os.environ) -> str | None:
-    """A line on the variables that are set and not used; None where there are none."""
+    """A line about variables that are set but have no effect; None where there are none."""
     found = [name for name in OWN if environment.get(name)]
     if not found:
         return None
     why = " and ".join(dict.fromkeys(OWN[name] for name in found))
-    return f"W&B: {', '.join(found)} of the environment: not used, since a study gives its runs {why} of their own"
+    return f"W&B: {', '.join(found)} in the environment has no effect: a study gives its runs {why} of their own"
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """This process's, without what is resolved here or is ablate's own to set: credentials, proxies and the like.
+    """The environment for wandb: this process's, without the variables that ablate resolves or sets itself.
 
-    wandb cannot do without a home: `folder` stands in for one that is missing.
+    wandb needs a home folder: `folder` is used where the user has none.
     """
     found = {name: value for name, value in os.environ.items() if name not in (*OWN, *RESOLVED)}
     return found if home_folder() is not None else found | {"HOME": str(folder)}
 
 
 def installed() -> bool:
-    """Found without importing it. A folder that only happens to be called wandb, as W&B's own is, has no origin."""
+    """Whether wandb is installed, without importing it. A mere folder called wandb has no origin."""
     spec = importlib.util.find_spec("wandb")
     return spec is not None and spec.origin is not None
 

@@ -1,4 +1,4 @@
-"""From run folders to W&B, as the runs go. The project's files are the record; what W&B loses can be shown again."""
+"""From run folders to W&B, while the runs are trained. The run folders are the record: W&B can be filled again."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ IDENTITY = ("study", "setting", "variant", "seed")  # columns of results.csv tha
 
 
 class Follower:
-    """Shows each run of a plan from the moment it starts, or all at once where it is done already."""
+    """Shows each run of a plan from its start on, or all at once where it is done already."""
 
     def __init__(self, description: dict[str, Any], problem: str = "") -> None:
-        """`description` is that of `ablate.tracking.describe`; a `problem` is why nothing goes online."""
+        """`description` is that of `ablate.tracking.describe`; with a `problem` everything is kept offline."""
         self.store, self.began, self.problem = Store(Path(description["root"])), description["began"], problem
         self.place = place_of(description, problem)
         self.cells = {cell["name"]: Cell(**cell) for cell in description["cells"]}
@@ -44,18 +44,18 @@ class Follower:
         """Follow until every run is done, or until no more will come."""
         waiting = [spec for spec in self.specs if not self.place.has_shown(id_of(spec), spec.evaluation)]
         while waiting:
-            last = ended.is_set()  # asked before the look, so that nothing falls between the two
-            waiting = [spec for spec in waiting if not self.look(spec)]
+            last = ended.is_set()  # read before looking, so that no run is missed in between
+            waiting = [spec for spec in waiting if not self.update(spec)]
             if last:
                 break
             if waiting:
                 ended.wait(POLL)
         for view in self.open.values():
-            view.finish({}, exit_code=1)  # cut short: the next command begins it again
+            view.finish({}, exit_code=1)  # interrupted: the next command shows it again
         self.report()
 
-    def look(self, spec: RunSpec) -> bool:
-        """Show what is new of a run; whether it has ended. Raises Unreachable where W&B fails online."""
+    def update(self, spec: RunSpec) -> bool:
+        """Show what is new of a run; True where it has ended. Raises Unreachable where W&B fails online."""
         try:
             return self.show(spec)
         except Exception as error:
@@ -88,9 +88,9 @@ class Follower:
         return True
 
     def started(self, spec: RunSpec) -> bool:
-        """Whether it is being trained now: an older curve is that of a try which was cut short."""
+        """Whether the run is being trained now. An older curve is that of an interrupted attempt."""
         try:
-            return self.store.run(spec.id).file("curve.csv").stat().st_mtime >= self.began - 1  # clocks are coarse
+            return self.store.run(spec.id).file("curve.csv").stat().st_mtime >= self.began - 1  # file times are coarse
         except FileNotFoundError:
             return False
 
@@ -116,22 +116,22 @@ class Follower:
         return dict(record | record["factors"])
 
     def report(self) -> None:
-        """The last words, for the user."""
-        said = [f"online failed ({self.problem})"] if self.problem else []
+        """Print the last line, which is for the user."""
+        parts = [f"online failed ({self.problem})"] if self.problem else []
         if self.tracked:
-            said.append(
+            parts.append(
                 f"{count(self.tracked)} at {self.url}"
                 if self.place.online
                 else f"{count(self.tracked)} offline; {self.place.upload()}"
             )
-        if said:
-            print(SAYS + "; ".join(said), flush=True)
+        if parts:
+            print(SAYS + "; ".join(parts), flush=True)
 
 
 def place_of(description: dict[str, Any], problem: str) -> Place:
-    """Where the description says, or offline where a problem keeps it from the server.
+    """The place that the description names; offline where there is a problem with the server.
 
-    A project has a folder of its own, so that a run shown in two of them offline can be uploaded to both.
+    Each project has its own folder, so that a run which is shown offline in two projects can be uploaded to both.
     """
     project, entity = description["project"], description["entity"]
     folder = Path(description["root"]) / "runs" / "wandb"

@@ -1,4 +1,4 @@
-"""Where a study is shown: in a project on W&B's server, or in files on this machine that can be uploaded later."""
+"""Where runs are shown: in a project on W&B's server, or in files on this machine that can be uploaded later."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from typing import Any
 from ablate.store.ids import digest
 from ablate.system.atomic import write_atomic
 
-LONGEST = {"job_type": 64, "tag": 64, "group": 128, "name": 128}  # characters that W&B's server takes
-SHOWS = 2  # raised when more is shown of a run than before, so that runs shown already are shown again
+LONGEST = {"job_type": 64, "tag": 64, "group": 128, "name": 128}  # characters that W&B's server accepts
+SHOWS = 2  # raised when more of a run is shown than before, so that all runs are shown again
 INIT_TIMEOUT = 15.0  # seconds that wandb may take to open a run online
-FINISH_TIMEOUT = 10.0  # seconds that wandb may take to upload the rest of a run, unless told otherwise
+FINISH_TIMEOUT = 10.0  # seconds that wandb may take to upload the rest of a run, by default
 
 
 def fitting(kind: str, text: str) -> str:
-    """The text, or as much of it as W&B takes for this kind of name and a digest that tells it from others."""
+    """The text, shortened to what W&B accepts for this kind of name. A hash keeps shortened texts apart."""
     most = LONGEST[kind]
     return text if len(text) <= most else f"{text[: most - 13]}~{digest(text)}"
 
 
 class Unreachable(Exception):
-    """W&B cannot be had online now. What it was to be shown is on disk, so it can be shown offline."""
+    """W&B's server cannot be used now. Everything is on disk, so it can be shown offline."""
 
 
 @dataclass(frozen=True)
 class Place:
-    folder: Path  # W&B's files lie here, and beside them what has been shown
+    folder: Path  # of W&B's files, and of marks for what has been shown
     online: bool
     project: str
     entity: str | None
-    tags: tuple[str, ...] = ()  # of the user's, beside those that say what a run is
+    tags: tuple[str, ...] = ()  # the user's, in addition to those that describe a run
 
     def open(self, id: str, finish_timeout: float = FINISH_TIMEOUT, **identity: Any) -> Any:
-        """Begin a run in W&B. It takes the place of what an earlier try left here under the same id."""
+        """Begin a run in W&B. Deletes what an earlier attempt left under the same id."""
         import wandb
 
         for leftover in (self.folder / "wandb").glob(f"offline-run-*-{id}"):
             shutil.rmtree(leftover, ignore_errors=True)
-        os.environ.setdefault("WANDB_DATA_DIR", str(self.folder))  # else tables wait for `wandb sync` in the home
-        settings = wandb.Settings(  # init writes into it, so each run gets its own
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.folder))  # by default tables are kept in the home folder
+        settings = wandb.Settings(  # wandb.init changes it, so each run gets its own
             mode="online" if self.online else "offline",
             init_timeout=INIT_TIMEOUT,
             finish_timeout=finish_timeout,
@@ -66,7 +66,7 @@ class Place:
         return wandb.init(dir=self.folder, settings=settings, reinit="create_new", **identity)
 
     def has_shown(self, id: str, content: str) -> bool:
-        """Whether this content has been shown to its end under this id; what is online need not be offline as well."""
+        """Whether this content has been shown completely under this id, here or online."""
         return any(
             marker.exists() and marker.read_text(encoding="utf-8") == f"{SHOWS} {content}"
             for marker in {self.marker(id), replace(self, online=True).marker(id)}
@@ -76,11 +76,11 @@ class Place:
         write_atomic(self.marker(id), f"{SHOWS} {content}")
 
     def marker(self, id: str) -> Path:
-        """A file that says what was last shown to its end under this id."""
+        """A file that holds what was last shown completely under this id."""
         return self.folder / "tracked" / digest([id, self.online, self.entity, self.project])
 
     def upload(self) -> str:
-        """How the user brings to the server what lies here."""
+        """How the user can upload the offline files."""
         folder = self.folder / "wandb"
         here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         return f"to upload: wandb sync {shlex.quote(str(here))}/offline-run-*"

@@ -1,4 +1,4 @@
-"""A study's report in W&B, as one more run of its group: figures, tables, verdicts and the page itself."""
+"""A study's report in W&B, as one more run of its group: figures, tables, verdicts and the HTML page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from ablate.tracking import REPORT, SAYS, wandb_id
 from ablate.tracking.follower import place_of
 from ablate.tracking.place import Unreachable
 
-SENT = ("report.md", "report.html", "results.csv", "summary.json", "figures/*.png")  # of a report's folder
-UPLOAD_TIMEOUT = 40.0  # seconds, which nobody waits for: the process goes on by itself
+SENT = (
+    "report.md",
+    "report.html",
+    "results.csv",
+    "summary.json",
+    "figures/*.png",
+)  # files of a report's folder that are uploaded
+UPLOAD_TIMEOUT = 40.0  # seconds; the command does not wait for them
 
 Table = tuple[list[str], list[list[Any]]]  # columns, rows
 
 
 class Showing:
     def __init__(self, description: dict[str, Any], problem: str = "") -> None:
-        """`description` is that of `ablate.tracking.describe_report`; a `problem` is why nothing goes online."""
+        """`description` is that of `ablate.tracking.describe_report`; with a `problem` everything is kept offline."""
         self.description, self.problem, self.place = description, problem, place_of(description, problem)
         self.folder = Path(description["report"])
         self.id = wandb_id(description["study"], description["setting"], REPORT)
@@ -34,8 +40,8 @@ class Showing:
         return self.place.has_shown(self.id, fingerprint(self.folder))
 
     def show(self) -> None:
-        """Begin the run, fill it and end it. Raises Unreachable where W&B fails online."""
-        content = fingerprint(self.folder)  # before it is read, so that what changes meanwhile is shown again
+        """Send the report as a run. Raises Unreachable where W&B fails online."""
+        content = fingerprint(self.folder)  # computed first, so that a report that changes meanwhile is shown again
         try:
             url = self.send()
         except Exception as error:
@@ -47,7 +53,7 @@ class Showing:
         print(f"{SAYS}{failed}report " + (f"at {url}" if url else f"offline; {self.place.upload()}"), flush=True)
 
     def send(self) -> str | None:
-        """The run's address, if it has one."""
+        """Create the run and return its address; None offline."""
         import wandb
 
         summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
@@ -80,7 +86,7 @@ class Showing:
         return url
 
     def artifact(self, into: Path) -> Any:
-        """The report's folder, copied into the run's, so that it is still what it was when it is uploaded."""
+        """An artifact of the report's files, copied first, so that later changes do not reach the upload."""
         import wandb
 
         name = f"report-{self.description['study']}-{self.description['setting']}"
@@ -98,7 +104,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash of everything that would be sent."""
+    """Hash of everything that is sent."""
     found = hashlib.sha256()
     for path in files(folder):
         found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes())
@@ -106,7 +112,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def results(path: Path) -> Table:
-    """results.csv, its numbers as numbers; what does not exist is None."""
+    """The columns and rows of results.csv with numbers as numbers; missing values are None."""
     with path.open(encoding="utf-8", newline="") as file:
         columns, *rows = csv.reader(file)
     return columns, uniform([[value(name, text) for name, text in zip(columns, row)] for row in rows])
@@ -123,7 +129,7 @@ def without_verdict(claim: dict[str, Any]) -> str:
 
 
 def tables_of(summary: dict[str, Any], sentences: dict[str, str]) -> dict[str, Table]:
-    """Each list of summary.json as a table (variants, claims), a column a key, nested ones with a dot."""
+    """Each list of summary.json as a table, with a column for each key; nested keys are joined by dots."""
     lists = {name: entries for name, entries in summary.items() if isinstance(entries, list) and entries}
     for each in lists.pop("stand_ins", []):
         inner = {name: entries for name, entries in each.items() if isinstance(entries, list) and entries}
@@ -134,7 +140,9 @@ def tables_of(summary: dict[str, Any], sentences: dict[str, str]) -> dict[str, T
     for name, entries in lists.items():
         flat = [flattened(entry) for entry in entries]
         keys = dict.fromkeys(key for entry in flat for key in entry)
-        columns = [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]  # None, or nested
+        columns = [
+            key for key in keys if not any(other.startswith(f"{key}.") for other in keys)
+        ]  # without keys that hold None in one entry and a dictionary in another
         tables[name] = columns, uniform([[entry.get(column) for column in columns] for entry in flat])
     return tables
 
@@ -147,7 +155,7 @@ def flattened(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def uniform(rows: list[list[Any]]) -> list[list[Any]]:
-    """W&B refuses a column of numbers and words: such a one becomes words, what is None stays None."""
+    """W&B refuses columns that mix numbers and words: such a column becomes words. None stays None."""
     columns: Iterable[list[Any]] = (list(column) for column in zip(*rows))
     mended = [
         column

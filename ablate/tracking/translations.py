@@ -1,4 +1,4 @@
-"""The same few test sentences for every run, each with its references and what the run made of it."""
+"""The same few test sentences for every run, with references and the run's translations."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def translations(corpus: str, scores: EvaluationResult) -> list[list[str]]:
 
 
 def in_hash_order(sources: Sequence[str]) -> list[int]:
-    """Indices of the sentences in an order that nobody chose and that a sentence keeps in any company."""
+    """Indices of the sentences in an arbitrary order that does not depend on the other sentences."""
     return sorted(range(len(sources)), key=lambda index: hashlib.sha256(sources[index].encode()).hexdigest())
 
 
 @cache
 def test_set(corpus: str) -> tuple[tuple[str, list[str]], ...]:
-    """Source and references of each test sentence of a prepared corpus, without its arrays and its tokeniser."""
+    """Source and references of each test sentence of a prepared corpus."""
     try:
         text = (corpus_folder(corpus) / "test.jsonl").read_text(encoding="utf-8")
     except OSError:

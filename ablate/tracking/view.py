@@ -1,4 +1,4 @@
-"""One run in W&B: a history against `update`, and at its end scores, sample translations and a summary."""
+"""One run in W&B: curves over `update`, and at the end scores, sample translations and a summary."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ablate.store.growing import GrowingFile
 from ablate.tracking.translations import COLUMNS
 
 APPENDED = ("curve.csv", "validation.csv", "diagnostics.jsonl")
-POINTS = 500  # of a training curve, at the most, so that a file of W&B's stays well below a megabyte
+POINTS = 500  # of a training curve, at most, so that W&B's file stays well below a megabyte
 
 
 class View:
     def __init__(self, folder: RunFolder, updates: int, run: Any) -> None:
-        """Show `folder`, a training of so many updates, as the wandb.Run that was begun for it.
+        """Show `folder`, which is trained for so many updates, in `run`, a wandb.Run.
 
-        Scores have a section of their own, `test/*`, so that no panel mixes them with `validation/*`: they are known
-        once, at the last update. In the summary they bear the names that they have in results.csv.
+        Scores have their own section `test/*`, so that no panel mixes them with `validation/*`: they exist only at the
+        last update. In the summary they have the names of results.csv.
         """
         self.folder, self.run, self.stride = folder, run, max(1, math.ceil(updates / POINTS))
         self.files = {name: GrowingFile(folder.file(name)) for name in APPENDED}
-        self.held: dict[str, float] | None = None  # the newest point of the curve, where it was left out
+        self.held: dict[str, float] | None = None  # the latest point of the curve, where it was not logged
         run.define_metric("update", hidden=True)
         for metrics in ("train/*", "validation/*", "diagnostics/*", "test/*"):
             run.define_metric(metrics, step_metric="update")
         run.define_metric("validation/loss", step_metric="update", summary="min")
 
     def log_news(self, last: bool) -> None:
-        """Log what the run's files have gained. Of the training curve, one point in `stride`, and its last."""
+        """Log the new lines of the run's files. Of the training curve, log one point in `stride`, and the last."""
         for update, loss, lr, norm, *_ in self.rows("curve.csv"):
             point = {"update": update, "train/loss": loss, "train/lr": lr, "train/gradient_norm": norm}
             shown = (int(update) - 1) % self.stride == 0
@@ -58,7 +58,7 @@ class View:
             self.run.log({"translations": wandb.Table(columns=[*COLUMNS], data=[*rows])})
 
     def log(self, point: dict[str, float]) -> None:
-        """Without `step`, which W&B would not let go back; what is not finite is left out."""
+        """Log the finite values, without `step`, which W&B does not allow to decrease."""
         finite = {key: value for key, value in point.items() if value is not None and math.isfinite(value)}
         self.run.log(finite | {"update": int(point["update"])})
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from ablate.system.signals import HANGUP, heeded
+from ablate.system.signals import HANGUP, handled
 
 AT_ONCE = 1.0  # seconds within which several signals count as one request
 

@@ -52,7 +52,7 @@ class StudySweeper(Sweeper):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
         )
-        with signals.hangups_held_off():  # joblib's helper process, which already ignores SIGINT and SIGTERM
+        with signals.hangups_ignored():  # joblib's helper process, which already ignores SIGINT and SIGTERM
             resource_tracker.ensure_running()
         for job in launcher.launch(jobs, initial_job_idx=0):
             with contextlib.redirect_stderr(io.StringIO()):  # where Hydra, too, would tell of what is raised
