@@ -54,7 +54,7 @@ COMMAND = (
 )
 SMALL = (*COMMAND, "data=tatoeba", "workers=1")
 PLAIN = (*COMMAND, "data=fixture")
-TIMED = ("seconds", "tokens_per_second", "peak_memory", "provenance")
+TIMED = ("decoding_seconds", "seconds", "tokens_per_second", "peak_memory", "provenance")
 
 
 def phase_of(touch: Touch) -> str | None:

@@ -70,7 +70,7 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
             copy(theirs, ours, "result.json")
             taken = "taken in" if result is not None else "taken in, to be continued"
         else:
-            done = "here already"
+            taken = "here already"
         if ours.result() is not None:
             kept = ours.task() or without_paths(task)
             for path in sorted(theirs.path.glob("evaluation-*.json")):

@@ -48,7 +48,7 @@ class Request:
 
     def __enter__(self) -> Request:
         if threading.current_thread() is threading.main_thread():  # other threads may not handle signals
-            self.before = {number: signal.signal(number, self._on_signal) for number in heeded()}
+            self.before = {number: signal.signal(number, self._on_signal) for number in handled()}
         return self
 
     def __exit__(self, *raised: object) -> None:
