@@ -326,9 +326,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_choices(self, "train")
         check_bounds(self, "train")
-        if (self.teacher is not None) != reads(self, "train", "teacher"):
-            needed = "needs a train.teacher" if self.teacher is None else "has no use for a train.teacher"
-            raise BadInput(f"train.objective={self.objective} {needed}")
+        if self.teacher is None and reads(self, "train", "teacher"):
+            raise BadInput(f"train.objective={self.objective} needs a train.teacher")
         if self.checkpoint == "average_last_10" and self.validations < LEAST_VALIDATIONS:
             raise BadInput(
                 f"train.checkpoint=average_last_10 needs train.validations={LEAST_VALIDATIONS} or more, not "

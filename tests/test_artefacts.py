@@ -139,7 +139,7 @@ def test_a_teacher_whose_weights_are_gone_is_trained_again_only_if_a_student_nee
     ({"a": {"train.objective": "distillation", "train.teacher": "a"}}, "a learns from a"),
     ({"a": {"train.objective": "distillation", "train.teacher": "b"},
       "b": {"train.objective": "distillation", "train.teacher": "a", "model.layers": 2}}, "learns from"),
-    ({"a": {"train.teacher": "a"}}, "has no use for"),
+    ({"a": {"train.teacher": "a"}}, "train.teacher, which train.objective=teacher_forcing does not read"),
     ({"a": {"train.objective": "distillation"}}, "needs a train.teacher"),
     ({"a": {"train.temperature": 2}}, "train.temperature, which train.objective=teacher_forcing does not read"),
 ])  # fmt: skip

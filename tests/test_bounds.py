@@ -134,7 +134,7 @@ def train(model: Transformer, pairs: Pairs) -> None:
 
 def probe_cost(model: Transformer, pairs: Pairs) -> None:
     config = Config(model=MODEL, train=TrainConfig(batch_tokens=30))
-    Turns(config, VOCABULARY, Batches(pairs, 30, CPU), CPU).train_largest()
+    Turns(config, [], VOCABULARY, Batches(pairs, 30, CPU), CPU).train_largest()
 
 
 def translate(model: Transformer, pairs: Pairs) -> None:

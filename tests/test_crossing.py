@@ -14,10 +14,11 @@ from test_cli import ablate
 from ablate.cli import CONF
 from ablate.config import BadInput
 from ablate.plan.composition import plan
+from ablate.plan.matching import inner_parameters
 from ablate.records.read import read_records
 from ablate.report.levels import places
 from ablate.store.crossing import crossed, factor_names, levels_from
-from ablate.study import Study
+from ablate.study import WITHIN, Study
 
 SMOKE = ["data=fixture", "preset=smoke"]
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml") if path.stem != "aa")
@@ -125,7 +126,6 @@ def test_levels_that_make_no_sense_are_refused_in_a_line_that_names_the_key(acro
         (["+sweep=activation", "across={train.updates:[20,40]}", "train.updates=30"], "is what across= varies"),
         (["+sweep=activation", "across={optim.lr:[0.1,0.2]}", "tune=lr"], "varies optim.lr itself"),
         (["+sweep=residual", "across={train.updates:[20,40]}"], "residual varies train.updates itself"),
-        (["+sweep=ffn_ratio", "across={model.d_model:[32,64]}", "match=parameters"], "varies model.d_model itself"),
         (["+sweep=activation", "model.architecture=lstm", "across={model.heads:[1,2]}"], "does not read"),
     ],
     ids=str,
@@ -135,12 +135,14 @@ def test_what_cannot_be_crossed_together_is_refused(overrides: list[str], why: s
         plan(composed, [*SMOKE, *overrides])
 
 
-def test_twins_are_crossed_with_levels_that_leave_them_of_one_size_and_with_no_others() -> None:
-    twinned = ["data=fixture", "+sweep=ffn_ratio", "match=parameters"]
-    found = plan(composed, [*twinned, "across={model.layers:[1,2]}"])
-    assert {cell.factors["layers"] for cell in found.cells if "matched" in cell.variant} == {1, 2}
-    with pytest.raises(BadInput, match=r"matched,heads=1 has .*% parameters beside ratio4,heads=1"):
-        plan(composed, [*twinned, "across={model.heads:[1,4]}"])
+@pytest.mark.parametrize("across", ["{model.layers:[1,2]}", "{model.heads:[1,4]}", "{model.d_model:[64,128]}"])
+def test_twins_are_of_the_baselines_size_at_every_level(across: str) -> None:
+    found = plan(composed, ["data=fixture", "+sweep=ffn_ratio", "match=parameters", f"across={across}"])
+    twins = [cell for cell in found.cells if "matched" in cell.variant]
+    assert len({level for cell in twins for level in cell.factors.values()}) == 2
+    for cell in twins:
+        twin, baseline = (inner_parameters(found.configs[name].model) for name in (cell.name, str(cell.baseline)))
+        assert abs(twin / baseline - 1) <= WITHIN
 
 
 def own_study(folder: Path) -> str:

@@ -71,7 +71,7 @@ def test_the_halves_of_a_study_of_one_variant_are_counted_from_the_first_seed() 
 
 def test_records_say_where_seeds_began_and_so_does_the_report(tmp_path: Path) -> None:
     found = fixture_plan("+sweep=aa", "first_seed=100")
-    folder = collect(Store(tmp_path), found, Corpus.load(found.corpus))
+    folder = collect(Store(tmp_path), found, {found.corpus: Corpus.load(found.corpus)})
     assert json.loads((folder / "manifest.json").read_text())["first_seed"] == 100
     data = read_records(folder)
     assert [run["pair"] for run in data.runs] == [100, 100]

@@ -77,7 +77,7 @@ def test_records_without_looks_are_one_look_at_their_seeds() -> None:
 
 
 def collected(root: Path, plan: Plan) -> dict[str, Any]:
-    folder = collect(Store(root), plan, Corpus.load(plan.corpus))
+    folder = collect(Store(root), plan, {plan.corpus: Corpus.load(plan.corpus)})
     return json.loads((folder / "manifest.json").read_text())
 
 
@@ -124,7 +124,9 @@ def test_a_look_is_kept_as_long_as_one_cell_has_its_runs(tmp_path: Path) -> None
     plan = fixture_plan("+sweep=norm_placement", "seeds=2")
     collected(tmp_path, plan)
     cell = plan.cells[0]
-    changed = replace(plan, cells=[cell], configs={cell.name: plan.configs[cell.name]}).with_seeds(4)
+    study = replace(plan.study, variants={cell.name: plan.study.variants[cell.name]})
+    configs = {cell.name: plan.configs[cell.name]}
+    changed = replace(plan, study=study, cells=[cell], configs=configs).with_seeds(4)
     assert [look["seeds"] for look in collected(tmp_path, changed)["looks"]] == [[0, 1], [0, 1, 2, 3]]
 
 
@@ -262,7 +264,7 @@ def test_the_first_look_chooses_the_rates_and_later_ones_keep_them(
     known = "ablate.records.collect.run_record"
     monkeypatch.setattr(
         known,
-        lambda folder, spec, cell: {
+        lambda folder, spec, cell, unmeasured=(): {
             **{"run_id": spec.id, "variant": spec.cell, "seed": spec.seed, "status": "finished"},
             **dict.fromkeys(("parameter_counts", "diagnostics", "final_dead_units")),
             "best_validation_loss": losses.get(cell.factors["lr"], {}).get(spec.seed, 2.0),
@@ -279,7 +281,7 @@ def test_rates_of_a_setting_that_is_extended_are_those_of_the_seeds_it_began_wit
 ) -> None:
     monkeypatch.setattr(
         "ablate.records.collect.run_record",
-        lambda folder, spec, cell: {
+        lambda folder, spec, cell, unmeasured=(): {
             **{"run_id": spec.id, "variant": spec.cell, "seed": spec.seed, "status": "finished"},
             **dict.fromkeys(("parameter_counts", "diagnostics", "final_dead_units")),
             "best_validation_loss": 9.0 if spec.seed > 1 and cell.factors["lr"] == 0.001 else cell.factors["lr"],

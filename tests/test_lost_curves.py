@@ -51,7 +51,7 @@ def store(trained: Store, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def recorded(store: Store, plan: Plan) -> Path:
-    folder = collect(store, plan, Corpus.load(plan.corpus))
+    folder = collect(store, plan, {plan.corpus: Corpus.load(plan.corpus)})
     build(store.root, plan.study.name, plan.setting)
     ledger(store.root)
     return folder
@@ -95,7 +95,7 @@ def test_records_of_whole_curves_are_marked_in_no_way(
 def test_a_run_that_was_never_trained_has_no_damaged_curves(store: Store, plan: Plan, tmp_path: Path) -> None:
     other = Store(tmp_path)
     other.freeze(plan.runs)
-    assert all("damaged" not in each for each in curves(collect(other, plan, Corpus.load(plan.corpus))))
+    assert all("damaged" not in each for each in curves(collect(other, plan, {plan.corpus: Corpus.load(plan.corpus)})))
     assert without_curves(other, plan) == []
 
 

@@ -23,6 +23,7 @@ from ablate.plan.composition import Plan
 from ablate.run import representations as kept
 from ablate.store.folders import Store
 from ablate.store.parts import STACKS
+from ablate.store.schema import to_plain
 from ablate.training.member import run_member
 
 N = 40
@@ -152,9 +153,9 @@ def test_a_study_writes_down_how_similar_its_runs_are(
     study: tuple[Store, Plan, Corpus], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, plan, corpus = study
-    value = kept.measure(store, plan, corpus, CPU)
-    assert json.loads(file_of(store, plan).read_text()) == value
-    assert value["runs"] == [[spec.cell, spec.seed, spec.id] for spec in plan.runs]
+    value = to_plain(kept.measure(store, plan, corpus, CPU))
+    assert json.loads(file_of(store, plan).read_text()) == json.loads(json.dumps(value))
+    assert value["runs"] == [(spec.cell, spec.seed, spec.id) for spec in plan.runs]
     assert 0 < value["tokens"] <= kept.TOKENS
     for stack in STACKS:
         matrix = torch.tensor(value[stack])
@@ -164,9 +165,9 @@ def test_a_study_writes_down_how_similar_its_runs_are(
 
     before = file_of(store, plan).stat()
     monkeypatch.setattr(kept, "load_model", None)  # nothing is measured again
-    assert kept.measure(store, plan, corpus, CPU) == value
+    assert to_plain(kept.measure(store, plan, corpus, CPU)) == value
     store.run(plan.runs[0].id).file("weights.pt").unlink()
-    assert kept.measure(store, plan, corpus, CPU) == value
+    assert to_plain(kept.measure(store, plan, corpus, CPU)) == value
     assert file_of(store, plan).stat().st_mtime_ns == before.st_mtime_ns
 
 
@@ -175,20 +176,21 @@ def test_runs_that_cannot_be_compared_are_left_out(study: tuple[Store, Plan, Cor
     damaged, other, *rest = plan.runs
     store.run(damaged.id).file("weights.pt").write_bytes(b"PK")
     plan = replace(plan, runs=[damaged, replace(other, corpus="another"), *rest])
-    assert names(kept.measure(store, plan, corpus, CPU)) == [(spec.cell, spec.seed) for spec in rest]
+    assert names(to_plain(kept.measure(store, plan, corpus, CPU))) == [(spec.cell, spec.seed) for spec in rest]
     fewer = replace(plan, runs=rest[:1])
-    assert names(kept.measure(store, fewer, corpus, CPU)) == names({"runs": [[rest[0].cell, rest[0].seed, ""]]})
-    assert kept.measure(store, replace(plan, runs=[damaged]), corpus, CPU) == {"runs": []}
+    expected = names({"runs": [[rest[0].cell, rest[0].seed, ""]]})
+    assert names(to_plain(kept.measure(store, fewer, corpus, CPU))) == expected
+    assert to_plain(kept.measure(store, replace(plan, runs=[damaged]), corpus, CPU)) == {}
     assert not file_of(store, plan).exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"runs": [], "tokens": 3, "encoder": 1, "decoder": 2}', "\0"])
 def test_a_damaged_file_is_written_again(study: tuple[Store, Plan, Corpus], content: str) -> None:
     store, plan, corpus = study
-    value = kept.measure(store, plan, corpus, CPU)
+    value = to_plain(kept.measure(store, plan, corpus, CPU))
     file_of(store, plan).write_text(content)
-    assert kept.measure(store, plan, corpus, CPU) == value
-    assert json.loads(file_of(store, plan).read_text()) == value
+    assert to_plain(kept.measure(store, plan, corpus, CPU)) == value
+    assert json.loads(file_of(store, plan).read_text()) == json.loads(json.dumps(value))
 
 
 def test_a_failure_costs_a_line_and_nothing_else(
@@ -214,6 +216,6 @@ def test_runs_without_trained_weights_are_left_out(ending: str, tmp_path: Path) 
     run_member(store.run(plan.runs[0].id), plan.config.device)
     result = store.run(plan.runs[0].id).result()
     assert result is not None
-    assert not result["scorable"]
-    assert kept.measure(store, plan, Corpus.load(plan.corpus), CPU) == {"runs": []}
+    assert not result.scorable
+    assert to_plain(kept.measure(store, plan, Corpus.load(plan.corpus), CPU)) == {}
     assert not file_of(store, plan).exists()

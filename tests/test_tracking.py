@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from PIL import Image
 from records import a_study, some_runs
 from wandb_server import KEY, Server, served
@@ -82,28 +83,30 @@ def train(folder: RunFolder, first: int = 1, last: int = UPDATES) -> None:
         folder.append("diagnostics.jsonl", [json.dumps({"update": update, "gradient_norm": norms})])
 
 
+RESULT = TrainingResult(
+    status="finished",
+    scorable=True,
+    learned=1,
+    diverged_at=None,
+    updates=UPDATES,
+    best_update=UPDATES,
+    best_validation_loss=1.5,
+    validation_loss=1.5,
+    parameters=1234,
+    parameter_counts={"embedding": 1234},
+    flops_per_token=1e6,
+    peak_memory=10**8,
+    tokens_per_second=5e3,
+    batch_real_share=0.9,
+    diagnostics=[{"update": 0}],
+    final_dead_units=None,
+    seconds=7.0,
+    provenance={},
+)
+
+
 def end(folder: RunFolder, spec: RunSpec) -> None:
-    result = TrainingResult(
-        status="finished",
-        scorable=True,
-        learned=1,
-        diverged_at=None,
-        updates=UPDATES,
-        best_update=UPDATES,
-        best_validation_loss=1.5,
-        validation_loss=1.5,
-        parameters=1234,
-        parameter_counts={"embedding": 1234},
-        flops_per_token=1e6,
-        peak_memory=10**8,
-        tokens_per_second=5e3,
-        batch_real_share=0.9,
-        diagnostics=[{"update": 0}],
-        final_dead_units=None,
-        seconds=7.0,
-        provenance={},
-    )
-    folder.write("result.json", result)
+    folder.write("result.json", RESULT)
     scores = EvaluationResult(
         test_bleu=41.5,
         test_bleu_greedy=40.0,
@@ -754,7 +757,7 @@ def test_a_run_that_has_no_scores_is_shown_without_them(tmp_path: Path) -> None:
         begin(folder)
         folder.append("diagnostics.jsonl", [json.dumps({"update": 0, "gradient_norm": {"embedding": 0.5}})])
         train(folder, last=last)
-        result = {"status": status, "scorable": False, "diagnostics": [{"update": 0}], "updates": last, "seconds": 1.0}
+        result = structs.replace(RESULT, status=status, scorable=False, updates=last, seconds=1.0)
         folder.write("result.json", result)
     tracking.start(plan, store, OFFLINE).finish()
     assert len(shown(tmp_path)) == 2

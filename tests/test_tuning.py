@@ -221,10 +221,10 @@ def test_without_a_grid_the_rate_stands_in_the_middle_of_one() -> None:
 WRONG = {
     "grid=[0.1]": "needs tune=lr",
     "tune=warmup": "tune",
-    "tune=lr grid=0.1": "no list of learning rates",
-    "tune=lr grid=[]": "no list of learning rates",
-    "tune=lr grid=[0.1,-1]": "no list of learning rates",
-    "tune=lr grid=[a]": "no list of learning rates",
+    "tune=lr grid=0.1": "must be a list of learning rates",
+    "tune=lr grid=[]": "must be a list of learning rates",
+    "tune=lr grid=[0.1,-1]": "must be a list of learning rates",
+    "tune=lr grid=[a]": "must be a list of learning rates",
     "until=resolved seeds=5 max_seeds=3": "max_seeds=3 is below seeds=5",
     "match=parameters": "of the baseline's size",
 }

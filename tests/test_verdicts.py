@@ -372,7 +372,7 @@ def test_unknown_metrics_name_the_choices():
 @pytest.mark.parametrize("name", METRICS)
 def test_metrics_read_a_record_and_an_empty_one(name):
     study = a_study()
-    full = a_run(study, "pre", 0) | {"lr_sensitivity": 0.1}  # which analysis adds under tune=lr
+    full = a_run(study, "pre", 0) | {"lr_sensitivity": 0.1, "test_bits_per_byte": 1.5, "decoding_seconds": 2.0}
     empty = dict.fromkeys(full) | {"config": full["config"]}
     assert METRICS[name].value(full) is not None
     assert METRICS[name].value(empty) is None
