@@ -16,6 +16,7 @@ from corpora import fixture_plan
 from hypothesis import given
 from hypothesis import strategies as st
 from records import a_study, some_runs, write_records
+from results import a_result
 
 from ablate.config import BadInput, ModelConfig
 from ablate.model.flops import parameter_count
@@ -146,7 +147,7 @@ def a_store(root: Path, plan: Plan, device: str = "cpu") -> Store:
     """With a result for every run of the plan."""
     store = Store(root)
     for spec in plan.runs:
-        store.run(spec.id).write("result.json", {"provenance": {"device": device}})
+        store.run(spec.id).write("result.json", a_result(provenance={"device": device}))
     return store
 
 
@@ -231,7 +232,8 @@ def test_a_probe_that_fails_stops_nothing(fault: Exception, tmp_path: Path, monk
 
 
 def test_the_fault_of_the_process_itself_is_said(tmp_path: Path) -> None:
-    plan = replace(fixture_plan("+sweep=norm_placement"), corpus="0" * 12)
+    plan = fixture_plan("+sweep=norm_placement")
+    plan = replace(plan, corpora=dict.fromkeys(plan.corpora, "0" * 12))
     record, [line] = measure(plan, a_store(tmp_path, plan))
     assert record is None
     assert "corpus 000000000000" in line

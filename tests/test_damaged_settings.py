@@ -132,9 +132,9 @@ def test_a_key_that_verifying_needs_is_named_in_one_line(key: str, tmp_path: Pat
     found = read_file(folder / "runs.jsonl")
     del found[1][key]
     write_file(folder / "runs.jsonl", found)
-    lines = [str(each) for each in verify(tmp_path, "toy").differences if "lacks" in str(each)]
-    assert len(lines) == 1
-    assert f"run pre/1 cannot be recomputed: it lacks its {key}" in lines[0]
+    lines = [str(each) for each in verify(tmp_path, "toy").differences]
+    assert all("\n" not in line for line in lines)
+    assert any(key in line for line in lines), lines
 
 
 # Names of settings.

@@ -199,8 +199,8 @@ def test_what_is_damaged_in_a_store_is_not_believed(ended: Study, whole: Study, 
         harm(path, how)
     again = ended.run()
     assert (again.code, again.err) == (0, "")
-    assert f"runs/{first.name}: result.json was damaged: it is set aside as damaged-result.json" in again.out
-    assert f"runs/{second.name}: {scores.name} was damaged: it is set aside as damaged-{scores.name}" in again.out
+    assert f"runs/{first.name}: result.json was damaged: it is kept as damaged-result.json" in again.out
+    assert f"runs/{second.name}: {scores.name} was damaged: it is kept as damaged-{scores.name}" in again.out
     assert again.out.count("its curves were damaged") == 1
     redone = {path for path, of in finished(ended.root).items() if kept.get(path) != of}
     assert redone == {*first.glob("result*.json"), scores}
@@ -230,7 +230,7 @@ def test_a_cache_that_is_damaged_is_made_anew(ended: Study, whole: Study, how: s
     for path in [*ended.cache.glob("corpora/*/*"), *ended.cache.glob("downloads/*")]:
         harm(path, how)
     again = goes_on_as(ended, whole)
-    assert "was damaged: it is set aside as" in again.out
+    assert "was damaged: it is kept as" in again.out
     assert "fetching" in again.out
 
 

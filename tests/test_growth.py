@@ -15,6 +15,8 @@ import torch
 from corpora import fixture_plan
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
+from results import a_result
 
 from ablate.plan.composition import Plan
 from ablate.plan.forecast import forecast, speed_of_like
@@ -22,6 +24,7 @@ from ablate.run.progress import TrainingRun, duration
 from ablate.store import speeds
 from ablate.store.folders import RunFolder, Store
 from ablate.store.growing import GrowingFile
+from ablate.store.schema import TrainingResult
 from ablate.store.speeds import Speed
 from ablate.training.member import run_member
 
@@ -74,10 +77,10 @@ def with_others(trained: Store, root: Path, count: int) -> Store:
         other.mkdir()
         for name in ("run.json", "result.json"):
             (other / name).write_bytes((some / name).read_bytes())
-        config, result = RunFolder(other).read("run.json"), RunFolder(other).read("result.json")
-        assert config is not None
+        task, result = RunFolder(other).task(), RunFolder(other).result()
+        assert task is not None
         assert result is not None
-        speeds.record(root / "runs", config["config"], {**result, "parameters": 1000 + index})
+        speeds.record(root / "runs", task.config, structs.replace(result, parameters=1000 + index))
     return Store(root)
 
 
@@ -135,8 +138,8 @@ def test_a_damaged_line_is_ignored(damage: str, tmp_path: Path) -> None:
     assert speeds.speeds(Store(tmp_path)) == [good, good]
 
 
-def result_of(tokens: float, parameters: int = 1000) -> dict[str, Any]:
-    return {"tokens_per_second": tokens, "parameters": parameters, "provenance": {"device": "cpu"}}
+def result_of(tokens: float, parameters: int = 1000) -> TrainingResult:
+    return a_result(tokens_per_second=tokens, parameters=parameters)
 
 
 CONFIG = {"model": {"layers": 2}}

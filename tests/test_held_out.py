@@ -15,6 +15,7 @@ import torch
 from corpora import fixture_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ablate.config import BadInput, Config, DataConfig, Device
 from ablate.data.cache import SUMS, corpus_folder, sha256
@@ -25,12 +26,12 @@ from ablate.data.sources import corpora
 from ablate.data.split import LARGEST_MADE, split
 from ablate.data.tokenise import encode
 from ablate.data.vocabulary import END, START
+from ablate.evaluation.measuring import load_model, run_member
 from ablate.plan.composition import Plan
 from ablate.records.collect import check_corpus, check_prepared
 from ablate.report.verify import scored_as
 from ablate.store.folders import Store
 from ablate.store.ids import evaluation_id
-from ablate.training.member import load_model, run_member
 
 FIXTURE = DataConfig(loader="fixture", name="fixture")
 RAW = corpora.tab_separated(corpora.FIXTURE.read_text(encoding="utf-8"))
@@ -119,7 +120,10 @@ def test_a_share_out_of_range_is_bad_input(share: float) -> None:
 @pytest.mark.parametrize("share", [None, 0.1])
 def test_the_size_of_the_test_set_is_part_of_one_identity_and_never_of_two(share: float | None) -> None:
     configs = [Config(data=replace(FIXTURE, held_out=share, test_sentences=size)) for size in (100, 200)]
-    marks, evaluations = {fingerprint(config.data) for config in configs}, set(map(evaluation_id, configs))
+    marks, evaluations = (
+        {fingerprint(config.data) for config in configs},
+        {evaluation_id(config, "a training") for config in configs},
+    )
     assert (len(marks), len(evaluations)) == ((2, 1) if share is None else (1, 2))
 
 
@@ -197,7 +201,7 @@ def test_a_larger_test_set_trains_nothing_again(tmp_path: Path) -> None:
     for plan in plans:
         assert store.freeze(plan.runs) == [folder.id]
         run_member(folder, Device.cpu)
-        assert folder.done(plan.config), folder.lines("failure.txt")
+        assert folder.done(plan.runs[0]), folder.lines("failure.txt")
         trained.append(folder.file("weights.pt").stat().st_mtime_ns)
     assert trained[0] == trained[1]
     scores: list[dict[str, Any]] = [folder.scores(evaluation_id(plan.config)) or {} for plan in plans]
@@ -262,10 +266,10 @@ def test_records_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
     other = {"sha256": "f" * 64, "tokenizers": "0.0.1"}
     for name, corpus in (("same", metadata), ("early", without(metadata, *other)), ("other", {**metadata, **other})):
         recorded(tmp_path / name, plan, corpus, plan.config.data)
-    check_prepared(Store(tmp_path / "same"), plan, metadata)
-    check_prepared(Store(tmp_path / "early"), plan, metadata)
+    check_prepared(Store(tmp_path / "same"), plan, plan.corpus, metadata)
+    check_prepared(Store(tmp_path / "early"), plan, plan.corpus, metadata)
     with pytest.raises(BadInput) as caught:
-        check_prepared(Store(tmp_path / "other"), plan, metadata)
+        check_prepared(Store(tmp_path / "other"), plan, plan.corpus, metadata)
     named = (*other.values(), metadata["sha256"], metadata["tokenizers"], "experiments/baseline/fixture-smoke")
     assert all(part in str(caught.value) for part in named), caught.value
 
@@ -276,17 +280,18 @@ def test_a_run_of_another_vocabulary_is_neither_compared_nor_loaded(tmp_path: Pa
     folder = store.run(plan.runs[0].id)
     store.freeze(plan.runs)
     run_member(folder, Device.cpu)
-    result = folder.result() or {}
-    assert result["provenance"]["corpus_sha256"] == metadata["sha256"]
+    result = folder.result()
+    assert result is not None
+    assert result.provenance["corpus_sha256"] == metadata["sha256"]
     uses = (
-        lambda: check_prepared(store, plan, metadata),
+        lambda: check_prepared(store, plan, plan.corpus, metadata),
         lambda: load_model(folder, plan.config, Corpus.load(plan.corpus), torch.device("cpu")),
     )
     for known in (metadata["sha256"], None):  # early versions did not keep it
-        folder.write("result.json", {**result, "provenance": {**result["provenance"], "corpus_sha256": known}})
+        folder.write("result.json", structs.replace(result, provenance={**result.provenance, "corpus_sha256": known}))
         for use in uses:
             use()
-    folder.write("result.json", {**result, "provenance": {**result["provenance"], "corpus_sha256": "f" * 64}})
+    folder.write("result.json", structs.replace(result, provenance={**result.provenance, "corpus_sha256": "f" * 64}))
     for use in uses:
         with pytest.raises(BadInput, match=rf"run {folder.id} used another preparation.*f{{64}}"):
             use()

@@ -27,7 +27,7 @@ def ablate(root: Path, *arguments: str, node: str = "cpu") -> subprocess.Complet
 def test_a_device_that_is_not_here_is_refused_where_runs_are_trained_here(launcher: str, tmp_path: Path) -> None:
     refused = ablate(tmp_path, f"hydra/launcher={launcher}", f"device={ABSENT}", "dry_run=true")
     assert refused.returncode == 2
-    assert f"device={ABSENT} is not there" in refused.stderr
+    assert f"device={ABSENT} is not available" in refused.stderr
 
 
 @pytest.mark.parametrize("wanted", [ABSENT, "auto"])
@@ -45,7 +45,7 @@ def test_a_worker_finds_its_own_device(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"asked for {ABSENT}" in done.stdout
     assert "costs are not measured" in done.stdout
-    assert list(tmp_path.glob("runs/*/result-*.json"))
+    assert list(tmp_path.glob("runs/*/evaluation-*.json"))
 
 
 def test_auto_is_resolved_by_the_worker(tmp_path: Path) -> None:
@@ -57,4 +57,4 @@ def test_auto_is_resolved_by_the_worker(tmp_path: Path) -> None:
 def test_a_machine_without_the_device_fails_its_run_by_name(tmp_path: Path) -> None:
     failed = ablate(tmp_path, "hydra/launcher=cluster", f"device={ABSENT}", node="cpu")
     assert failed.returncode == 1, failed.stdout + failed.stderr
-    assert f"device={ABSENT} is not there; this machine has cpu" in failed.stdout
+    assert f"device={ABSENT} is not available; this machine has cpu" in failed.stdout

@@ -72,7 +72,7 @@ def test_a_worker_that_lost_its_run_writes_nothing_and_waits_for_the_other(
     def before(name: str) -> None:
         if WRITES[what](name) and not losses:
             losses.append(taken_over(folder.path))
-            folder.enter()
+            folder.mark_active()
             states.append(content(folder))
 
     def locked(self: RunFolder, timeout: float = -1) -> BaseFileLock:
@@ -95,7 +95,7 @@ def test_a_worker_that_lost_its_run_writes_nothing_and_waits_for_the_other(
     assert len(losses) == 1
     at_loss, after = states
     assert after == at_loss
-    assert folder.done(plan.runs[0].config)
+    assert folder.done(plan.runs[0])
     assert not folder.file("failure.txt").exists()
     assert not folder.file("running").exists()
     assert [line.split(",")[0] for line in folder.lines("curve.csv")[1:]] == [str(each) for each in range(1, 61)]

@@ -122,6 +122,10 @@ class CurvesRecord(Stored, frozen=True, kw_only=True):
     validation: Validation
     damaged: bool = False  # whether the files were not what training wrote, so that nothing is known of the curves
 
+    def __post_init__(self) -> None:
+        if self.damaged and (self.update or self.validation.update):
+            raise ValueError(f"run {self.run_id} has curves and is marked as having none")
+
 
 class TestSentence(Stored, frozen=True, kw_only=True):
     """A line of test.jsonl.gz."""
