@@ -25,6 +25,7 @@ from ablate.report import build
 from ablate.report.text.cost_table import IDLE
 from ablate.run import costs
 from ablate.store.folders import Store
+from ablate.store.plain import config_to_plain
 from ablate.training import machine, probe
 
 CPU = torch.device("cpu")
@@ -37,7 +38,11 @@ def measured() -> dict[str, Any]:
     """A small and a large model, timed by the process that times them."""
     plan = fixture_plan()
     configs = {name: replace(plan.config, model=model) for name, model in MODELS.items()}
-    return costs.probed(configs, plan.corpus, CPU)
+    asked = {
+        name: {"config": config_to_plain(config), "corpus": plan.corpus, "teachers": []}
+        for name, config in configs.items()
+    }
+    return costs.probed(asked, CPU)
 
 
 MODELS = {"small": ModelConfig(d_model=32, layers=1), "large": ModelConfig(d_model=256, layers=2)}
@@ -117,7 +122,7 @@ class Fake:
         self.fault = fault
         monkeypatch.setattr(costs, "probed", self)
 
-    def __call__(self, configs: dict[str, Any], corpus: str, device: torch.device) -> dict[str, Any]:
+    def __call__(self, configs: dict[str, Any], device: torch.device) -> dict[str, Any]:
         self.asked.append(list(configs))
         if self.fault:
             raise self.fault
@@ -287,7 +292,7 @@ def test_the_table_can_be_followed_to_the_probe(report: Callable) -> None:
 def test_without_a_probe_there_is_no_speed(report: Callable) -> None:
     text, _ = report(None)
     assert "tokens/s" not in text
-    assert "Speed is not compared" in text
+    assert "Speeds are not compared" in text
     assert "peak memory of the process" in text
 
 

@@ -120,7 +120,7 @@ def test_verifying_records_that_lack_any_key_gives_lines(name: str, tmp_path: Pa
         assert all("\n" not in line for line in lines), path
 
 
-LACKING = ["best_validation_loss", "updates", "diverged_at", "best_update", "config", "corpus"]
+LACKING = ["best_validation_loss", "updates", "best_update", "config", "corpus"]
 
 
 @pytest.mark.parametrize("key", LACKING)

@@ -87,7 +87,7 @@ def with_others(trained: Store, root: Path, count: int) -> Store:
 ASKED = {
     "a forecast": lambda store, plan: forecast(plan, store, CPU),
     "freezing runs that are done": lambda store, plan: store.freeze(plan.runs),
-    "whether runs are done": lambda store, plan: [store.run(spec.id).done(spec.config) for spec in plan.runs],
+    "whether runs are done": lambda store, plan: [store.done(spec) for spec in plan.runs],
 }
 
 

@@ -53,7 +53,7 @@ WRITES: dict[str, Callable[[str], bool]] = {
     "its checkpoint": lambda name: name == "checkpoint.pt",
     "its weights": lambda name: name == "weights.pt",
     "its result": lambda name: name == "result.json",
-    "its scores": lambda name: name.startswith("result-"),
+    "its scores": lambda name: name.startswith("evaluation-"),
 }
 
 
