@@ -57,4 +57,4 @@ def test_auto_is_resolved_by_the_worker(tmp_path: Path) -> None:
 def test_a_machine_without_the_device_fails_its_run_by_name(tmp_path: Path) -> None:
     failed = ablate(tmp_path, "hydra/launcher=cluster", f"device={ABSENT}", node="cpu")
     assert failed.returncode == 1, failed.stdout + failed.stderr
-    assert f"device={ABSENT} is not available; this machine has cpu" in failed.stdout
+    assert f"device={ABSENT} is not there; this machine has cpu" in failed.stdout
