@@ -15,10 +15,11 @@ from ablate.config import ModelConfig
 from ablate.data.batches import Batch
 from ablate.data.vocabulary import PAD
 from ablate.diagnostics import DIAGNOSTICS, diagnose, named
-from ablate.diagnostics.units import KINDS, dead_units_over
+from ablate.diagnostics.units import dead_units_over
 from ablate.diagnostics.watching import parameter_counts
 from ablate.model.architecture import Architecture
 from ablate.model.attention import Attention
+from ablate.model.feedforward import ACTIVATIONS
 from ablate.store.parts import FEEDFORWARD, Part, by_part
 
 each_choice = pytest.mark.parametrize("config", every_choice(), ids=describe)
@@ -38,7 +39,7 @@ def layers_with_units(model: Architecture) -> set[Part]:
     return {
         part.of_layer
         for part, module in model.parts().items()
-        if any(isinstance(each, KINDS) for each in module.modules())
+        if any(isinstance(each, tuple(ACTIVATIONS.values())) for each in module.modules())
     }
 
 

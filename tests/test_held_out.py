@@ -26,12 +26,13 @@ from ablate.data.sources import corpora
 from ablate.data.split import LARGEST_MADE, split
 from ablate.data.tokenise import encode
 from ablate.data.vocabulary import END, START
-from ablate.evaluation.measuring import load_model, run_member
+from ablate.evaluation.measuring import load_model
 from ablate.plan.composition import Plan
 from ablate.records.collect import check_corpus, check_prepared
 from ablate.report.verify import scored_as
 from ablate.store.folders import Store
 from ablate.store.ids import evaluation_id
+from ablate.training.member import run_member
 
 FIXTURE = DataConfig(loader="fixture", name="fixture")
 RAW = corpora.tab_separated(corpora.FIXTURE.read_text(encoding="utf-8"))

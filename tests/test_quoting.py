@@ -25,6 +25,7 @@ from ablate.config import CHOICES, BadInput, Config
 from ablate.data.prepare import fingerprint
 from ablate.plan.arguments import OPEN, override_keys, parse
 from ablate.plan.quoting import QUOTED, TEXT_KEYS, literal, quoted, text_keys, typed
+from ablate.run import launching
 from ablate.run.progress import Progress
 from ablate.store.folders import Store
 from ablate.store.ids import training_id
@@ -172,7 +173,7 @@ def test_the_way_on_is_the_command_that_was_given(monkeypatch: pytest.MonkeyPatc
 def test_a_worker_is_told_the_run_and_the_root_that_are_meant(run: str, root: str, tmp_path: Path) -> None:
     plan, store, jobs = fixture_plan(), Store(tmp_path / root), []
     plan = replace(plan, runs=[replace(plan.runs[0], id=run)])
-    cli.launch_all(plan, store, [run], jobs.extend, Progress(store, plan))
+    launching.launch_all(plan, store, [run], jobs.extend, Progress(store, plan))
     config = config_from(composed(list(jobs[0])))
     assert (config.run, config.root) == (run, str(tmp_path / root))
 

@@ -17,8 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ablate.cli import launch_all
 from ablate.config import Config
+from ablate.run.launching import launch_all
 from ablate.store.folders import Store
 
 STUDY = (
