@@ -39,29 +39,38 @@ class Forecast:
     workers: int
     seconds: float | None  # from now to the last run's end
     device: torch.device | None  # None where each worker chooses its own
+    trainings: int  # that are not done; cells which differ only in evaluation share theirs
+    evaluations: int  # of models that are trained already
 
 
 def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
     """`device` is what the runs are trained on; None where a launcher takes them to other machines."""
     measured = [] if device is None else [speed for speed in speeds(store) if speed.device == device.type]
-    known = cached_metadata(plan.corpus) or {}
-    vocabulary = known.get("vocabulary_size", plan.config.data.vocabulary_size)
+    vocabularies = {
+        recipe: (cached_metadata(mark) or {}).get("vocabulary_size", recipe.vocabulary_size)
+        for recipe, mark in plan.corpora.items()
+    }
     cells = []
+    todo: dict[str, float | None] = {}  # training -> seconds
+    evaluations = 0
     for cell in plan.cells:
         config = plan.configs[cell.name]
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
         done = sum(map(store.done, specs))
-        parameters = parameter_count(config.model, vocabulary)
+        parameters = parameter_count(config.model, vocabularies[config.data])
         operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
         speed = speed_of_like(measured, config.model.layers, parameters)
         seconds = operations / speed if speed else None
         if seconds is None and device is not None and device.type == "cpu":
             seconds = operations / CORE + 2 * config.model.layers * config.train.updates * LAYER
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
-    todo = [cell.seconds for cell in cells for _ in range(cell.runs - cell.done)]
-    count = workers(plan.config, device, len(todo))
-    total = None if None in todo else schedule([seconds for seconds in todo if seconds is not None], count)
-    return Forecast(cells, count, total, device)
+        trained = [store.run(spec.id).trained(spec.config) for spec in specs]
+        todo |= {spec.id: seconds for spec, is_trained in zip(specs, trained) if not is_trained}
+        evaluations += sum(trained) - done
+    count = workers(plan.config, device, len({spec.id for spec in plan.runs if not store.done(spec)}))
+    known = [seconds for seconds in todo.values() if seconds is not None]
+    total = schedule(known, count) if len(known) == len(todo) else None
+    return Forecast(cells, count, total, device, len(todo), evaluations)
 
 
 def workers(config: Config, device: torch.device | None, runs: int) -> int:

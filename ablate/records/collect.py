@@ -12,6 +12,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def manifest_of(
         **plan.added,
         max_seeds=plan.config.max_seeds if plan.config.until is Until.resolved else None,
         config=determining(config_to_plain(plan.config)),
-        cells=[cell_record(cell) for cell in plan.cells],
+        cells=[asdict(cell) for cell in plan.cells],
         plan=[[spec.cell, spec.seed, spec.id, spec.evaluation] for spec in plan.runs],
         bleu_signature=signatures.get("bleu"),
         chrf_signature=signatures.get("chrf"),
@@ -272,16 +273,6 @@ def translations(spec: RunSpec, score: EvaluationResult) -> Translations:
 
 def has_damaged_curves(folder: RunFolder) -> bool:
     return folder.result() is not None and not folder.curves_are_whole()
-
-
-def cell_record(cell: Cell) -> dict[str, Any]:
-    return {
-        "name": cell.name,
-        "variant": cell.variant,
-        "factors": cell.factors,
-        "overrides": cell.overrides,
-        "baseline": cell.baseline,
-    }
 
 
 def determining(plain: dict[str, Any]) -> dict[str, Any]:

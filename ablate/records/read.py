@@ -63,6 +63,11 @@ class ReportData:
         known = incomparable([*corpora]) | self.manifest.get("unmeasured", {})
         return unmeasured(self.recorded, known)
 
+    @property
+    def unigram(self) -> float | None:
+        """Cross-entropy of the tokens' frequencies, nats a token; None where variants have different vocabularies."""
+        return None if "corpora" in self.manifest else self.manifest["corpus"].get("unigram_cross_entropy")
+
     def corpus_of(self, run: Mapping[str, Any]) -> dict[str, Any]:
         """corpus.json of the corpus that a run was trained on."""
         return dict(self.manifest.get("corpora", {}).get(run["corpus"], self.manifest["corpus"]))

@@ -175,7 +175,7 @@ def margin(data: ReportData) -> str:
 
 def learned(data: ReportData) -> str:
     """When a run counts as having learned."""
-    unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+    unigram = data.unigram
     if unigram is None:
         return ""
     return (

@@ -62,10 +62,12 @@ class Progress:
             runs = f"{row.runs}" + (f", {row.done} done" if row.done else "")
             table.add_row(cell.name, sets, f"{row.parameters:,}", runs, duration(row.seconds))
         self.console.print(table)
-        todo = sum(row.runs - row.done for row in forecast.cells)
         how = f"{forecast.workers} at a time" if forecast.device else "on devices that the launcher's workers choose"
         long = "how long it takes is unknown" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
-        self.say(f"{plural(todo, 'run')} to train, {how}; {long}" if todo else "0 runs to train")
+        work = [f"{plural(forecast.trainings, 'run')} to train"]
+        work += [f"{plural(forecast.evaluations, 'evaluation')} of trained runs"] if forecast.evaluations else []
+        timed = f", {how}; {long}" if forecast.trainings else ""
+        self.say(f"{' and '.join(work)}{timed}")
 
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:

@@ -36,6 +36,8 @@ def learning_curves(data: ReportData) -> Figure | None:
     Without factors the whole curve and its last half are side by side. With factors there is a panel for each level,
     and the last half is below.
     """
+    if "corpora" in data.manifest:
+        return None  # losses a token of different vocabularies do not compare
     curves = validation_curves(data)
     if not curves:
         return None
@@ -122,7 +124,7 @@ def label_marks(whole: Sequence[Axes], data: ReportData, curves: list[Curve]) ->
     """Label the cross, and the loss below which a run has learned, if they are in the figure."""
     if not all(curve.finished for curve in curves):
         whole[0].plot([], [], "x", color=INK, markersize=8, markeredgewidth=2, label="did not finish")
-    unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+    unigram = data.unigram
     if unigram is not None and LEARNED_BELOW * unigram < 1.1 * max(max(curve.losses) for curve in curves):
         for panel in whole:
             label = "below: learned" if panel is whole[0] else None

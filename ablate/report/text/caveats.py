@@ -27,7 +27,7 @@ def qualifications(data: ReportData) -> list[str]:
         unlearned = sum(run["status"] == "finished" and run["learned"] == 0 for run in runs)
         idle += [f"{unlearned} of {plural(len(runs), 'run')} of {name(cell.name)}"] if unlearned else []
     if idle:
-        unigram = data.manifest["corpus"].get("unigram_cross_entropy")
+        unigram = data.unigram
         bar = f" ({unigram:.2f} nats a token)" if unigram else ""
         lines.append(
             f"{spoken(idle)} finished without having learned: their loss is hardly below that of the token "

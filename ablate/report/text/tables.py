@@ -82,7 +82,8 @@ def changes(data: ReportData) -> str:
 
 def others(data: ReportData) -> str:
     """Paired differences in what else was scored, a row a comparison; empty where nothing is compared."""
-    names = [name for name in OTHERS if name != data.study.metric and name not in data.unmeasured]
+    wanted = [*OTHERS, "test_bits_per_byte"] if "corpora" in data.manifest else OTHERS
+    names = [name for name in wanted if name != data.study.metric and name not in data.unmeasured]
     rows = []
     for cell in data.trained_cells:
         if cell.baseline is not None:
