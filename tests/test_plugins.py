@@ -19,8 +19,9 @@ from test_imports import HEAVY, loaded_by
 import ablate as package
 from ablate import plugins
 from ablate.cli import CONF, load_plugins
-from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig
+from ablate.config import CHOICES, READ_BY, READS, BadInput, Config, DataConfig, ModelConfig, TrainConfig, reads
 from ablate.data.prepare import fingerprint_of
+from ablate.model.feedforward import ACTIVATIONS
 from ablate.plan.composition import plan
 from ablate.plan.quoting import literal
 from ablate.plugins import TABLES, Member, used
@@ -126,6 +127,12 @@ BROKEN = {
     "from ablate.plugins import register\nregister('model.norm', '../x')(print)\n": "model.norm=../x names a folder",
     "from ablate.plugins import register\nregister('model.norm', 'x', colour=1)(print)\n": "takes no colour here",
     "from ablate.plugins import register\nregister('metric', 'x', colour=1)(print)\n": "does not fit: .*colour",
+    "from ablate.plugins import register\nregister('train.objective', 'x', reads={'lr'})(print)\n":
+        "train.objective=x reads lr: it may read teacher, teacher_share, temperature",
+    "from ablate.plugins import register\nregister('model.architecture', 'x', reads={'lr'})(print)\n":
+        "x reads lr: it may read activation, ",
+    "from ablate.plugins import register\nregister('model.norm', 'x', reads={'heads'})(print)\n":
+        "x reads heads: members of model.norm take no reads=",
 }  # fmt: skip
 
 
@@ -192,6 +199,36 @@ def test_a_key_that_the_architecture_does_not_read_uses_no_plugin(tmp_path: Path
     load([a_plugin(tmp_path)])
     assert used(model=ModelConfig(activation="mine"))
     assert not used(model=ModelConfig(architecture="lstm", activation="mine"))
+
+
+def test_an_objective_reads_the_keys_of_train_that_it_names(tmp_path: Path) -> None:
+    path, before = tmp_path / "mine.py", dict(READ_BY)
+    path.write_text(
+        "from ablate.plugins import register\n\n"
+        "@register('train.objective', 'mine', reads={'teacher'})\ndef member(*given): ...\n"
+    )
+    load([path])
+    taught = TrainConfig(objective="mine", teacher="pre")
+    assert reads(taught, "train", "teacher")
+    assert not reads(taught, "train", "temperature")
+    with pytest.raises(BadInput, match=r"train\.objective=mine needs a train\.teacher"):
+        TrainConfig(objective="mine")
+    (entry,) = described(replace(Config(), train=taught))
+    plugins.restore({})
+    assert before == READ_BY
+    with recalled([entry]):
+        assert reads(taught, "train", "teacher")
+    assert before == READ_BY
+
+
+def test_records_of_a_plugin_whose_member_the_package_has_now_leave_that_in_place() -> None:
+    table = ACTIVATIONS
+    choices, members, now = list(CHOICES["model.activation"]), dict(table), training_id(Config(), 0, "abc")
+    with recalled([{"key": "model.activation", "name": "relu", "file": "relu.py", "sha256": "0" * 64}]):
+        assert training_id(Config(), 0, "abc") != now
+        assert (CHOICES["model.activation"], table) == (choices, members)
+    assert training_id(Config(), 0, "abc") == now
+    assert (CHOICES["model.activation"], table) == (choices, members)
 
 
 def test_a_run_whose_plugin_has_changed_or_is_gone_is_refused(tmp_path: Path) -> None:
