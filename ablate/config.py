@@ -35,7 +35,7 @@ LEAST_VALIDATIONS = 4 * AVERAGED  # so that the average covers the end of traini
 
 
 def check_name(key: str, name: str) -> None:
-    """Raise BadInput for a name that cannot be part of a folder's name, or that would leave its folder."""
+    """Raise BadInput for a name that no folder can have, or that leads out of the parent folder (as `../x` does)."""
     if not NAME.fullmatch(name) or len(name.encode(errors="replace")) > LONGEST_NAME:
         raise BadInput(
             f"{key}={name[:LONGEST_NAME]} names a folder, so it must be made of letters, digits, '_', '-' and '.', "

@@ -99,7 +99,7 @@ def _clean_splits(raw: Splits, data: DataConfig, say: Say) -> tuple[Splits, dict
 
 
 def _of_possible_length(pairs: Pairs, max_tokens: int) -> tuple[Pairs, int]:
-    """The pairs that may have up to `max_tokens` tokens on each side, and how many pairs certainly have more.
+    """The pairs that may fit within `max_tokens` tokens on both sides, and how many pairs certainly exceed it on one.
 
     No token has more than LONGEST_TOKEN characters. Pairs that are certainly too long are dropped before the tokeniser
     is trained, because they would slow that down and be dropped after it anyway.

@@ -260,7 +260,7 @@ def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any) -> str:
-    """A value as it is written in a setting's name."""
+    """The value of an overridden key as it stands in the name of a setting's folder, such as 0.001 in `lr=0.001`."""
     if value in (None, "null"):
         return "null" if value is None else '"null"'
     if isinstance(value, Enum):

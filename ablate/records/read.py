@@ -199,7 +199,7 @@ def updated(run: dict[str, Any]) -> bool:
 
 
 def read_records(folder: Path) -> ReportData:
-    """Read one setting of one study. Raises BadInput that names the file at fault."""
+    """Read the records of a study at one setting (corpus, preset, overrides). Raises BadInput that names a bad file."""
     manifest, study, runs = read_runs(folder)
     curves = {each["run_id"]: each for each in read_lines(folder / "curves.jsonl.gz", CurvesRecord)}
     test = tuple(read_lines(folder / "test.jsonl.gz", TestSentence))

@@ -77,7 +77,7 @@ def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> N
 
 
 def claimed_margins(study: Study, found: list[Comparison]) -> dict[str, float]:
-    """Claim -> margin, for claims on the compared cells that set a margin.
+    """Claim -> its margin (the smallest difference that matters), for claims on these cells that set one.
 
     A margin of zero (the line at zero) or equal to that of the table is left out.
     """
