@@ -81,7 +81,7 @@ def test_the_same_command_again_trains_nothing_and_changes_no_result(
     done: tuple[Path, subprocess.CompletedProcess],
 ) -> None:
     root, _ = done
-    results = sorted((root / "runs").glob("*/result*.json"))
+    results = sorted((root / "runs").glob("*/[er][ev]*.json"))
     report = root / "reports" / "norm_placement" / "fixture-smoke"
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results]
     text = (report / "report.md").read_bytes()
@@ -117,7 +117,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, sub
     root, _ = done
     runs = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
     victim = root / "runs" / runs["run_id"][3]
-    for path in [*victim.glob("result*.json"), victim / "weights.pt"]:
+    for path in [*victim.glob("[er][ev]*.json"), victim / "weights.pt"]:
         path.unlink()
     (victim / "weights.pt").mkdir()  # no file can be written in its place
     failing = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")

@@ -205,10 +205,10 @@ def test_a_larger_test_set_trains_nothing_again(tmp_path: Path) -> None:
         assert folder.done(plan.runs[0]), folder.lines("failure.txt")
         trained.append(folder.file("weights.pt").stat().st_mtime_ns)
     assert trained[0] == trained[1]
-    scores: list[dict[str, Any]] = [folder.scores(evaluation_id(plan.config)) or {} for plan in plans]
-    assert [len(score["beam"]) for score in scores] == [2, 5]
-    assert [score["evaluation"]["test_sentences"] for score in scores] == [2, 5]
-    assert scores[1]["beam"][:2] == scores[0]["beam"]
+    scores = [score for plan in plans if (score := folder.scores(plan.runs[0].evaluation)) is not None]
+    assert [len(score.beam) for score in scores] == [2, 5]
+    assert [score.evaluation["test_sentences"] for score in scores] == [2, 5]
+    assert scores[1].beam[:2] == scores[0].beam
 
 
 @pytest.mark.parametrize("share", [None, 0.1])

@@ -181,7 +181,7 @@ def goes_on(study: Study, expected: dict[str, Any], run: Callable[[], Ended] | N
 
 def finished(root: Path) -> dict[Path, tuple[int, int]]:
     """Every result file, its inode and its time."""
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.glob("runs/*/result*.json")}
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.glob("runs/*/[er][ev]*.json")}
 
 
 def left_by(root: Path) -> dict[str, Any]:

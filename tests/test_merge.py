@@ -42,7 +42,7 @@ def merged(there: Path, here: Path) -> int:
 
 
 def state(root: Path) -> dict[Path, tuple[int, int]]:
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.glob("runs/*/result*.json")}
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.glob("runs/*/[er][ev]*.json")}
 
 
 @pytest.mark.parametrize("part", ["", "runs"])
@@ -91,7 +91,7 @@ def test_a_run_cut_short_goes_on_here(trained: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(trained / "runs", other / "runs")
     run = runs(other)[0]
-    for path in run.path.glob("result*.json"):
+    for path in run.path.glob("[er][ev]*.json"):
         path.unlink()
     run.file("checkpoint.pt").write_bytes(b"here it goes on")
     assert merged(other, tmp_path) == 0

@@ -128,7 +128,7 @@ def test_a_run_that_another_command_is_at_keeps_its_files(tmp_path: Path) -> Non
     spec = fixture_plan("+sweep=norm_placement").runs[0]
     store, folder = Store(tmp_path), Store(tmp_path).run(spec.id)
     store.freeze([spec])
-    folder.enter()
+    folder.mark_active()
     folder.append("notes.txt", ["of the one that is at it"])
     with folder.lock():
         assert folder.is_locked()
@@ -147,8 +147,9 @@ def test_two_ways_to_score_one_run_are_both_kept(tmp_path: Path) -> None:
     plans = [fixture_plan("+sweep=norm_placement", f"evaluation.beam={beam}") for beam in (2, 3)]
     for planned in plans:
         store.freeze(planned.runs[:1])
-    evaluations = (store.run(plans[0].runs[0].id).read("run.json") or {})["evaluations"]
-    assert {evaluation["beam"] for evaluation in evaluations.values()} == {2, 3}
+    task = store.run(plans[0].runs[0].id).task()
+    assert task is not None
+    assert {config["evaluation"]["beam"] for config in task.evaluations.values()} == {2, 3}
 
 
 def test_what_is_edited_while_a_study_runs_changes_none_of_its_runs(tmp_path: Path) -> None:

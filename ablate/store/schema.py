@@ -90,7 +90,7 @@ class TrainingResult(Stored, frozen=True, kw_only=True):
     peak_memory: int | None
     tokens_per_second: float | None
     batch_real_share: float
-    micro_batches: int = 1
+    micro_batches: int | None = None  # that a batch was at least taken in; early versions did not count them
     diagnostics: list[Diagnosis]
     curves: dict[str, str] | None = None  # file -> sha256
     final_dead_units: ByPart | None
