@@ -19,6 +19,7 @@ from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.judging import ClaimVerdict, judge_all, outcomes
 from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
 from ablate.analysis.metrics import metric
+from ablate.analysis.noise import Noise, Spread
 from ablate.analysis.statistics import Interval
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import WORD, BadInput, plain_line
@@ -31,6 +32,7 @@ from ablate.store.record_schema import (
     CurvesRecord,
     LayersRecord,
     Manifest,
+    NoiseRecord,
     RunRecord,
     TestSentence,
     Translations,
@@ -40,6 +42,7 @@ from ablate.store.study_checks import check_names, check_texts
 from ablate.store.study_file import study_from
 from ablate.study import HALVES, MATCHED, Cell, Pairs, Study
 
+NOISE = "noise.json.gz"
 SAFE = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.,=+-]*")  # a study's name, or a setting's
 
 
@@ -55,6 +58,7 @@ class ReportData:
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
     hypotheses: dict[str, dict[str, Any]]  # evaluation (`evaluation_of`) -> translations and losses
     cost: dict[str, Any] | None = None  # what the probe measured; None where there was none
+    noise: Noise = Noise()  # the spread of other contrasts, as it was at the first report
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:
@@ -140,7 +144,7 @@ class ReportData:
     @property
     def estimator(self) -> Estimator:
         """What makes every interval and p value of the report."""
-        return ANYTIME if self.sequential else FIXED
+        return (ANYTIME if self.sequential else FIXED).knowing(self.noise)
 
     def mean_of(self, cell: str, name: str) -> Interval:
         """The mean of a metric over the runs of a cell, with its interval."""
@@ -212,7 +216,16 @@ def read_records(folder: Path) -> ReportData:
     cost = read_object(path, CostRecord) if path.exists() else None
     if cost and study.pairs is Pairs.halves:  # the probe knows one variant
         cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
-    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost)
+    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost, read_noise(folder))
+
+
+def read_noise(folder: Path) -> Noise:
+    """The noise library that a setting is judged with; empty where it has none."""
+    if not (folder / NOISE).exists():
+        return Noise()
+    record = read_object(folder / NOISE, NoiseRecord)
+    spreads = tuple(Spread(**{**each, "cells": tuple(each["cells"])}) for each in record.get("spreads", ()))
+    return Noise(spreads, (folder.parent.name, folder.name))
 
 
 def evaluation_of(record: Mapping[str, Any]) -> str:

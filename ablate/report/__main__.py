@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ablate.plugins import settle
-from ablate.report.rebuilding import check, rebuild
+from ablate.report.rebuilding import check, rebuild, show_noise
 from ablate.store.plugin_files import listed, load
 from ablate.system.command_line import CommandLine
 from ablate.system.places import expanded
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     line.key("root", "DIR", "the folder that has experiments/ and reports/ (the current one)", default=".")
     line.key("plugins", "FILE.py", "Python files that add metrics and figures, with commas between", default="")
     line.flag("verify", "write nothing: recompute every number of the reports, name what differs (exit 1)", either)
+    line.flag("noise", "write nothing: print how much runs vary over seeds, and what 5, 10 and 20 seeds detect", either)
     return line.run(arguments, work)
 
 
@@ -31,6 +32,8 @@ def work(given: argparse.Namespace) -> int:
     load(listed(given.plugins))
     settle()
     root = expanded(given.root, "root")
+    if given.noise:
+        return show_noise(root)
     return check(root, given.name) if given.verify else rebuild(root, given.name, given.compare)
 
 
