@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
+QUALITY = "quality"  # a study's metric: the test loss or BLEU, whichever decides (`ablate.analysis.quality`)
 MATCHED = "matched"  # ends the name of a variant's twin of the baseline's size
 WITHIN = 0.03  # of the baseline's parameters, embeddings left out: how near a twin's must come
 
@@ -22,8 +23,12 @@ class Kind(Enum):
     directional = "directional"  # the difference has the claimed sign
     at_least_as_good = "at_least_as_good"  # it is not worse than the margin
     no_difference = "no_difference"  # it is smaller than the margin either way
-    share_learned = "share_learned"  # one arm's runs learn more often
+    share_trained = "share_trained"  # one arm's runs train more often
+    share_learned = "share_learned"  # the same by an earlier, lower bar
     in_range = "in_range"  # a counted or measured value lies in a range
+    stability = "stability"  # one arm's runs are more spread
+    trend = "trend"  # a number, or a difference, rises or falls over the levels of a factor
+    exponent = "exponent"  # a number grows as a power of the levels of a factor, whose exponent lies in a range
     several = "several"  # all of several parts
 
 
@@ -56,11 +61,14 @@ class Contrast:
     variant: str
     baseline: str | None = None
     direction: Direction = Direction.higher
-    margin: float | None = None  # in the metric's unit; None: the default of ablate.analysis.verdicts
+    margin: float | None = None  # in the metric's unit; None: the metric's default
+    relative: bool = False  # whether the margin is a share of the baseline's mean instead
     low: float | None = None  # the range of Kind.in_range, either end open
     high: float | None = None
     than: tuple[str, str] | None = None  # (variant, baseline) of the difference to exceed
     note: str = ""  # what a reader must know of how this contrast came about
+    bleu_margin: float | None = None  # in BLEU, of a contrast in quality; None: the default
+    factor: str | None = None  # over whose levels Kind.trend and Kind.exponent look; names leave its level out
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -88,6 +96,11 @@ class Cell:
     factors: dict[str, Any]
     overrides: dict[str, Any]
     baseline: str | None
+
+
+def name_without(cell: Cell, factor: str | None) -> str:
+    """What a cell would be called if the study did not have this factor."""
+    return cell.variant + "".join(f",{name}={level}" for name, level in cell.factors.items() if name != factor)
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,10 @@ class Study:
                 baseline = None if name == self.baseline else self.baseline + coordinates
                 cells.append(Cell(name + coordinates, name, factors, overrides, baseline))
         return cells
+
+    def names(self, factor: str | None = None) -> list[str]:
+        """Of all cells; with a factor, without its level, each once. A factor that the study does not have is none."""
+        return list(dict.fromkeys(name_without(cell, factor) for cell in self.cells()))
 
     @property
     def compared(self) -> Study:

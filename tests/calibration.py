@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from scipy import stats
 
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.judging import ClaimVerdict, judge_all
+from ablate.analysis.moderated import moderated
+from ablate.analysis.noise import Noise, Spread
+from ablate.analysis.power import POWER, detectable
 from ablate.analysis.verdicts import ALPHA, Verdict
 from ablate.study import Study
 
@@ -110,7 +113,7 @@ def given(found: Sequence[ClaimVerdict], *verdicts: Verdict) -> bool:
     return any(each.verdict in verdicts for each in found)
 
 
-DECIDED = (Verdict.supported, Verdict.contradicted)
+DECIDED = (Verdict.supported, Verdict.contradicted, Verdict.partly)
 DIRECTIONAL = {"kind": "directional", "direction": "higher"}
 
 
@@ -158,10 +161,115 @@ def at_the_margin(studies: int, kind: str, seeds: int) -> Row:
 
 
 def shares_that_learned(studies: int, seeds: int, share: float) -> Row:
-    study = a_claimed_study(2, kind="share_learned")
-    happened = sum(given(found, *DECIDED) for found in judged(study, learned(studies, seeds, share), column="learned"))
-    what = f"shares that learned differ, though both are {share:g}"
+    study = a_claimed_study(2, kind="share_trained")
+    happened = sum(given(found, *DECIDED) for found in judged(study, learned(studies, seeds, share), column="trained"))
+    what = f"shares that trained differ, though both are {share:g}"
     return Row(what, f"{seeds}", "Bernoulli", ALPHA, happened, studies, "at most")
+
+
+LIBRARIES = (6, 20, 100)  # contrasts
+
+
+def libraries(rng: np.random.Generator, arms: np.ndarray, noise: str, size: int, shared: bool) -> Iterator[Noise]:
+    """A noise library for each study [study, arm, seed], of contrasts with as many seeds whose spread is 1.
+
+    Their baseline is that of the study where it is shared, and otherwise each has its own.
+    """
+    own = NOISES[noise](rng, (len(arms), size, arms.shape[-1])) / np.sqrt(2)
+    base = arms[:, :1] - arms[:, :1].mean(axis=-1, keepdims=True) if shared else (
+        NOISES[noise](rng, (len(arms), size, arms.shape[-1])) / np.sqrt(2)
+    )  # fmt: skip
+    seeds = arms.shape[-1]
+    for variances in (own - base).var(axis=-1, ddof=1):
+        yield Noise(tuple(
+            Spread("test_bleu", "", "other", "", f"w{place}", "base", (f"w{place}", "base"), seeds, value, 40.0)
+            for place, value in enumerate(variances)
+        ))  # fmt: skip
+
+
+ARRANGED = {  # what is unlike the library -> how much more the judged variant spreads, whether baselines are shared
+    "": (1.0, False),
+    ", a baseline shared with the library": (1.0, True),
+    ", twice the spread of the library": (2.0, False),
+}
+
+
+def guarded_alarms(studies: int, noise: str, seeds: int, arranged: str, estimator: Estimator = FIXED) -> Row:
+    """The most over libraries of different sizes, which all judge the same studies."""
+    spread, shared = ARRANGED[arranged]
+    study, counts = a_claimed_study(2, **DIRECTIONAL), []
+    for size in LIBRARIES:
+        rng = np.random.default_rng([size, seeds, zlib.crc32(f"{noise}{arranged}".encode())])
+        own = NOISES[noise](rng, (studies, 2, seeds)) / np.sqrt(2)
+        own[:, 1] += np.sqrt(spread**2 - 1) * NOISES[noise](rng, (studies, seeds))
+        arms = 40 + own
+        counts.append(
+            sum(
+                given(judge_all(study, runs(study, each), "python -m ablate", estimator.knowing(known)), *DECIDED)
+                for each, known in zip(arms, libraries(rng, arms, noise, size, shared))
+            )
+        )
+    by = "a library" if estimator is FIXED else "the moderated interval alone"
+    what = f"a difference is found where there is none, by {by}{arranged}"
+    law = "at most" if estimator is FIXED else "breaks"
+    return Row(what, str(seeds), noise, ALPHA, max(counts), studies, law)
+
+
+MODERATED = replace(FIXED, guard=lambda effect, prior, level: moderated(effect, prior, level) if prior else effect)
+
+
+def guarded_discoveries(studies: int, seeds: int, size: int) -> Row:
+    """The difference that `--noise` says so many seeds detect."""
+    study, rng = a_claimed_study(2, **DIRECTIONAL), np.random.default_rng([seeds, size])
+    arms = 40 + rng.normal(size=(studies, 2, seeds)) / np.sqrt(2) + np.array([0, detectable(seeds)])[:, None]
+    found = sum(
+        given(judge_all(study, runs(study, each), "", FIXED.knowing(known)), Verdict.supported)
+        for each, known in zip(arms, libraries(rng, arms, "Gaussian", size, False))
+    )
+    what = f"the difference that so many seeds are said to detect is found, by a library of {size}"
+    return Row(what, str(seeds), "Gaussian", POWER, found, studies, "within")
+
+
+def a_conjunction(contrasts: Sequence[str], **part: Any) -> dict[str, Any]:
+    base = {"metric": "test_bleu", "kind": "directional", "direction": "higher", **part}
+    parts = [{**base, "contrast": each} for each in contrasts]
+    return {"id": "+".join(contrasts), "sentence": "They say.", "kind": "several", "parts": parts}
+
+
+def conjunctions(studies: int, noise: str, seeds: int, parts: int, claims: int, estimator: Estimator = FIXED) -> Row:
+    """Studies of so many claims, each of so many contrasts: none of them has a difference.
+
+    A margin of 2 standard deviations makes contrasts negligible, so that a claim may be partly supported.
+    """
+    names = [f"v{arm}" for arm in range(parts * claims + 1)]
+    contrasts = [f"{name} - v0" for name in names[1:]]
+    claimed = [a_conjunction(contrasts[place * parts : (place + 1) * parts], margin=2.0) for place in range(claims)]
+    study = a_study(names, claimed)
+    arms = scores(studies, noise, len(names), seeds)
+    happened = sum(given(found, *DECIDED) for found in judged(study, arms, estimator))
+    what = f"any of {claims} claims of {parts} contrasts is decided where there is no difference"
+    looks = ", looking after every seed" if estimator is ANYTIME else ""
+    return Row(what + looks, str(seeds), noise, ALPHA, happened, studies, "at most")
+
+
+def conjunctions_found(studies: int, seeds: int, parts: int, effect: float) -> Row:
+    """All contrasts differ; they have their own baselines, so that their tests are independent."""
+    names = [f"v{arm}" for arm in range(2 * parts)]
+    contrasts = [f"{names[place + 1]} - {names[place]}" for place in range(0, 2 * parts, 2)]
+    study = a_study(names, [a_conjunction(contrasts)])
+    arms = scores(studies, "Gaussian", 2 * parts, seeds)
+    arms[:, 1::2] += effect
+    critical = stats.t.ppf(1 - ALPHA / 2, seeds - 1)
+    power = float(stats.nct.sf(critical, seeds - 1, effect * np.sqrt(seeds))) ** parts
+    found = sum(given(each, Verdict.supported) for each in judged(study, arms))
+    what = f"a claim of {parts} contrasts, each a difference of {effect:g} sd, is supported"
+    return Row(what, str(seeds), "Gaussian", power, found, studies, "within")
+
+
+def equal_spreads(studies: int, noise: str, seeds: int) -> Row:
+    study = a_claimed_study(2, kind="stability")
+    happened = sum(given(found, *DECIDED) for found in judged(study, scores(studies, noise, 2, seeds)))
+    return Row("spreads differ, though they are equal", str(seeds), noise, ALPHA, happened, studies, "at most")
 
 
 def learned(studies: int, seeds: int, share: float) -> np.ndarray:
@@ -194,10 +302,10 @@ def sequence_misses(studies: int, noise: str) -> Row:
 
 def sequential_shares(studies: int, share: float) -> Row:
     """Judged once: p is the least of all looks."""
-    study = a_claimed_study(2, kind="share_learned")
+    study = a_claimed_study(2, kind="share_trained")
     arms = learned(studies, LOOKS[-1], share)
-    happened = sum(given(found, *DECIDED) for found in judged(study, arms, ANYTIME, "learned"))
-    what = f"shares that learned ever differ, though both are {share:g}, looking after every seed"
+    happened = sum(given(found, *DECIDED) for found in judged(study, arms, ANYTIME, "trained"))
+    what = f"shares that trained ever differ, though both are {share:g}, looking after every seed"
     return Row(what, f"1 to {LOOKS[-1]}", "Bernoulli", ALPHA, happened, studies, "at most")
 
 
@@ -211,6 +319,20 @@ ROWS: dict[str, Callable[[int], Row]] = {
     **{f"coverage {noise}": lambda studies, noise=noise: misses(studies, noise, 5) for noise in ("Gaussian", "t3")},
     **{f"margin {kind}": lambda studies, kind=kind: at_the_margin(studies, kind, 5)
        for kind in ("at_least_as_good", "no_difference", "in_range")},
+    **{f"library {noise} {n}{arranged}": lambda studies, noise=noise, n=n, arranged=arranged:
+       guarded_alarms(studies, noise, n, arranged)
+       for arranged in ARRANGED for noise in ("Gaussian", "t3") for n in (3, 5, 10)},
+    "moderated alone": lambda studies: guarded_alarms(studies, "Gaussian", 5, list(ARRANGED)[2], MODERATED),
+    **{f"detectable {n} {size}": lambda studies, n=n, size=size: guarded_discoveries(studies, n, size)
+       for n in (5, 10) for size in LIBRARIES},
+    **{f"conjunctions {noise} {parts} {claims}": lambda studies, noise=noise, parts=parts, claims=claims:
+       conjunctions(studies, noise, 5, parts, claims)
+       for noise in ("Gaussian", "t3") for parts, claims in ((2, 1), (3, 1), (2, 3))},
+    "conjunctions sequential": lambda studies: conjunctions(studies, "Gaussian", 20, 2, 2, ANYTIME),
+    **{f"conjunction found {n}": lambda studies, n=n, effect=effect: conjunctions_found(studies, n, 2, effect)
+       for n, effect in ((5, 2.0), (10, 1.0))},
+    **{f"stability {noise} {n}": lambda studies, noise=noise, n=n: equal_spreads(studies, noise, n)
+       for noise in NOISES for n in (5, 10)},
     **{f"shares {share} {n}": lambda studies, share=share, n=n: shares_that_learned(studies, n, share)
        for share, n in ((0.5, 5), (0.5, 10), (0.8, 10))},
     "stopping t": lambda studies: stopping(studies, "Gaussian", FIXED),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ablate.store.record_schema import BY_LAYER
+from ablate.store.schema import RULES
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Study
 
@@ -69,6 +70,7 @@ def a_run(
         "run_id": f"{cell.replace(',', '-').replace('=', '-')}{seed:04d}",
         "status": status,
         "learned": {"finished": 1, "diverged": 0}.get(status),
+        "trained": {"finished": 1, "diverged": 0}.get(status),
         "test_bleu": bleu if finished else None,
         "test_bleu_greedy": bleu - 1 if finished and bleu is not None else None,
         "test_bleu_lower": bleu + 1 if finished and bleu is not None else None,
@@ -180,8 +182,11 @@ def write_records(
         "plan": [[run["variant"], run["seed"], run["run_id"]] for run in runs],
         "bleu_signature": "nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:2.5.1",
         "chrf_signature": None,
+        "looks": [{"seeds": sorted({run["seed"] for run in runs}), "purpose": "report", "runs": []}] if runs else None,
         **more,
     }
+    for look in manifest["looks"] or ():
+        look.setdefault("rules", RULES)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "runs.jsonl").write_text(
         lines(

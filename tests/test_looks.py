@@ -69,8 +69,8 @@ def test_adding_seeds_until_something_is_decided_is_sequential_at_the_first_look
 
 def test_records_without_looks_are_one_look_at_their_seeds() -> None:
     plan = [["a", 3, "x"], ["b", 3, "y"], ["a", 4, "z"], ["b", 4, "w"]]
-    assert looks_in({"plan": plan}) == [Look((3, 4), REPORT, ("x", "y"))]
-    assert looks_in({"plan": plan, "max_seeds": 20}) == [Look((3, 4), UNTIL, ("x", "y"))]
+    assert looks_in({"plan": plan}) == [Look((3, 4), REPORT, ("x", "y"), rules=1)]
+    assert looks_in({"plan": plan, "max_seeds": 20}) == [Look((3, 4), UNTIL, ("x", "y"), rules=1)]
 
 
 # What collecting records keeps.

@@ -158,7 +158,7 @@ def test_a_fluke_of_a_spread_is_judged_by_the_library() -> None:
         for seed in range(3)
     ]
     plain, judged, sequential = (
-        compare(study, runs, "test_bleu", "pre", "post", estimator)
+        compare(runs, "test_bleu", "pre", "post", estimator)
         for estimator in (FIXED, FIXED.knowing(Noise(FOUND)), ANYTIME.knowing(Noise(FOUND)))
     )
     assert (plain.effect.method, judged.effect.method, sequential.effect.method) == (
@@ -194,7 +194,7 @@ def with_library(root: Path) -> Path:
     """A setting that was reported when the records held seven other contrasts."""
     recorded(root, "others", SEVEN, seeds=4)
     folder = recorded(root, "toy", ["pre", "post"])
-    write_gzip(folder / NOISE, [frozen(root, read_manifest(folder))])
+    write_gzip(folder / NOISE, [frozen(root, read_manifest(folder), config_to_plain(Config()))])
     return folder
 
 

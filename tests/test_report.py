@@ -125,6 +125,7 @@ def test_results_are_the_columns_that_others_rely_on(tmp_path, undrawn):
         "peak_memory",
         "tokens_per_second",
         "seconds",
+        "trained",
         "warmup",
     ]
     assert len(rows) == 12
@@ -144,7 +145,7 @@ def test_the_frame_has_the_same_columns_and_numbers(tmp_path, undrawn):
 
 def test_the_summary_is_what_others_rely_on(tmp_path, undrawn):
     found = json.loads((toy(tmp_path) / "summary.json").read_text())
-    assert list(found) == ["study", "setting", "metric", "baseline", "variants", "interactions", "claims"]
+    assert list(found) == ["study", "setting", "metric", "baseline", "variants", "interactions", "claims", "rules"]
     baseline, variant = found["variants"]
     assert set(variant) == {
         "variant",
@@ -160,10 +161,10 @@ def test_the_summary_is_what_others_rely_on(tmp_path, undrawn):
     }
     assert baseline["variant"] == found["baseline"] == "pre"
     assert baseline["difference"] is None
-    assert set(variant["difference"]) == {"mean", "low", "high", "p_holm", "seeds"}
+    assert set(variant["difference"]) == {"mean", "low", "high", "p_holm", "seeds", "method", "paired_t"}
     assert variant["difference"]["low"] < variant["difference"]["mean"] < variant["difference"]["high"] < 0
     assert [set(claim) for claim in found["claims"]] == [
-        {"id", "verdict", "effect", "low", "high", "seeds", "command"}
+        {"id", "verdict", "effect", "low", "high", "seeds", "command", "robustness"}
     ] * 2
     assert [claim["verdict"] for claim in found["claims"]] == ["contradicted", None]
     assert found["claims"][0]["command"] is None

@@ -13,12 +13,12 @@ from scipy.special import betaln
 from ablate.analysis.effects import compare, comparisons
 from ablate.analysis.estimators import ANYTIME, FIXED
 from ablate.analysis.judging import judge_all
+from ablate.analysis.power import looks_for, seeds_for
 from ablate.analysis.sequential import (
     SCALE,
     anytime_effect,
     anytime_half_width,
     anytime_interval,
-    anytime_p,
     log_e_values,
 )
 from ablate.analysis.sequential_shares import (
@@ -28,7 +28,7 @@ from ablate.analysis.sequential_shares import (
     anytime_share,
     log_e_values_of_pairs,
 )
-from ablate.analysis.statistics import paired_effect, seeds_needed, seeds_to_reject
+from ablate.analysis.statistics import paired_effect, seeds_needed
 from ablate.analysis.verdicts import Verdict
 
 VALUES = np.array([0.9, 0.2, 1.4, 1.1, 0.3, 0.8, 1.9, 0.6, 1.0, 0.7])
@@ -131,11 +131,18 @@ def test_seeds_needed_is_the_least_number_whose_sequence_is_narrow_enough(distan
     assert more > seeds_needed(0.8, 5, distance)
 
 
-def test_seeds_to_reject_asks_for_more_of_them():
-    effects = [anytime_effect(np.zeros(5), scale * VALUES[:5] - 0.5) for scale in (1, 0.8)]
-    more = seeds_to_reject(effects, 0, p_value=anytime_p)
-    assert more > seeds_to_reject(effects, 0)
-    assert [2 * anytime_p(effects[0], 5 + n) < 0.05 for n in (more - 1, more)] == [False, True]
+@pytest.mark.parametrize("difference", [0.6, 1.5])
+def test_seeds_to_look_at_detect_the_difference_with_80_percent_power(difference):
+    n = looks_for(difference, 1.0)
+    drawn = np.random.default_rng(0).normal(difference, 1.0, (2000, n))
+    found = np.mean([anytime_p(each) < 0.05 for each in drawn])
+    assert 0.77 < found < 0.95  # earlier looks help a little
+    assert n > seeds_for(difference, 1.0)
+    assert looks_for(0.0, 1.0) is looks_for(1.0, math.nan) is None
+
+
+def anytime_p(values):
+    return anytime_effect(np.zeros(len(values)), values).p
 
 
 # Shares
@@ -207,7 +214,7 @@ KINDS = {
     "directional": {**CLAIM, "kind": "directional"},
     "at_least_as_good": {**CLAIM, "kind": "at_least_as_good"},
     "no_difference": {**CLAIM, "kind": "no_difference", "margin": 3},
-    "share_learned": {"id": "c", "sentence": "s", "contrast": "pre - post", "kind": "share_learned"},
+    "share_trained": {"id": "c", "sentence": "s", "contrast": "pre - post", "kind": "share_trained"},
     "in_range": {"id": "c", "sentence": "s", "contrast": "pre", "metric": "test_bleu", "kind": "in_range",
                  "range": [40, 44]},
 }  # fmt: skip
@@ -215,7 +222,7 @@ KINDS = {
 
 def judged(kind, seeds, estimator):
     study = a_study(claims=[KINDS[kind]])
-    runs = [run | {"learned": int(run["variant"] == "pre")} for run in some_runs(study, seeds)]
+    runs = [run | {"trained": int(run["variant"] == "pre")} for run in some_runs(study, seeds)]
     return judge_all(study, runs, "python -m ablate +sweep=toy", estimator)[0]
 
 
@@ -241,13 +248,12 @@ def test_the_order_of_records_does_not_matter(kind):
 def test_what_is_counted_needs_no_caution():
     study = a_study()
     runs = [a_run(study, cell, 0, parameters=size) for cell, size in (("pre", 10), ("post", 12))]
-    found = compare(study, runs, "parameters", "post", "pre", estimator=ANYTIME)
+    found = compare(runs, "parameters", "post", "pre", estimator=ANYTIME)
     assert (found.effect.low, found.effect.high, found.effect.p) == (2, 2, 0)
 
 
 def test_a_comparison_asks_for_seeds_by_its_own_intervals():
-    study = a_study(("pre", "post", "other"))
-    runs = some_runs(study, 5, step=0.1)
-    asked = [[each.more_seeds or 0 for each in comparisons(study, runs, estimator)] for estimator in (FIXED, ANYTIME)]
-    assert asked[0] == [0, 0]
-    assert max(asked[1]) > 0
+    study = a_study()
+    runs = [run | {"test_bleu": 40 + 5 * (run["test_bleu"] - 40)} for run in some_runs(study, 5, step=0.1)]
+    fixed, anytime = (comparisons(study, runs, estimator)[0].more_seeds for estimator in (FIXED, ANYTIME))
+    assert 0 < fixed < anytime

@@ -12,7 +12,6 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from ablate.analysis.statistics import (
     MOST_SEEDS,
-    Effect,
     difference_of_shares,
     holm,
     mean_interval,
@@ -20,7 +19,6 @@ from ablate.analysis.statistics import (
     pairing,
     runs_needed,
     seeds_needed,
-    seeds_to_reject,
     wilson,
 )
 from ablate.analysis.verdicts import Verdict, no_difference
@@ -147,21 +145,3 @@ def test_runs_needed_until_fisher_tells():
     assert runs_needed((0, 3), (3, 3)) == 1
     assert runs_needed((2, 3), (2, 3)) is None
     assert runs_needed((0, 0), (3, 3)) is None
-
-
-def test_seeds_to_reject_is_the_least_number_that_holm_rejects_with():
-    effects = [Effect(mean, math.nan, math.nan, 0.5, 3, 1.0) for mean in (0.6, 1.5, -0.8)]
-
-    def adjusted(n):
-        p = [2 * stats.t.sf(abs(effect.mean) * math.sqrt(n), n - 1) for effect in effects]
-        return multipletests(p, method="holm")[1]
-
-    for which in range(3):
-        more = seeds_to_reject(effects, which)
-        assert adjusted(3 + more)[which] < 0.05 <= adjusted(3 + more - 1)[which]
-
-
-def test_seeds_to_reject_knows_when_it_cannot_tell():
-    assert seeds_to_reject([Effect(0.0, -1, 1, 1.0, 3, 1.0)], 0) is None
-    assert seeds_to_reject([Effect(1.0, math.nan, math.nan, math.nan, 1, math.nan)], 0) is None
-    assert seeds_to_reject([Effect(1e-9, -1, 1, 0.9, 3, 1.0)], 0) is None

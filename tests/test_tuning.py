@@ -82,8 +82,8 @@ def test_every_finding_of_a_measure_that_has_a_better_end_has_its_scene() -> Non
     assert set(SCENES) == set(Finding) - {Finding.higher, Finding.lower}
 
 
-NO_GAIN = (Reading.equivalent,)
-OPEN = (Reading.equivalent, Reading.unresolved)
+NO_GAIN = (Reading.negligible,)
+OPEN = (Reading.negligible, Reading.unresolved)
 TRUTH: list[tuple[tuple[Reading, ...], tuple[Reading, ...], tuple[Reading, ...], Finding]] = [
     # at the shared rate, at own best rates, sensitivity of the variant ("better" is less sensitive) -> the finding
     (tuple(Reading), (Reading.better,), tuple(Reading), Finding.gain),
@@ -106,9 +106,10 @@ def test_the_finding_follows_from_three_readings() -> None:
         for own in owns
         for sensitivity in sensitivities
     }
-    sensitivities = [Reading.better, Reading.worse, Reading.equivalent, Reading.unresolved]  # less is better
-    for shared in Reading:
-        for own in Reading:
+    sensitivities = [Reading.better, Reading.worse, Reading.negligible, Reading.unresolved]  # less is better
+    readings = [reading for reading in Reading if reading is not Reading.earlier]
+    for shared in readings:
+        for own in readings:
             for sensitivity in sensitivities:
                 assert classify(shared, own, sensitivity) is table[shared, own, sensitivity]
 
@@ -349,32 +350,34 @@ def test_more_seeds_are_more_of_the_same_runs() -> None:
 # --- twins in a report ----------------------------------------------------------------------------------------------
 
 
-def with_twin(root: Path, raw: float, twin: float, counts: dict[str, int] | None = None) -> str:
+def with_twin(root: Path, raw: float, twin: float, counts: dict[str, int] | None = None, noise: float = 0.0) -> str:
     """The report of a study whose variant scores so much above the baseline, and its twin so much."""
+    rng = np.random.default_rng(0)
     study = a_study(("a", "b"))
     whole = study.twinned({"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}}, {})
     runs = [
-        a_run(whole, cell.name, seed, 40 + {"a": 0.0, "b": raw, "b,matched": twin}[cell.name] + 0.01 * (seed % 3))
+        a_run(whole, cell.name, seed, 40 + {"a": 0.0, "b": raw, "b,matched": twin}[cell.name] + 0.01 * (seed % 3)
+              + noise * rng.normal())
         | ({"parameter_counts": counts} if counts is not None and cell.name == "b,matched" else {})
         for cell in whole.cells()
         for seed in range(SEEDS)
-    ]
+    ]  # fmt: skip
     write_records(root, study, runs, twins={"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}})
     return (build(root, "toy", "synthetic-laptop") / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("raw", "twin", "said"),
+    ("raw", "twin", "noise", "said"),
     [
-        (3.0, -3.0, "depends on whether parameters are matched: `b`"),
-        (3.0, 2.0, "No effect changes its sign"),
-        (0.01, -0.01, "but this is unresolved: `b`"),
+        (3.0, -3.0, 0.0, "depends on whether parameters are matched: `b`"),
+        (3.0, 2.0, 0.0, "No effect changes its sign"),
+        (1.0, 0.0, 1.0, "but this is unresolved: `b`"),
     ],
 )
 def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(
-    tmp_path: Path, raw: float, twin: float, said: str
+    tmp_path: Path, raw: float, twin: float, noise: float, said: str
 ) -> None:
-    text = with_twin(tmp_path, raw, twin)
+    text = with_twin(tmp_path, raw, twin, noise=noise)
     assert said in text
     assert "parameters (" in text.partition("Twins of the baseline's size")[2]
     assert "number of parameters, within 3 %," in text

@@ -1,4 +1,4 @@
-"""From records to effects: differences between runs with the same seed, and how many more seeds would settle them."""
+"""From records to effects: differences between runs with the same seed, and how many more seeds they call for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
 from ablate.analysis.moderated import Prior
-from ablate.analysis.noise import budget_of, mark
-from ablate.analysis.statistics import Effect, Interval, seeds_needed, seeds_to_reject
-from ablate.analysis.verdicts import ALPHA, Reading, reading
-from ablate.study import HALVES, Study
+from ablate.analysis.noise import Noise, budget_of, mark
+from ablate.analysis.statistics import Effect, Interval
+from ablate.analysis.verdicts import Reading, is_small, reading
+from ablate.study import HALVES, MATCHED, Study
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,11 @@ class Comparison:
     baseline: str
     arms: Arms
     effect: Effect
-    p_holm: float  # adjusted over the levels compared with this baseline, by the estimator's correction
-    family: tuple[Effect, ...]  # the effects of these levels
-    place: int  # index of this effect in the family
+    p_holm: float  # adjusted over the rows of its table, by the estimator's correction; that of the effect where alone
     margin: float
     reading: Reading
-    estimator: Estimator  # that made the effects
+    estimator: Estimator  # that made the effect
+    expected: float  # standard deviation to expect of the difference: the noise library's, or the one observed
     than: tuple[str, str] | None = None  # (variant, baseline) of the difference that this one is compared with
 
     @property
@@ -55,15 +54,19 @@ class Comparison:
 
     @property
     def more_seeds(self) -> int | None:
-        """How many more seeds settle the sign, or bring the interval inside the margin, whichever takes fewer."""
-        if self.reading is not Reading.unresolved or self.conditional:
+        """How many more seeds detect a difference as large as the margin with 80 % power; None where none would help.
+
+        Without a margin it is the difference that was seen.
+        """
+        if self.reading is not Reading.unresolved or self.conditional or self.effect.seeds < 2:
             return None
-        distance, effect = abs(self.effect.mean), self.effect
-        needs = (
-            seeds_to_reject(self.family, self.place, ALPHA, self.estimator.p, self.estimator.adjusted),
-            seeds_needed(effect.spread, effect.seeds, self.margin - distance, self.estimator.half_width),
-        )
-        return min((need for need in needs if need), default=None)
+        wanted = self.estimator.needed(self.margin or abs(self.effect.mean), self.expected)
+        return None if wanted is None else max(wanted - self.effect.seeds, 0)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is a difference, and it is smaller than the margin."""
+        return is_small(self.effect.low, self.effect.high, self.margin)
 
 
 def of_cell(records: Iterable[Record], cell: str) -> list[Record]:
@@ -147,23 +150,19 @@ def effect_of(
     return FIXED.effect(pairs.baseline, pairs.variant, level)
 
 
-def prior_for(records: Sequence[Record], name: str, variant: str, baseline: str, estimator: Estimator) -> Prior | None:
-    """What the noise library says of this contrast's variance; nothing where its cells have different budgets."""
+def prior_for(
+    records: Sequence[Record], name: str, variant: str, baseline: str, noise: Noise
+) -> tuple[Prior | None, float | None]:
+    """What the noise library says of a contrast: the prior of its variance, and the spread to expect.
+
+    Nothing where its cells have different budgets.
+    """
     cells = [of_cell(records, cell) for cell in (variant, baseline)]
     budgets = {budget_of(runs) for runs in cells}
-    if not estimator.noise.spreads or len(budgets) > 1:
-        return None
-    first, second = sorted(map(mark, cells))
-    return estimator.noise.prior(name, budgets.pop(), variant, baseline, (first, second))
-
-
-def paired(
-    records: Sequence[Record], name: str, variant: str, baseline: str, estimator: Estimator, level: float = 0.95
-) -> tuple[Arms, Effect]:
-    """Two cells side by side, and their difference with the guard of the noise library."""
-    measure, pairs = metric(name), arms(records, metric(name), variant, baseline)
-    prior = prior_for(records, name, variant, baseline, estimator)
-    return pairs, effect_of(pairs, measure, estimator, prior, level)
+    if not noise.spreads or len(budgets) > 1:
+        return None, None
+    budget, first, second = *budgets, *sorted(map(mark, cells))
+    return noise.prior(name, budget, variant, baseline, (first, second)), noise.spread(name, budget)
 
 
 def interaction(first: Arms, second: Arms) -> Arms:
@@ -178,7 +177,6 @@ def interaction(first: Arms, second: Arms) -> Arms:
 
 
 def compare(
-    study: Study,
     records: Sequence[Record],
     name: str,
     variant: str,
@@ -186,71 +184,69 @@ def compare(
     estimator: Estimator,
     margin: float | None = None,
     than: tuple[str, str] | None = None,
+    level: float = 0.95,
 ) -> Comparison:
     """Compare one cell with another; with `than`, compare their difference with that of the two cells in `than`.
 
-    `margin` is in the metric's unit; None takes the metric's default.
+    `margin` is in the metric's unit; None takes the metric's default. p is not adjusted.
     """
     measure = metric(name)
     pairs = arms(records, measure, variant, baseline)
     if margin is None:
         margin = measure.margin_at(float(pairs.baseline.mean())) if pairs.seeds else measure.margin
-    if than is not None:
+    prior, expected = None, None
+    if than is None:
+        prior, expected = prior_for(records, name, variant, baseline, estimator.noise)
+    else:
         pairs = interaction(arms(records, measure, *than), pairs)
-        effect = effect_of(pairs, measure, estimator)
-        word = reading(effect, effect.p, margin, measure.higher_is_better)
-        return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word, estimator, than)
-    pairs, effect = paired(records, name, variant, baseline, estimator)
-    center, member = centered(study, variant, baseline)
-    members = family(study, name, center, member)
-    effects = tuple(paired(records, name, other, center, estimator)[1] for other in members)
-    place = members.index(member)
-    p_holm = float(estimator.adjusted([each.p for each in effects])[place])
-    word = reading(effect, p_holm, margin, measure.higher_is_better)
-    return Comparison(name, variant, baseline, pairs, effect, p_holm, effects, place, margin, word, estimator)
+    effect = effect_of(pairs, measure, estimator, prior, level)
+    word = reading(effect, effect.p, margin, measure.higher_is_better)
+    spread = effect.spread if expected is None else expected
+    return Comparison(name, variant, baseline, pairs, effect, effect.p, margin, word, estimator, spread, than)
 
 
-def centered(study: Study, variant: str, baseline: str) -> tuple[str, str]:
-    """The family's baseline and the other cell. A claim may name them in reverse order."""
-    backwards = any(cell.name == baseline and cell.baseline == variant for cell in study.cells())
-    return (variant, baseline) if backwards else (baseline, variant)
-
-
-def family(study: Study, name: str, center: str, member: str) -> list[str]:
-    """The cells compared with one baseline by this metric: those of the study, and those that its claims name."""
-    members = [cell.name for cell in study.cells() if cell.baseline == center]
-    for claim in study.claims:
-        for part in claim.parts:
-            if part.metric == name and part.baseline is not None:
-                at, other = centered(study, part.variant, part.baseline)
-                members += [other] if at == center else []
-    return list(dict.fromkeys([*members, member]))
+def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """The rows of one table, with p and readings that allow for their number."""
+    if not found:
+        return []
+    p_values = found[0].estimator.adjusted([each.effect.p for each in found])
+    return [
+        replace(
+            each,
+            p_holm=float(p),
+            reading=reading(each.effect, float(p), each.margin, metric(each.metric).higher_is_better),
+        )
+        for each, p in zip(found, p_values)
+    ]
 
 
 def comparisons(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
-    """Compare every cell that has a baseline with it, by the study's metric."""
-    return [
-        compare(study, records, study.metric, cell.name, cell.baseline, estimator)
+    """Compare every cell that has a baseline with it, by the study's metric.
+
+    Twins (match=) are a table of their own, so that to add them changes nobody's p.
+    """
+    found = {
+        cell.name: compare(records, study.metric, cell.name, cell.baseline, estimator)
         for cell in study.cells()
         if cell.baseline is not None
-    ]
+    }
+    twins = {cell.name for cell in study.cells() if cell.variant.endswith(f",{MATCHED}")}
+    tables = [[each for name, each in found.items() if (name in twins) is of_twins] for of_twins in (False, True)]
+    by_name = {each.variant: each for table in tables for each in adjusted(table)}
+    return [by_name[name] for name in found]
 
 
 def interactions(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
     """By how much each variant's difference to the baseline exceeds that at the first level where it has one.
 
-    By the study's metric, within a seed; p is adjusted over the levels of a variant. Empty without a factor.
+    By the study's metric, within a seed. Empty without a factor.
     """
     cells = {cell.name: cell.variant for cell in study.cells()}
     held = [each for each in comparisons(study, records, estimator) if each.arms.seeds]
-    results = []
-    for variant in study.variants:
-        mine = [each for each in held if cells[each.variant] == variant]
-        found = [
-            compare(study, records, study.metric, each.variant, each.baseline, estimator, None, than)
-            for than in [(mine[0].variant, mine[0].baseline) if mine else None]
-            for each in mine[1:]
-        ]
-        adjusted = estimator.adjusted([each.effect.p for each in found])
-        results += [replace(each, p_holm=float(p)) for each, p in zip(found, adjusted)]
-    return results
+    first: dict[str, tuple[str, str]] = {}
+    found = []
+    for each in sorted(held, key=lambda each: list(study.variants).index(cells[each.variant])):
+        than = first.setdefault(cells[each.variant], (each.variant, each.baseline))
+        if than != (each.variant, each.baseline):
+            found.append(compare(records, study.metric, each.variant, each.baseline, estimator, None, than))
+    return adjusted(found)

@@ -14,7 +14,8 @@ import numpy as np
 
 from ablate.analysis.moderated import Prior, guarded
 from ablate.analysis.noise import Noise
-from ablate.analysis.sequential import anytime_effect, anytime_half_width, anytime_interval, anytime_p
+from ablate.analysis.power import looks_for, seeds_for
+from ablate.analysis.sequential import anytime_effect, anytime_half_width, anytime_interval
 from ablate.analysis.sequential_shares import anytime_difference_of_shares, anytime_p_of_shares, anytime_share
 from ablate.analysis.statistics import (
     Effect,
@@ -24,7 +25,6 @@ from ablate.analysis.statistics import (
     holm,
     mean_interval,
     paired_effect,
-    paired_p,
     runs_needed,
     t_half_width,
     wilson,
@@ -41,13 +41,13 @@ class Estimator:
 
     name: str  # of its intervals
     correction: str  # name of the correction for several comparisons
-    interval: Callable[[Values], Interval]  # of a mean
+    interval: Callable[..., Interval]  # of a mean: values, level (95 %)
     effect: Callable[..., Effect]  # of a mean difference between pairs: baseline, variant, level (95 %)
     guard: Callable[[Effect, Prior | None, float], Effect]  # that against a fluke spread, at a level
     share: Callable[[Outcomes], Interval]
-    shares: Callable[[Outcomes, Outcomes], Effect]  # difference of two: baseline, variant
+    shares: Callable[..., Effect]  # difference of two: baseline, variant, level (95 %)
     half_width: Callable[[float, int], float]  # of a mean's interval: standard deviation, seeds
-    p: Callable[[Effect, int], float]  # if so many seeds showed this effect
+    needed: Callable[[float, float], int | None]  # seeds that detect a difference at a spread, with 80 % power
     adjusted: Callable[[Values], np.ndarray]  # p values [comparison] of a family, adjusted for their number
     runs_needed: Callable[[Outcomes, Outcomes], int | None]  # more runs in each arm until their shares differ
     noise: Noise = Noise()  # what is known of other contrasts
@@ -90,9 +90,9 @@ FIXED = Estimator(
     effect=paired_effect,
     guard=guarded,
     share=lambda outcomes: wilson(*counts(outcomes)),
-    shares=lambda baseline, variant: difference_of_shares(counts(baseline), counts(variant)),
+    shares=lambda baseline, variant, level=0.95: difference_of_shares(counts(baseline), counts(variant), level),
     half_width=t_half_width,
-    p=paired_p,
+    needed=seeds_for,
     adjusted=holm,
     runs_needed=lambda baseline, variant: runs_needed(counts(baseline), counts(variant)),
 )
@@ -103,9 +103,9 @@ ANYTIME = Estimator(
     effect=anytime_effect,
     guard=lambda effect, prior, level: effect,
     share=lambda outcomes: anytime_share(in_order(outcomes)),
-    shares=lambda baseline, variant: anytime_difference_of_shares(*pairs(baseline, variant)),
+    shares=lambda baseline, variant, level=0.95: anytime_difference_of_shares(*pairs(baseline, variant), level),
     half_width=anytime_half_width,
-    p=anytime_p,
+    needed=looks_for,
     adjusted=bonferroni,
     runs_needed=pairs_needed,
 )

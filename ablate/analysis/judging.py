@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import stdev
 
-from ablate.analysis.effects import Comparison, compare, lost_seeds, mean_of, of_cell, values
-from ablate.analysis.estimators import Estimator, Outcomes, counts
+from ablate.analysis.effects import of_cell
+from ablate.analysis.estimators import Estimator, counts
+from ablate.analysis.kinds import Tested, outcomes, tested
 from ablate.analysis.measured import unmeasured
-from ablate.analysis.metrics import Known, Record, check_metrics, metric
-from ablate.analysis.statistics import Effect, Interval, seeds_needed
-from ablate.analysis.verdicts import (
-    ALPHA,
-    Verdict,
-    at_least_as_good,
-    directional,
-    in_range,
-    no_difference,
-    several,
-    share_learned,
-)
-from ablate.study import Claim, Contrast, Direction, Kind, Study
-
-SURVIVORS = "conditional on survival, decides nothing alone"
+from ablate.analysis.metrics import Record, check_metrics
+from ablate.analysis.quality import Beside, decided
+from ablate.analysis.verdicts import ALPHA, Verdict, is_small, several
+from ablate.study import Claim, Contrast, Pairs, Study
 
 
 @dataclass(frozen=True)
@@ -38,10 +27,27 @@ class Judgement:
     low: float
     high: float
     seeds: int
-    p: float  # adjusted for several comparisons, or that of the shares
+    p: float  # adjusted for the other claims; of one of several contrasts, as far as its verdict is
     more_seeds: int | None
     note: str  # what limits the verdict; may be empty
+    earlier: bool = False  # True: of a claim that was judged under earlier rules, so that it has no verdict of its own
+    margin: float = 0.0  # in the metric's unit
+    bleu: Beside | None = None  # what BLEU says, where the test loss decides
     measured: bool = True  # False: the metric measures nothing in this setting, which no other command would change
+
+    @property
+    def is_small(self) -> bool:
+        """Whether there is a difference, and it is smaller than the margin."""
+        return is_small(self.low, self.high, self.margin)
+
+
+@dataclass(frozen=True)
+class View:
+    """Another way to look at a contrast, and whether it agrees with the verdict."""
+
+    way: str
+    says: Beside
+    seed: int | None = None  # that was left out
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,15 @@ class ClaimVerdict:
     verdict: Verdict | None
     parts: tuple[Judgement, ...]
     command: str | None  # what would test it, where it was not tested and a command would
+    earlier: bool = False  # whether the verdict is that of a report under earlier rules
+    views: tuple[View, ...] = ()  # of all contrasts
+
+    @property
+    def fragile(self) -> list[int]:
+        """Seeds without any one of which a mean would be on another side of zero or of the margin."""
+        if self.verdict in (None, Verdict.unresolved):
+            return []
+        return sorted({view.seed for view in self.views if view.seed is not None and view.says is Beside.disagrees})
 
     @property
     def measured(self) -> bool:
@@ -61,6 +76,11 @@ class ClaimVerdict:
     def unmeasured(self) -> dict[str, str]:
         """Metric -> why it measures nothing here, of the contrasts that speak of such a one."""
         return {part.contrast.metric: part.note for part in self.parts if not part.measured}
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the only contrast shows a difference that is smaller than the margin."""
+        return self.only is not None and self.only.is_small
 
     @property
     def only(self) -> Judgement | None:
@@ -82,7 +102,14 @@ def judge_all(
     """
     check_metrics(study)
     why = unmeasured(records) if why is None else why
-    return [judge(claim, study, records, command, estimator, why) for claim in study.claims]
+    found = [
+        Evidence(claim, tuple(parts_of(claim, study, records, estimator, why)), estimator) for claim in study.claims
+    ]
+    entries = [each.entry for each in found]
+    return [
+        advised(each.judged(Family(entries, place, estimator), records), study, records, command)
+        for place, each in enumerate(found)
+    ]
 
 
 def judge(
@@ -93,25 +120,118 @@ def judge(
     estimator: Estimator,
     why: Mapping[str, str] | None = None,
 ) -> ClaimVerdict:
-    why = unmeasured(records) if why is None else why
-    cells = {cell.name for cell in study.cells()}
-    parts = tuple(
-        untested(part, f"this setting has no {' and no '.join(absent)}")
-        if (absent := [name for name in part.cells if name not in cells])
-        else replace(untested(part, why[part.metric]), measured=False)
-        if part.metric in why
-        else explained(KINDS[part.kind](part, study, records, estimator), records)
-        for part in claim.parts
-    )
-    verdict = several(part.verdict for part in parts) if len(parts) > 1 else parts[0].verdict if parts else None
-    found = ClaimVerdict(claim, verdict, parts, None)
-    if verdict is not None or not found.measured:
+    """Judge a claim as if the study had no other."""
+    return judge_all(replace(study, claims=(claim,)), records, command, estimator, why)[0]
+
+
+def parts_of(
+    claim: Claim, study: Study, records: Sequence[Record], estimator: Estimator, why: Mapping[str, str]
+) -> Iterator[Tested | Judgement]:
+    """What was found of each contrast of a claim; a judgement without a verdict where nothing could be."""
+    level = 1 - ALPHA / max(len(claim.parts), 1)
+    for part in (decided(each, records, why) for each in claim.parts):
+        if absent := [name for name in part.cells if name not in study.names(part.factor)]:
+            yield untested(part, f"this setting has no {' and no '.join(absent)}")
+        elif part.metric in why:
+            yield replace(untested(part, why[part.metric]), measured=False)
+        else:
+            found = tested(part, study, records, estimator, level)
+            if isinstance(found, Tested) and study.pairs is Pairs.halves:  # more would end in a false alarm
+                found = replace(found, need=None)
+            yield untested(part, found) if isinstance(found, str) else found
+
+
+@dataclass(frozen=True)
+class Family:
+    """The p values of a study's claims, and the place of one of them."""
+
+    entries: Sequence[float | None]  # None: a claim without a p
+    place: int
+    estimator: Estimator
+
+    def adjusted(self, p: float) -> float:
+        """What this p of the claim counts for among the other claims."""
+        others = [each for place, each in enumerate(self.entries) if place != self.place and each is not None]
+        return float(self.estimator.adjusted([p, *others])[0])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found of each contrast of a claim."""
+
+    claim: Claim
+    parts: tuple[Tested | Judgement, ...]
+    estimator: Estimator
+
+    @property
+    def tested(self) -> list[Tested]:
+        return [part for part in self.parts if isinstance(part, Tested)]
+
+    @property
+    def entry(self) -> float | None:
+        """The p with which the claim counts among those of the study: the largest of its contrasts.
+
+        None where no contrast has one. One that is not known counts as 1.
+        """
+        p_values = [part.p for part in self.tested if part.has_p]
+        return max((1.0 if math.isnan(p) else p for p in p_values), default=None)
+
+    def judged(self, family: Family, records: Sequence[Record]) -> ClaimVerdict:
+        """The verdict on the claim, and on each contrast."""
+        raw = [part.p if isinstance(part, Tested) else math.nan for part in self.parts]
+        adjusted = [family.adjusted(float(p)) for p in self.estimator.adjusted(raw)]
+        strict = [
+            part.verdict(p, strict=True) if isinstance(part, Tested) else None for part, p in zip(self.parts, adjusted)
+        ]
+        if len(self.parts) < 2:
+            verdict, each, p_values = (strict[0] if strict else None), strict, adjusted
+        else:
+            alone = [part.verdict(p) if isinstance(part, Tested) else None for part, p in zip(self.parts, raw)]
+            verdict = self.together(alone, strict, family)
+            each, p_values = (alone, raw) if verdict is Verdict.supported else (strict, adjusted)
+        parts = tuple(judgement(part, word, p, records) for part, word, p in zip(self.parts, each, p_values))
+        return ClaimVerdict(self.claim, verdict, parts, None)
+
+    def together(
+        self, alone: Sequence[Verdict | None], strict: Sequence[Verdict | None], family: Family
+    ) -> Verdict | None:
+        """The verdict on a conjunction, whose p among the claims is the largest of its contrasts."""
+        found = several(alone, strict)
+        if found is Verdict.supported and self.entry is not None and not family.adjusted(self.entry) < ALPHA:
+            return Verdict.unresolved
         return found
-    if claim.command:
-        return replace(found, command=carried_over(claim.command, command))
-    if any(cell not in cells for part in parts for cell in part.contrast.cells):  # this preset has other levels
+
+
+def judgement(part: Tested | Judgement, verdict: Verdict | None, p: float, records: Sequence[Record]) -> Judgement:
+    if isinstance(part, Judgement):
+        return explained(part, records)
+    effect, unresolved = part.effect, verdict is Verdict.unresolved
+    bleu = Beside.disagrees if part.split else None if unresolved else part.says_bleu(verdict)
+    return Judgement(
+        part.part,
+        verdict,
+        effect.mean,
+        effect.low,
+        effect.high,
+        effect.seeds,
+        p,
+        part.need if unresolved and not (part.conditional or part.split) else None,
+        "; ".join(text for text in (part.note, f"BLEU {bleu.value}" if bleu else "") if text),
+        margin=part.margin,
+        bleu=bleu,
+    )
+
+
+def advised(found: ClaimVerdict, study: Study, records: Sequence[Record], command: str) -> ClaimVerdict:
+    """The verdict with the command that would test the claim, where it was not tested."""
+    if found.verdict is not None or not found.measured:
+        return found
+    if found.claim.command:
+        return replace(found, command=carried_over(found.claim.command, command))
+    wanted = [(part.contrast.factor, cell) for part in found.parts for cell in part.contrast.cells]
+    if any(cell not in study.names(factor) for factor, cell in wanted):  # this preset has other levels
         return replace(found, command=without_preset(command))
-    lacking = any(is_unfinished(records, cell) for part in parts for cell in part.contrast.cells)
+    lacking = any(is_unfinished(records, cell) for factor, cell in wanted if factor is None)
     return replace(found, command=command if lacking else None)
 
 
@@ -150,113 +270,10 @@ def carried_over(wanted: str, ran: str) -> str:
     return shlex.join([*shlex.split(wanted), *(word for word in shlex.split(ran)[3:] if key(word) not in given)])
 
 
-def judge_directional(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
-    found = comparison(part, study, records, estimator)
-    verdict = directional(oriented(found.effect, part), found.p_holm, found.margin)
-    return of_comparison(part, found, verdict, found.more_seeds)
-
-
-def judge_at_least_as_good(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
-    found = comparison(part, study, records, estimator)
-    effect = oriented(found.effect, part)
-    need = seeds_needed(effect.spread, effect.seeds, abs(effect.mean + found.margin), estimator.half_width)
-    return of_comparison(part, found, at_least_as_good(effect, found.margin), need)
-
-
-def judge_no_difference(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
-    found = comparison(part, study, records, estimator)
-    effect = found.effect
-    need = seeds_needed(effect.spread, effect.seeds, abs(found.margin - abs(effect.mean)), estimator.half_width)
-    return of_comparison(part, found, no_difference(effect, found.margin), need)
-
-
-def judge_share_learned(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
-    assert part.baseline is not None
-    baseline, variant = (outcomes(records, cell) for cell in (part.baseline, part.variant))
-    effect = estimator.shares(baseline, variant)
-    if effect.seeds == 0:
-        return untested(part, "no run of one arm says whether it learned")
-    verdict = share_learned(oriented(effect, part))
-    note = ", ".join(
-        f"{cell}: {learned} of {n} learned [{share.low:.0%}, {share.high:.0%}]"
-        for cell, arm in ((part.variant, variant), (part.baseline, baseline))
-        for (learned, n), share in [(counts(arm), estimator.share(arm))]
-    )
-    if verdict is Verdict.unresolved and not decidable(baseline, variant, estimator):
-        note += f"; {len(variant)} against {len(baseline)} runs are too few to show any difference"
-    need = estimator.runs_needed(baseline, variant) if verdict is Verdict.unresolved else None
-    return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, effect.p, need, note)
-
-
-def decidable(baseline: Outcomes, variant: Outcomes, estimator: Estimator) -> bool:
-    """Whether arms of these sizes could be told apart if all of one learned and none of the other."""
-    return estimator.shares(dict.fromkeys(baseline, 0), dict.fromkeys(variant, 1)).p < ALPHA
-
-
-def judge_in_range(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Judgement:
-    measure, runs = metric(part.metric), of_cell(records, part.variant)
-    found = list(values(runs, measure).values())
-    if not found:
-        return untested(part, f"no run of {part.variant} has this number")
-    interval = mean_of(runs, measure, estimator)
-    if measure.known is Known.counted:
-        interval = Interval(interval.mean, min(found), max(found), len(found))
-    verdict, note = in_range(interval.low, interval.high, part.low, part.high), ""
-    if lost_seeds(runs, measure) and verdict is not Verdict.unresolved:
-        verdict, note = Verdict.unresolved, SURVIVORS
-    need = None
-    if verdict is Verdict.unresolved and not note and len(found) > 1:
-        distance = min(abs(interval.mean - end) for end in (part.low, part.high) if end is not None)
-        need = seeds_needed(stdev(found), len(found), distance, estimator.half_width) or None
-    return Judgement(part, verdict, interval.mean, interval.low, interval.high, interval.n, math.nan, need, note)
-
-
-def comparison(part: Contrast, study: Study, records: Sequence[Record], estimator: Estimator) -> Comparison:
-    assert part.baseline is not None
-    return compare(study, records, part.metric, part.variant, part.baseline, estimator, part.margin, part.than)
-
-
-def oriented(effect: Effect, part: Contrast) -> Effect:
-    """The effect, with its sign changed where the claim predicts a negative one."""
-    if part.direction is Direction.higher:
-        return effect
-    return replace(effect, mean=-effect.mean, low=-effect.high, high=-effect.low)
-
-
-def of_comparison(part: Contrast, found: Comparison, verdict: Verdict, need: int | None) -> Judgement:
-    """A difference among survivors alone decides nothing, whichever way it points."""
-    if not found.arms.seeds:
-        return untested(part, "no pair of runs has this number")
-    note = (
-        f"pairs across devices or precisions left out: seeds {', '.join(map(str, found.arms.mixed))}"
-        if found.arms.mixed
-        else ""
-    )
-    if found.conditional:
-        verdict, need, note = Verdict.unresolved, None, SURVIVORS
-    need = (need or None) if verdict is Verdict.unresolved else None
-    effect = found.effect
-    return Judgement(part, verdict, effect.mean, effect.low, effect.high, effect.seeds, found.p_holm, need, note)
-
-
 def untested(part: Contrast, note: str) -> Judgement:
     return Judgement(part, None, math.nan, math.nan, math.nan, 0, math.nan, None, note)
 
 
-def outcomes(records: Sequence[Record], cell: str) -> Outcomes:
-    """Seed -> whether that run of a cell learned. Runs that failed and runs of no updates are left out."""
-    return values(of_cell(records, cell), metric("learned"))
-
-
-def shares(records: Sequence[Record], cell: str) -> tuple[int, int]:
-    """How many runs of a cell learned, and of how many this is known."""
-    return counts(outcomes(records, cell))
-
-
-KINDS: dict[Kind, Callable[[Contrast, Study, Sequence[Record], Estimator], Judgement]] = {
-    Kind.directional: judge_directional,
-    Kind.at_least_as_good: judge_at_least_as_good,
-    Kind.no_difference: judge_no_difference,
-    Kind.share_learned: judge_share_learned,
-    Kind.in_range: judge_in_range,
-}  # Kind.several is a claim of several parts, each of one of these
+def shares(records: Sequence[Record], cell: str, name: str = "learned") -> tuple[int, int]:
+    """How many runs of a cell learned, or trained, and of how many this is known."""
+    return counts(outcomes(records, cell, name))

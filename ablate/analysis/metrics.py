@@ -14,7 +14,7 @@ from typing import Any
 from ablate.config import BadInput
 from ablate.plugins import extend
 from ablate.store.parts import FEEDFORWARD, Part, by_part
-from ablate.study import Kind, Study
+from ablate.study import QUALITY, Kind, Study
 
 SMALLEST = 1.2e-38  # float32's smallest normal number; a smaller gradient counts as vanished
 Record = Mapping[str, Any]  # an object of runs.jsonl
@@ -47,17 +47,22 @@ class Metric:
 def metric(name: str) -> Metric:
     """Look a metric up. Raises BadInput with the choices."""
     if name not in METRICS:
-        raise BadInput(f"metric={name} is unknown; it may be {', '.join(METRICS)}")
+        raise BadInput(f"metric={name} is unknown; it may be {', '.join([*METRICS, QUALITY])}")
     return METRICS[name]
 
 
 def check_metrics(study: Study) -> None:
     """Raise BadInput for a study whose metric, or a claim's, does not exist or cannot be judged."""
-    metric(study.metric)
+    if study.metric != QUALITY:
+        metric(study.metric)
     for claim in study.claims:
         for part in claim.parts:
+            if part.metric == QUALITY:
+                continue
             if part.metric not in METRICS:
-                raise BadInput(f"claim {claim.id}: metric={part.metric} is unknown; it may be {', '.join(METRICS)}")
+                raise BadInput(
+                    f"claim {claim.id}: metric={part.metric} is unknown; it may be {', '.join([*METRICS, QUALITY])}"
+                )
             if part.kind is Kind.no_difference and not (part.margin or METRICS[part.metric].margin):
                 raise BadInput(
                     f"claim {claim.id}: no difference in {part.metric} needs a margin, in {METRICS[part.metric].unit}"
@@ -164,6 +169,7 @@ METRICS: dict[str, Metric] = {
     ),
     "validation_loss": Metric(column("validation_loss"), "validation loss", **_LOSS),  # type: ignore[arg-type]
     "learned": Metric(column("learned"), "share that learned", "share", True, 2, Known.started),
+    "trained": Metric(column("trained"), "share that trained", "share", True, 2, Known.started),
     "parameters": Metric(column("parameters"), "parameters", "parameters", None, 0, Known.counted),
     "flops_per_token": Metric(
         column("flops_per_token"), "FLOPs per target token", "FLOPs/token", None, 0, Known.counted

@@ -108,13 +108,17 @@ def mark(records: Sequence[Record]) -> str:
     Keys at their default are left out, so that a key that is added later changes no mark.
     """
     config: Mapping[str, Any] = next((record["config"] for record in records if "config" in record), {})
-    chosen = {
+    return hashlib.sha256(json.dumps(chosen(config), sort_keys=True).encode()).hexdigest()[:12] if config else ""
+
+
+def chosen(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value, of what determines a result and is not at its default."""
+    return {
         f"{section}.{key}": value
         for section in DETERMINING
         for key, value in (config.get(section) or {}).items()
         if DEFAULTS.get(f"{section}.{key}", ...) != value
     }
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12] if config else ""
 
 
 def plain(value: Any) -> Any:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import cache
 
 from scipy.optimize import brentq
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 from statsmodels.stats.power import TTestPower
+
+from ablate.analysis.sequential import anytime_half_width
 
 POWER, ALPHA = 0.8, 0.05
 MOST_SEEDS = 1000  # a need beyond this is not worth a number
@@ -34,5 +37,20 @@ def seeds_for(difference: float, spread: float) -> int | None:
     """The least number of seeds that detects this true difference with 80 % power; None for more than MOST_SEEDS."""
     if not difference > 0 or not math.isfinite(spread):
         return None
-    n = 2 + bisect_left(range(2, MOST_SEEDS + 1), True, key=lambda n: detectable(n) * spread <= difference)
+    return first(lambda n: detectable(n) * spread <= difference)
+
+
+def looks_for(difference: float, spread: float) -> int | None:
+    """The same where seeds are added until something is decided: for a confidence sequence that ends there.
+
+    The mean is then above the true difference less 0.84 standard errors with 80 % probability.
+    """
+    if not difference > 0 or not math.isfinite(spread):
+        return None
+    error = float(ndtri(POWER)) * spread
+    return first(lambda n: anytime_half_width(spread, n) + error / math.sqrt(n) <= difference)
+
+
+def first(enough: Callable[[int], bool]) -> int | None:
+    n = 2 + bisect_left(range(2, MOST_SEEDS + 1), True, key=enough)
     return n if n <= MOST_SEEDS else None

@@ -92,15 +92,6 @@ def anytime_half_width(spread: float, n: int, level: float = 0.95, scale: float 
     return math.sqrt((reach - 1) * (n - 1) / (1 - reach / (1 + g)) / n) * spread
 
 
-def anytime_p(effect: Effect, n: int, scale: float = SCALE) -> float:
-    """The p value if n seeds showed this effect's mean and spread; never above the p value that it has now."""
-    if math.isnan(effect.spread) or effect.spread == 0 or n < 2:
-        return effect.p
-    g, t_squared = n * scale**2, n * (effect.mean / effect.spread) ** 2
-    log_e = -math.log1p(g) / 2 + n / 2 * math.log((n - 1 + t_squared) / (n - 1 + t_squared / (1 + g)))
-    return min(1.0, effect.p, math.exp(-log_e))
-
-
 def _prefixes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of the first 1, 2, ... values, both [seed]; exact where values are equal."""
     n, centred = np.arange(1, len(values) + 1), values - values[0]

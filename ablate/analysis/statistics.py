@@ -143,13 +143,6 @@ def t_half_width(spread: float, n: int, level: float = 0.95) -> float:
     return float(stdtrit(n - 1, (1 + level) / 2)) * spread / math.sqrt(n)
 
 
-def paired_p(effect: Effect, n: int) -> float:
-    """The paired t test's p if n seeds showed this effect's mean and spread."""
-    if math.isnan(effect.spread) or effect.spread == 0:
-        return effect.p
-    return _two_sided_p(abs(effect.mean) * math.sqrt(n) / effect.spread, n)
-
-
 def seeds_needed(
     spread: float, seeds: int, distance: float, half_width: Callable[[float, int], float] = t_half_width
 ) -> int | None:
@@ -160,31 +153,6 @@ def seeds_needed(
     if math.isnan(spread) or not distance > 0:
         return None
     first = bisect_left(range(max(seeds, 2), MOST_SEEDS + 1), True, key=lambda n: half_width(spread, n) < distance)
-    n = max(seeds, 2) + first
-    return n - seeds if n <= MOST_SEEDS else None
-
-
-def seeds_to_reject(
-    effects: Sequence[Effect],
-    which: int,
-    alpha: float = 0.05,
-    p_value: Callable[[Effect, int], float] = paired_p,
-    adjusted: Callable[[Sequence[float]], np.ndarray] = holm,
-) -> int | None:
-    """How many more seeds take the adjusted p of effect number `which` below alpha.
-
-    All effects of the family get the same seeds and keep the means and spreads observed. None where that is unknown or
-    takes more than MOST_SEEDS.
-    """
-    seeds = effects[which].seeds
-    if math.isnan(effects[which].spread) or effects[which].mean == 0:
-        return None
-    # More seeds take every p down and so the adjusted ones: the first n that does is found by bisection.
-    first = bisect_left(
-        range(max(seeds, 2), MOST_SEEDS + 1),
-        True,
-        key=lambda n: bool(adjusted([p_value(effect, n) for effect in effects])[which] < alpha),
-    )
     n = max(seeds, 2) + first
     return n - seeds if n <= MOST_SEEDS else None
 

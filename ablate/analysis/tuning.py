@@ -11,7 +11,7 @@ from enum import Enum
 
 import numpy as np
 
-from ablate.analysis.effects import Comparison, compare
+from ablate.analysis.effects import Comparison, adjusted, compare
 from ablate.analysis.estimators import Estimator
 from ablate.analysis.metrics import Record, finite
 from ablate.analysis.statistics import Effect
@@ -65,6 +65,7 @@ class Tuning:
     best: dict[str, Best]
     shared_rate: float
     rows: tuple[Tuned, ...]  # a row for each cell that has a baseline
+    neighbours: dict[str, tuple[Record, ...]]  # in words -> runs of each cell at a rate next to its best
 
 
 def tuning(
@@ -94,12 +95,38 @@ def tuning(
     shared = tuple(
         {**record, "variant": name} for name, found in by_cell.items() for record in found.get(shared_rate, ())
     )
-    rows = tuple(
-        tuned(plain, cell, best, shared, chosen, estimator)
+    held = [
+        (cell.name, cell.baseline)
         for cell in plain.cells()
         if cell.baseline is not None and cell.name in best and cell.baseline in best
-    )
-    return Tuning(plain, chosen, best, shared_rate, rows)
+    ]
+    columns = [
+        adjusted([compare(runs, name, *pair, estimator) for pair in held])
+        for runs, name in ((shared, plain.metric), (chosen, plain.metric), (chosen, "lr_sensitivity"))
+    ]
+    rows = tuple(
+        Tuned(cell, best[cell], best[baseline], first, own, change(first, own, estimator), sensitive,
+              finding(first, own, sensitive))
+        for (cell, baseline), first, own, sensitive in zip(held, *columns)
+    )  # fmt: skip
+    return Tuning(plain, chosen, best, shared_rate, rows, neighbours(by_cell, best, rates))
+
+
+def neighbours(
+    by_cell: Mapping[str, Mapping[float, list[Record]]], best: Mapping[str, Best], rates: Sequence[float]
+) -> dict[str, tuple[Record, ...]]:
+    """The runs of each cell one step of the grid below and above its best rate, where the grid goes so far."""
+    found: dict[str, tuple[Record, ...]] = {}
+    for step, way in ((-1, "the next lower learning rate"), (1, "the next higher learning rate")):
+        grid = sorted(rates)
+        places = {name: grid.index(each.rate) + step for name, each in best.items() if each.rate in grid}
+        found[way] = tuple(
+            {**record, "variant": name}
+            for name, place in places.items()
+            if 0 <= place < len(grid)
+            for record in by_cell[name].get(grid[place], ())
+        )
+    return found
 
 
 def best_rates(study: Study, records: Sequence[Record], unlearned: float) -> dict[str, float]:
@@ -148,24 +175,6 @@ def sensitivity(found: dict[float, list[Record]], seed: int, rates: Sequence[flo
     """
     losses = [loss(record, unlearned) for rate in rates for record in found.get(rate, ()) if record["seed"] == seed]
     return float(np.mean(losses)) - min(losses) if len(losses) == len(rates) else None
-
-
-def tuned(
-    study: Study,
-    cell: Cell,
-    best: dict[str, Best],
-    shared: Sequence[Record],
-    chosen: Sequence[Record],
-    estimator: Estimator,
-) -> Tuned:
-    assert cell.baseline is not None
-    first = compare(study, shared, study.metric, cell.name, cell.baseline, estimator)
-    own = compare(study, chosen, study.metric, cell.name, cell.baseline, estimator)
-    sensitive = compare(study, chosen, "lr_sensitivity", cell.name, cell.baseline, estimator)
-    return Tuned(
-        cell.name, best[cell.name], best[cell.baseline], first, own, change(first, own, estimator), sensitive,
-        finding(first, own, sensitive),
-    )  # fmt: skip
 
 
 def change(first: Comparison, own: Comparison, estimator: Estimator) -> Effect:

@@ -6,7 +6,7 @@ interval. Comparisons with nan are false, so an effect without an interval stays
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
 
 from ablate.analysis.statistics import Effect
@@ -19,8 +19,10 @@ class Verdict(Enum):
 
     supported = "supported"
     contradicted = "contradicted"
-    equivalent = "equivalent"
+    negligible = "negligible"  # smaller than the margin either way
+    partly = "partly"  # of several contrasts some are supported and the rest negligible
     unresolved = "unresolved"
+    equivalent = "equivalent"  # under earlier rules only
 
 
 class Reading(Enum):
@@ -30,19 +32,22 @@ class Reading(Enum):
     worse = "worse"
     higher = "higher"
     lower = "lower"
-    equivalent = "equivalent"
+    negligible = "negligible"
     unresolved = "unresolved"
+    earlier = "tested under earlier rules"
 
 
-def directional(effect: Effect, p_holm: float, margin: float) -> Verdict:
-    """The difference has the claimed sign."""
-    if -margin < effect.low and effect.high < margin:
-        return Verdict.equivalent
-    if effect.low > 0 and p_holm < ALPHA:
+def directional(effect: Effect, p: float, margin: float, wide: Effect | None = None) -> Verdict:
+    """The difference has the claimed sign. `p` is adjusted for the number of tests.
+
+    It is negligible by the interval of `wide`, which is wider where there are several contrasts.
+    """
+    if effect.low > 0 and p < ALPHA:
         return Verdict.supported
-    if effect.high < 0 and p_holm < ALPHA:
+    if effect.high < 0 and p < ALPHA:
         return Verdict.contradicted
-    return Verdict.unresolved
+    wide = wide or effect
+    return Verdict.negligible if -margin < wide.low and wide.high < margin else Verdict.unresolved
 
 
 def at_least_as_good(effect: Effect, margin: float) -> Verdict:
@@ -60,9 +65,9 @@ def no_difference(effect: Effect, margin: float) -> Verdict:
     return Verdict.contradicted if outside else Verdict.unresolved
 
 
-def share_learned(effect: Effect) -> Verdict:
-    """More runs learn. The effect is a difference of shares, its p Fisher's."""
-    if not effect.p < ALPHA:
+def by_test(effect: Effect, p: float) -> Verdict:
+    """The difference has the claimed sign, by a test that has its own interval or none: of shares, of variances."""
+    if not p < ALPHA:
         return Verdict.unresolved
     return Verdict.supported if effect.mean > 0 else Verdict.contradicted
 
@@ -76,20 +81,31 @@ def in_range(low: float, high: float, claimed_low: float | None, claimed_high: f
     return Verdict.contradicted if high < floor or low > ceiling else Verdict.unresolved
 
 
-def several(verdicts: Iterable[Verdict | None]) -> Verdict | None:
-    """The verdict on all parts of a claim together. It is None where a part could not be tested, unless another is
-    contradicted."""
-    verdicts = list(verdicts)
-    if Verdict.contradicted in verdicts:
+def several(alone: Sequence[Verdict | None], strict: Sequence[Verdict | None]) -> Verdict | None:
+    """The verdict on all parts of a claim together; None where a part was not tested, unless another is contradicted.
+
+    `alone` has the verdicts at the level of a single contrast: if each is supported at it, all are. `strict` has those
+    that allow for the number of parts, since any part may contradict the claim, or be the one that is supported.
+    """
+    if Verdict.contradicted in strict:
         return Verdict.contradicted
-    if None in verdicts:
+    if None in alone:
         return None
-    return Verdict.supported if all(verdict is Verdict.supported for verdict in verdicts) else Verdict.unresolved
+    if set(alone) == {Verdict.supported}:
+        return Verdict.supported
+    if set(strict) == {Verdict.negligible}:
+        return Verdict.negligible
+    return Verdict.partly if set(strict) == {Verdict.supported, Verdict.negligible} else Verdict.unresolved
 
 
-def reading(effect: Effect, p_holm: float, margin: float, higher_is_better: bool | None) -> Reading:
+def is_small(low: float, high: float, margin: float) -> bool:
+    """Whether there is a difference, and it is smaller than the margin."""
+    return low * high > 0 and max(abs(low), abs(high)) < margin
+
+
+def reading(effect: Effect, p: float, margin: float, higher_is_better: bool | None) -> Reading:
     """The word for variant - baseline in a row of a table."""
     up, down = {True: ("better", "worse"), False: ("worse", "better"), None: ("higher", "lower")}[higher_is_better]
     words = {Verdict.supported: up, Verdict.contradicted: down}
-    verdict = directional(effect, p_holm, margin)
+    verdict = directional(effect, p, margin)
     return Reading[words.get(verdict, verdict.name)]

@@ -60,6 +60,7 @@ class Plan:
     overrides: list[str]  # as on the command line
     corpora: dict[DataConfig, str]  # recipe -> fingerprint
     added: dict[str, Any] = field(default_factory=dict)  # what across=, match= and tune= added, for the manifest
+    preset: Config = field(default_factory=Config)  # without what the study and the command line set
 
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
@@ -99,6 +100,8 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     composed = compose([*sizes, *arguments])
     base = replace(config_from(composed), across=levels or None)
     default = config_from(compose([*sizes, *selections]))
+    groups = [argument for argument in selections if not argument.lstrip("+").startswith("sweep=")]
+    preset = config_from(compose(groups)) if sizes else default
     setting = setting_name(base, default)
     check_encoding(f"{study.name}/{setting}")
     check_halves(study, base)
@@ -114,7 +117,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     runs = runs_of(study, setting, configs, seeds_of(base), corpora)
     check_distinct(runs)
     overrides = [typed(argument) for argument in typed_arguments]
-    return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpora, added)
+    return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpora, added, preset)
 
 
 def seeds_of(config: Config) -> range:

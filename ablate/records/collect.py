@@ -69,19 +69,22 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
         folder / "hypotheses.jsonl.gz",
         (translations(evaluations[id], score) for id, score in scores.items() if score is not None),
     )
-    freeze_noise(store.root, folder)
+    freeze_noise(store.root, folder, config_to_plain(plan.preset))
     return folder
 
 
-def freeze_noise(root: Path, folder: Path) -> None:
-    """Copy the noise library into the records of a setting, where this is the first report on its seeds."""
+def freeze_noise(root: Path, folder: Path, default: dict[str, Any]) -> None:
+    """Copy the noise library into the records of a setting, where this is the first report on its seeds.
+
+    `default` is the configuration of the preset, whose losses are kept with it.
+    """
     # here, because they load scipy and pandas, which planning does without
     from ablate.records.noise_library import frozen, is_frozen
     from ablate.records.read import NOISE, read_manifest
 
     manifest = read_manifest(folder)
     if not is_frozen(folder, manifest):
-        write_gzip(folder / NOISE, [frozen(root, manifest)])
+        write_gzip(folder / NOISE, [frozen(root, manifest, default)])
 
 
 def manifest_of(

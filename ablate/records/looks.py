@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablate.store import record_schema
+from ablate.store.schema import RULES
 
 UNTIL, REPORT = "until=resolved", "report"  # what a look was made for
 
@@ -22,17 +23,19 @@ class Look:
     purpose: str  # UNTIL or REPORT
     runs: tuple[str, ...]  # ids of the runs with its lowest seed, one for each cell: they say what was trained
     rates: dict[str, float] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
+    rules: int = RULES  # version of the rules that it was judged by
 
 
 def looks_in(manifest: dict[str, Any]) -> list[Look]:
     """The looks that a manifest lists, from first to last. A manifest without a list is one look at its seeds."""
     if "looks" in manifest:
         return [
-            Look(tuple(each["seeds"]), each["purpose"], tuple(each["runs"]), each.get("rates"))
+            Look(tuple(each["seeds"]), each["purpose"], tuple(each["runs"]), each.get("rates"), each.get("rules", 1))
             for each in manifest["looks"]
         ]
     purpose = UNTIL if "max_seeds" in manifest else REPORT
-    return [look_at([tuple(run[:3]) for run in manifest["plan"]], purpose)] if manifest["plan"] else []
+    plan = [tuple(run[:3]) for run in manifest["plan"]]
+    return [replace(look_at(plan, purpose), rules=1)] if plan else []
 
 
 def look_at(plan: Iterable[Sequence[Any]], purpose: str) -> Look:
@@ -48,7 +51,8 @@ def with_look(looks: Sequence[Look], new: Look) -> list[Look]:
     if same is None:
         return [*looks, new]
     purpose = UNTIL if UNTIL in (same.purpose, new.purpose) else REPORT
-    merged = Look(same.seeds, purpose, tuple(dict.fromkeys([*same.runs, *new.runs])), same.rates or new.rates)
+    runs, rules = tuple(dict.fromkeys([*same.runs, *new.runs])), min(same.rules, new.rules)
+    merged = Look(same.seeds, purpose, runs, same.rates or new.rates, rules)
     return [merged if each is same else each for each in looks]
 
 
@@ -66,6 +70,14 @@ def sequential(looks: Iterable[Look], seeds: Iterable[int]) -> bool:
     )
 
 
+def rules_of(looks: Iterable[Look], seeds: Iterable[int]) -> int:
+    """The version of the rules for a report on these seeds: the first that some of them were judged by.
+
+    New rules would be no test on data that were seen before they were made.
+    """
+    return min((look.rules for look in related(looks, seeds)), default=RULES)
+
+
 def with_rates(looks: Sequence[Look], seeds: Iterable[int], rates: dict[str, float]) -> list[Look]:
     """The looks with these learning rates kept by the first look that shares a seed with `seeds`."""
     first = related(looks, seeds)[0]
@@ -79,4 +91,6 @@ def rates_of(looks: Iterable[Look], seeds: Iterable[int]) -> dict[str, float] | 
 
 def record(look: Look) -> record_schema.Look:
     """A look as the manifest keeps it."""
-    return record_schema.Look(seeds=list(look.seeds), purpose=look.purpose, runs=list(look.runs), rates=look.rates)
+    return record_schema.Look(
+        seeds=list(look.seeds), purpose=look.purpose, runs=list(look.runs), rates=look.rates, rules=look.rules
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,29 +11,33 @@ from typing import Any
 from ablate.analysis.effects import arms, of_cell
 from ablate.analysis.metrics import METRICS, Known, Record
 from ablate.analysis.noise import LEAST_SEEDS, Spread, budget_of, mark, once
+from ablate.analysis.trained import defaults
 from ablate.config import BadInput
 from ablate.records.looks import looks_in, sequential
 from ablate.records.read import NOISE, read_object, read_runs, settings
-from ablate.store.record_schema import NoiseRecord, SpreadRecord
+from ablate.store.record_schema import DefaultRecord, NoiseRecord, SpreadRecord
 from ablate.study import Pairs, Study
 
-UNLIKE = ("learned", "peak_memory", "tokens_per_second", "seconds", "decoding_seconds")
+UNLIKE = ("learned", "trained", "peak_memory", "tokens_per_second", "seconds", "decoding_seconds")
 """Metrics that have no place in the library: shares, and what depends on what else the machine does."""
 
 Place = tuple[str, str]  # corpus, preset
 
 
 def library(root: Path) -> dict[Place, list[Spread]]:
-    """The spreads of all records under `root`, by corpus and preset. Damaged records are left out."""
+    """The spreads of all records under `root`, by corpus and preset."""
     found: dict[Place, list[Spread]] = {}
+    for manifest, study, runs in whole_settings(root):
+        found.setdefault(place_of(manifest), []).extend(of_setting(manifest, study, runs))
+    return {place: once(spreads) for place, spreads in sorted(found.items())}
+
+
+def whole_settings(root: Path) -> Iterator[tuple[dict[str, Any], Study, tuple[dict[str, Any], ...]]]:
+    """What `read_runs` gives of every setting; damaged records are left out."""
     for study, names in settings(root).items():
         for setting in names:
-            try:
-                manifest, cells, runs = read_runs(root / "experiments" / study / setting)
-            except BadInput:
-                continue
-            found.setdefault(place_of(manifest), []).extend(of_setting(manifest, cells, runs))
-    return {place: once(spreads) for place, spreads in sorted(found.items())}
+            with suppress(BadInput):
+                yield read_runs(root / "experiments" / study / setting)
 
 
 def place_of(manifest: dict[str, Any]) -> Place:
@@ -66,15 +71,20 @@ def spreads_of(study: Study, setting: str, runs: Sequence[Record]) -> Iterator[S
                 )  # fmt: skip
 
 
-def frozen(root: Path, manifest: dict[str, Any]) -> NoiseRecord:
-    """The library as it is now, for a setting that is reported for the first time."""
+def frozen(root: Path, manifest: dict[str, Any], default: dict[str, Any]) -> NoiseRecord:
+    """The library as it is now, for a setting that is reported for the first time.
+
+    `default` is the configuration of the preset.
+    """
     corpus, preset = place_of(manifest)
+    runs = [run for _, _, recorded in whole_settings(root) for run in recorded]
     spreads = library(root).get((corpus, preset), [])
     return NoiseRecord(
         corpus=corpus,
         preset=preset,
         seeds=sorted({run[1] for run in manifest["plan"]}),
         spreads=[SpreadRecord(**asdict(each)) for each in spreads],
+        defaults=[DefaultRecord(**{**asdict(each), "runs": list(each.runs)}) for each in defaults(runs, default)],
     )
 
 

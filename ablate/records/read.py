@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,29 @@ import pandas as pd
 import regex
 from msgspec import Struct
 
+from ablate.analysis.budgets import OverBudget, over_budgets
 from ablate.analysis.effects import Comparison, comparisons, halved, interactions, mean_of, of_cell
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
-from ablate.analysis.judging import ClaimVerdict, judge_all, outcomes
+from ablate.analysis.judging import ClaimVerdict, judge_all
+from ablate.analysis.kinds import outcomes
 from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
 from ablate.analysis.metrics import metric
 from ablate.analysis.noise import Noise, Spread
+from ablate.analysis.quality import study_metric
+from ablate.analysis.robustness import with_views
 from ablate.analysis.statistics import Interval
+from ablate.analysis.trained import Default, has_trained
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.config import WORD, BadInput, plain_line
-from ablate.records.looks import Look, looks_in, rates_of, sequential
+from ablate.records.earlier import as_found, as_judged, without_reading
+from ablate.records.looks import Look, looks_in, rates_of, rules_of, sequential
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.store.crossing import crossed
 from ablate.store.record_schema import (
     RESULT_COLUMNS,
     CostRecord,
     CurvesRecord,
+    EarlierRecord,
     LayersRecord,
     Manifest,
     NoiseRecord,
@@ -37,12 +44,12 @@ from ablate.store.record_schema import (
     TestSentence,
     Translations,
 )
-from ablate.store.schema import Damaged, Level, decoded, to_plain
+from ablate.store.schema import RULES, Damaged, Level, decoded, to_plain
 from ablate.store.study_checks import check_names, check_texts
 from ablate.store.study_file import study_from
 from ablate.study import HALVES, MATCHED, Cell, Pairs, Study
 
-NOISE = "noise.json.gz"
+NOISE, EARLIER = "noise.json.gz", "earlier.json"
 SAFE = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.,=+-]*")  # a study's name, or a setting's
 
 
@@ -59,6 +66,7 @@ class ReportData:
     hypotheses: dict[str, dict[str, Any]]  # evaluation (`evaluation_of`) -> translations and losses
     cost: dict[str, Any] | None = None  # what the probe measured; None where there was none
     noise: Noise = Noise()  # the spread of other contrasts, as it was at the first report
+    kept: Mapping[str, Any] = field(default_factory=dict)  # summary.json under earlier rules, of settings that have one
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:
@@ -111,7 +119,8 @@ class ReportData:
         if "grid" not in self.manifest:
             return None
         shared, unlearned = self.manifest["config"]["optim"]["lr"], self.manifest["corpus"]["unigram_cross_entropy"]
-        return tuning(self.study, self.runs, float(shared), float(unlearned), self.estimator, self.fixed_rates)
+        found = tuning(self.study, self.runs, float(shared), float(unlearned), self.estimator, self.fixed_rates)
+        return as_found(found, self.kept) if self.earlier else found
 
     @property
     def twins(self) -> dict[str, str]:
@@ -136,6 +145,11 @@ class ReportData:
         """Whether the number of seeds depends on earlier results, so that intervals must be valid at every look."""
         return "max_seeds" in self.manifest or sequential(self.looks, self.seeds)
 
+    @cached_property
+    def earlier(self) -> bool:
+        """Whether these seeds were judged under earlier rules, so that the present ones are no test of them."""
+        return rules_of(self.looks, self.seeds) < RULES
+
     @property
     def fixed_rates(self) -> dict[str, float] | None:
         """Under tune=lr, the learning rates that the first look at a sequential setting chose, by cell."""
@@ -150,23 +164,39 @@ class ReportData:
         """The mean of a metric over the runs of a cell, with its interval."""
         return mean_of(of_cell(self.runs, cell), metric(name), self.estimator)
 
+    @property
+    def bar(self) -> str:
+        """What is asked of a run: whether it trained, or learned, where nothing says what it takes to train."""
+        return "trained" if any(run["trained"] is not None for run in self.runs) else "learned"
+
     def share_of(self, cell: str) -> Interval:
-        """The share of a cell's runs that learned, with its interval."""
-        return self.estimator.share(outcomes(self.runs, cell))
+        """The share of a cell's runs that trained (`bar`), with its interval."""
+        return self.estimator.share(outcomes(self.runs, cell, self.bar))
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        return comparisons(self.study, self.runs, self.estimator)
+        found = comparisons(self.study, self.runs, self.estimator)
+        return without_reading(found) if self.earlier else found
 
     @cached_property
     def interactions(self) -> list[Comparison]:
-        return interactions(self.study, self.runs, self.estimator)
+        found = interactions(self.study, self.runs, self.estimator)
+        return without_reading(found) if self.earlier else found
+
+    @cached_property
+    def over_budgets(self) -> list[OverBudget]:
+        """How each difference goes on from one number of updates to the next; empty under earlier rules."""
+        return [] if self.earlier else over_budgets(self.study, self.runs, self.comparisons, self.estimator)
 
     @cached_property
     def verdicts(self) -> list[ClaimVerdict]:
         """Of every claim; under tune=lr at each variant's own best rate."""
         study, runs = (self.tuning.study, self.tuning.records) if self.tuning else (self.study, self.runs)
-        return judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
+        found = judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
+        if self.earlier:
+            return [as_judged(each, self.kept) for each in found]
+        elsewhere = self.tuning.neighbours if self.tuning else {}
+        return [with_views(each, study, runs, self.estimator, self.unmeasured, elsewhere) for each in found]
 
     @property
     def setting(self) -> str:
@@ -216,7 +246,13 @@ def read_records(folder: Path) -> ReportData:
     cost = read_object(path, CostRecord) if path.exists() else None
     if cost and study.pairs is Pairs.halves:  # the probe knows one variant
         cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
-    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost, read_noise(folder))
+    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost, *read_context(folder))
+
+
+def read_context(folder: Path) -> tuple[Noise, dict[str, Any]]:
+    """What a setting is judged with besides its runs: the noise library, and its summary under earlier rules."""
+    path = folder / EARLIER
+    return read_noise(folder), read_object(path, EarlierRecord)["summary"] if path.exists() else {}
 
 
 def read_noise(folder: Path) -> Noise:
@@ -260,7 +296,24 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
         if not all(first <= run["seed"] < first + 2 * half for run in runs):
             raise BadInput(f"{path}: a seed is none of the {2 * half} whose halves are compared")
         runs = list(halved(runs, 2 * half, first))
-    return manifest, study.compared, tuple(runs)
+    known = defaults_of(folder)
+    runs = [run | {"trained": has_trained(run, unigram_of(manifest, run), known)} for run in runs]
+    study = study.compared
+    return manifest, replace(study, metric=study_metric(study, runs)), tuple(runs)
+
+
+def defaults_of(folder: Path) -> list[Default]:
+    """What the preset's default configuration reaches, as it was known at the first report; empty where it was not."""
+    if not (folder / NOISE).exists():
+        return []
+    found = read_object(folder / NOISE, NoiseRecord).get("defaults", ())
+    return [Default(**{**each, "runs": tuple(each["runs"])}) for each in found]
+
+
+def unigram_of(manifest: dict[str, Any], run: Mapping[str, Any]) -> float:
+    """Cross-entropy of the tokens' frequencies in the corpus of a run, nats a token; 0 where it is not known."""
+    corpus = manifest.get("corpora", {}).get(run.get("corpus"), manifest["corpus"])
+    return float(corpus.get("unigram_cross_entropy", 0))
 
 
 def read_run(line: str, study: Study, where: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
-from ablate.records.read import ReportData, read_noise, read_runs, settings
+from ablate.records.read import ReportData, read_context, read_runs, settings
 from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
 from ablate.report.setting_names import readings
@@ -69,7 +69,7 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
                 manifest, found, runs = read_runs(folder)
                 if manifest["preset"] == "smoke":
                     continue
-                data = ReportData(folder, found, manifest, runs, {}, (), {}, noise=read_noise(folder))
+                data = ReportData(folder, found, manifest, runs, {}, (), {}, None, *read_context(folder))
                 said = answer(data)
                 notes = (folder.parent / "README.md").exists()
                 shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study, names)

@@ -9,6 +9,7 @@ import io
 import json
 import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,20 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import metric
 from ablate.analysis.robust import RESAMPLES
-from ablate.config import LEARNED_BELOW
-from ablate.records.read import ReportData, read_records
+from ablate.config import LEARNED_BELOW, BadInput
+from ablate.records.looks import rules_of
+from ablate.records.read import EARLIER, ReportData, read_records
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
-from ablate.report.text import cost_table, listing, tables, tracing, tuned, twins, uncertainty
+from ablate.report.text import cost_table, listing, tables, tracing, training_budget, tuned, twins, uncertainty
 from ablate.report.text.answer import answer, effect_lines
 from ablate.report.text.caveats import needs, qualifications
 from ablate.report.text.claims import blocks
 from ablate.report.text.limits import limits
 from ablate.report.text.summary import summary
 from ablate.report.wording import code_block, escape, spoken
+from ablate.store.record_schema import EarlierRecord, EarlierSummary
+from ablate.store.schema import Damaged, decoded, to_plain
 from ablate.study import Pairs
 from ablate.system.atomic import sweep, write_atomic
 
@@ -48,7 +52,7 @@ def build(root: Path, study: str, setting: str) -> Path:
 
     report.md, results.csv and summary.json are the same bytes wherever they are rebuilt. Raises BadInput.
     """
-    data = read_records(root / "experiments" / study / setting)
+    data = keep_earlier(read_records(root / "experiments" / study / setting), root / "reports" / study / setting)
     figures = draw(data)
     written = texts(data, figures)
     files = pictures(written["report.md"], data.study.name, figures) | written
@@ -61,6 +65,21 @@ def build(root: Path, study: str, setting: str) -> Path:
         if f"figures/{path.name}" not in files:
             path.unlink()  # drawn of earlier records
     return folder
+
+
+def keep_earlier(data: ReportData, report: Path) -> ReportData:
+    """The records with the summary of their last report under earlier rules, which is copied to them from there."""
+    path = report / "summary.json"
+    if not data.earlier or data.kept or not path.exists():
+        return data
+    try:
+        decoded(path.read_bytes(), EarlierSummary)
+    except Damaged as error:
+        raise BadInput(f"{path}, whose verdicts are to be kept, is damaged: {error}") from None
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    record = to_plain(EarlierRecord(rules=rules_of(data.looks, data.seeds), summary=kept))
+    write_atomic(data.folder / EARLIER, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return replace(data, kept=kept)
 
 
 def draw(data: ReportData) -> dict[str, Figure]:
@@ -93,6 +112,10 @@ def versions() -> str:
     return ", ".join([*(f"{name} {version(name)}" for name in DRAWN_BY), platform.machine()])
 
 
+GUARDED = (
+    "95 % t interval over seeds; that of a difference is the wider of the paired t interval and the moderated one "
+    "(Smyth 2004), whose variance is shrunk towards those of other contrasts in the records"
+)
 DRAWN_BY = ("matplotlib", "seaborn", "pillow", "numpy", "scipy", "markdown-it-py", "jinja2")
 
 
@@ -125,6 +148,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         variants=tables.variants(data),
         beside=tables.beside(data),
         changes=tables.changes(data),
+        courses=training_budget.courses(data),
         others=tables.others(data),
         matched=twins.matched(data),
         equality=twins.equality(data),
@@ -137,6 +161,8 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         rates_from=tuned.fixed_at(data),
         intervals="95 % confidence sequence, which is valid however often one looks"
         if data.sequential
+        else GUARDED
+        if data.noise.spreads
         else "95 % t interval over seeds",
         looks=uncertainty.looks(data),
         initial=tables.initial(data),

@@ -23,6 +23,7 @@ from ablate.report.text.answer import worded
 from ablate.report.text.claims import verdict
 from ablate.report.wording import ABSENT, escape, estimate, plural, spoken, table, with_unit
 from ablate.report.wording import name as coded
+from ablate.study import QUALITY
 from ablate.system.atomic import write_atomic
 
 CARRIES, TURNS, OPEN = "carries over", "does not carry over", "cannot be told"
@@ -61,7 +62,7 @@ def read_settings(root: Path, study: str, settings: Sequence[str]) -> list[Repor
 def instead(read: Sequence[ReportData]) -> str:
     """Why the settings are not compared by the metric of the study, in a sentence; empty where they are."""
     used, declared = read[0].declared.metric, read[0].manifest["study"].get("metric", "test_bleu")
-    if used == declared:
+    if declared in (used, QUALITY):
         return ""
     why = {data.setting: data.unmeasured[declared] for data in read if declared in data.unmeasured}
     where = spoken([f"in {setting}, because {reason}" for setting, reason in why.items()])
@@ -119,6 +120,7 @@ def variants(read: Sequence[ReportData]) -> str:
     for name in dict.fromkeys(name for each in held for name in each):
         found = [each.get(name) for each in held]
         readings = [each.reading if each and not each.conditional else None for each in found]
+        readings = [None if each is Reading.earlier else each for each in readings]
         rows.append([coded(name), *(shown(each) for each in found), carried(readings, Reading.unresolved)])
     unit = with_unit(metric(read[0].study.metric))
     header = ["variant", *(f"{escape(data.setting)}: difference in {unit} [95 %]" for data in read), ""]

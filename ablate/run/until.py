@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ablate.analysis.judging import SURVIVORS
+from ablate.analysis.kinds import SURVIVORS
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.plan.composition import Plan
 from ablate.records.collect import Corpora, collect
@@ -23,6 +23,9 @@ def next_batch(plan: Plan, store: Store, corpora: Corpora, say: Callable[[str], 
     if not all(store.done(spec) for spec in plan.runs):
         return None
     data = read_records(collect(store, plan, corpora))
+    if data.earlier:
+        say("some of these seeds were judged under earlier rules, so nothing is decided by them: set first_seed=")
+        return None
     undecided = open_questions(data)
     if not undecided:
         never = unmeasured_claims(data)

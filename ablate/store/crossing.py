@@ -52,12 +52,16 @@ def crossed(study: Study, across: Across) -> Study:
             raise BadInput(f"across: the study {study.name} varies {key} itself")
     names = factor_names(study, across)
     factors = {names[key]: {level_name(level): {key: level} for level in levels} for key, levels in across.items()}
-    places = [
-        "".join(f",{name}={level}" for name, level in zip(factors, each))
-        for each in itertools.product(*factors.values())
-    ]
-    claims = tuple(at_level(claim, place) for claim in study.claims for place in (places if claim.parts else [""]))
+    claims = tuple(at_level(claim, place) for claim in study.claims for place in places(claim, factors))
     return replace(study, factors={**study.factors, **factors}, claims=claims)
+
+
+def places(claim: Claim, factors: Mapping[str, Mapping[Any, Any]]) -> list[str]:
+    """The combinations of levels that a claim is judged at; one that looks over a factor is judged once for all of
+    its levels."""
+    over = {part.factor for part in claim.parts}
+    levels = [[f",{name}={level}" for level in factors[name]] for name in factors if name not in over]
+    return ["".join(each) for each in itertools.product(*levels)] if claim.parts else [""]
 
 
 def sets(study: Study) -> set[str]:

@@ -6,7 +6,7 @@ Records without a version are of the first: they have a column for each factor w
 from __future__ import annotations
 
 import shlex
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,6 +33,7 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
     "peak_memory": "Int64",
     "tokens_per_second": "float64",
     "seconds": "float64",
+    "trained": "Int64",
 }
 BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own, since layers may be many
 
@@ -204,6 +205,15 @@ class SpreadRecord(Stored, frozen=True, kw_only=True):
     mean: Number
 
 
+class DefaultRecord(Stored, frozen=True, kw_only=True):
+    """`ablate.analysis.trained.Default`."""
+
+    corpus: str
+    budget: str
+    loss: Number
+    runs: list[str]
+
+
 class NoiseRecord(Stored, frozen=True, kw_only=True):
     """noise.json.gz: the noise library of a corpus and preset, as it was at the setting's first report."""
 
@@ -211,6 +221,7 @@ class NoiseRecord(Stored, frozen=True, kw_only=True):
     preset: str
     seeds: Annotated[list[Whole], Meta(min_length=1)]  # of that report, sorted
     spreads: list[SpreadRecord] = []
+    defaults: list[DefaultRecord] = []  # what the preset's default configuration reaches
 
 
 class Look(Stored, frozen=True, kw_only=True):
@@ -220,6 +231,30 @@ class Look(Stored, frozen=True, kw_only=True):
     purpose: str  # "report" or "until=resolved"
     runs: list[str]  # ids of the trainings with the lowest seed, one for each cell: they say what was trained
     rates: dict[str, Number] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
+    rules: Whole = 1  # version of the rules that it was judged by
+
+
+class EarlierRecord(Stored, frozen=True, kw_only=True):
+    """earlier.json: the last report under earlier rules, whose verdicts are kept as they were."""
+
+    rules: Whole
+    summary: dict[str, Any]  # summary.json
+
+    def __post_init__(self) -> None:
+        msgspec.convert(self.summary, EarlierSummary)
+
+
+class EarlierClaim(Stored, frozen=True, kw_only=True):
+    id: str
+    verdict: Literal["supported", "contradicted", "equivalent", "unresolved"] | None
+    command: str | None = None
+
+
+class EarlierSummary(Stored, frozen=True, kw_only=True):
+    """What reports read of it."""
+
+    claims: list[EarlierClaim]
+    tuned: list[dict[str, Any]] = []
 
 
 class Manifest(Stored, frozen=True, kw_only=True):

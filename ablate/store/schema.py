@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 VERSION = 2  # of the files that are written now
+RULES = 2  # by which claims are judged; under 1 an interval inside the margin made an equivalence, whatever its p
 SEAL = "sha256"  # the key of a sealed file's own hash
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # what a column of whole numbers holds

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import BadInput, Config, is_rate
-from ablate.study import Claim, Contrast, Direction, Kind, Pairs, Study
+from ablate.study import QUALITY, Claim, Contrast, Direction, Kind, Pairs, Study
 
 
 def study_from(mapping: Mapping[str, Any] | None) -> Study:
@@ -84,9 +84,10 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
         pairs,
         _first_seed(mapping.get("first_seed")),
     )
-    cells = [cell.name for preset in ("", *sizes) for cell in study.at(preset).compared.cells()]
+    forms = [study.at(preset).compared for preset in ("", *sizes)]
     for claim in claims:
         for part in claim.parts:
+            cells = [name for form in forms for name in form.names(part.factor)]
             for name in part.cells:
                 if name not in cells:
                     choices = ", ".join(dict.fromkeys(cells))
@@ -154,7 +155,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
 
 
 _CLAIM = ("id", "sentence", "command", "needs", "parts")
-_PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than", "note")
+_PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than", "note", "bleu_margin", "factor")
 
 
 def _claim(mapping: Mapping[str, Any]) -> Claim:
@@ -185,31 +186,87 @@ def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
     _refuse_unknown(mapping, _PART, f"claim {claim}")
     kind = _member(Kind, mapping.get("kind"), f"claim {claim}: kind")
     direction = _member(Direction, mapping.get("direction", "higher"), f"claim {claim}: direction")
-    variant, _, baseline = str(mapping.get("contrast", "")).partition(" - ")
-    if not variant or bool(baseline) == (kind is Kind.in_range):
-        expected = "one variant" if kind is Kind.in_range else "'variant - baseline'"
-        raise BadInput(f"claim {claim}: contrast={mapping.get('contrast')!r} should be {expected} for kind {kind.name}")
-    than, _, than_baseline = str(mapping.get("than") or "").partition(" - ")
-    if than and (not than_baseline or kind in (Kind.in_range, Kind.share_learned)):
-        raise BadInput(
-            f"claim {claim}: than={mapping['than']!r} should be 'variant - baseline', the difference to exceed, "
-            "for a kind that speaks of a mean difference"
-        )
-    pair, note = (than, than_baseline) if than else None, str(mapping.get("note") or "")
-    low, high = (None if end is None else float(end) for end in mapping.get("range", (None, None)))
-    if not (-math.inf if low is None else low) <= (math.inf if high is None else high):
-        raise BadInput(f"claim {claim}: range={mapping['range']} should be [low, high], two numbers in order")
-    margin = None if mapping.get("margin") is None else float(mapping["margin"])
-    if margin is not None and not 0 <= margin < math.inf:
-        raise BadInput(f"claim {claim}: margin={margin} should be a number of at least 0, in the metric's unit")
     if kind is Kind.several:
         raise BadInput(f"claim {claim}: a part cannot be of kind several itself")
-    if kind is Kind.in_range and low is None and high is None:
-        raise BadInput(f"claim {claim}: kind in_range needs range: [low, high], either may be null")
-    metric = "learned" if kind is Kind.share_learned else mapping.get("metric")
+    variant, baseline = _cells(mapping.get("contrast"), kind, claim)
+    low, high = _range(mapping.get("range"), kind, claim)
+    margin, relative = _margin(mapping.get("margin"), claim)
+    factor = str(mapping["factor"]) if mapping.get("factor") else None
+    if (factor is not None) != (kind in OVER_LEVELS):
+        takes = " and ".join(each.name for each in OVER_LEVELS)
+        raise BadInput(f"claim {claim}: factor is what the kinds {takes} look over, and this one is {kind.name}")
+    metric = OUTCOMES.get(kind) or mapping.get("metric") or ("validation_loss" if kind is Kind.stability else None)
     if not metric:
         raise BadInput(f"claim {claim}: metric is missing")
-    return Contrast(kind, str(metric), variant, baseline or None, direction, margin, low, high, pair, note)
+    than, note = _than(mapping.get("than"), kind, claim), str(mapping.get("note") or "")
+    bleu_margin = _bleu_margin(mapping.get("bleu_margin"), str(metric), kind, claim)
+    return Contrast(
+        kind, str(metric), variant, baseline, direction, margin, relative, low, high, than, note, bleu_margin, factor
+    )
+
+
+OVER_LEVELS = (Kind.trend, Kind.exponent)
+RANGED = (Kind.in_range, Kind.exponent)  # of one variant, not of a difference
+BY_MEAN = (Kind.directional, Kind.at_least_as_good, Kind.no_difference)
+OUTCOMES = {Kind.share_trained: "trained", Kind.share_learned: "learned"}  # kind -> its metric
+
+
+def _cells(contrast: Any, kind: Kind, claim: str) -> tuple[str, str | None]:
+    variant, _, baseline = str(contrast or "").partition(" - ")
+    if not variant or (bool(baseline) == (kind in RANGED) and kind is not Kind.trend):  # a trend is of either
+        expected = "one variant" if kind in RANGED else "'variant - baseline'"
+        raise BadInput(f"claim {claim}: contrast={contrast!r} should be {expected} for kind {kind.name}")
+    return variant, baseline or None
+
+
+def _than(than: Any, kind: Kind, claim: str) -> tuple[str, str] | None:
+    variant, _, baseline = str(than or "").partition(" - ")
+    if variant and (not baseline or kind not in BY_MEAN):
+        raise BadInput(
+            f"claim {claim}: than={than!r} should be 'variant - baseline', the difference to exceed, "
+            "for a kind that speaks of a mean difference"
+        )
+    return (variant, baseline) if variant else None
+
+
+def _range(ends: Any, kind: Kind, claim: str) -> tuple[float | None, float | None]:
+    low, high = (None if end is None else float(end) for end in (ends or (None, None)))
+    if not (-math.inf if low is None else low) <= (math.inf if high is None else high):
+        raise BadInput(f"claim {claim}: range={ends} should be [low, high], two numbers in order")
+    if kind in RANGED and low is None and high is None:
+        raise BadInput(f"claim {claim}: kind {kind.name} needs range: [low, high], either may be null")
+    return low, high
+
+
+def _bleu_margin(margin: Any, metric: str, kind: Kind, claim: str) -> float | None:
+    """Beside the margin of the loss, for a contrast in quality."""
+    if metric == QUALITY and kind not in BY_MEAN:
+        raise BadInput(f"claim {claim}: quality is for the kinds {', '.join(each.name for each in BY_MEAN)}")
+    if margin is None:
+        return None
+    found, relative = _margin(margin, claim)
+    if relative or metric != QUALITY:
+        raise BadInput(
+            f"claim {claim}: bleu_margin={margin} should be a number of BLEU, of a claim with metric: quality"
+        )
+    return found
+
+
+def _margin(margin: Any, claim: str) -> tuple[float | None, bool]:
+    """A number in the metric's unit, or `1 %` of the baseline's mean."""
+    if margin is None:
+        return None, False
+    text = str(margin).strip()
+    relative = text.endswith("%")
+    try:
+        value = float(text.removesuffix("%")) / (100 if relative else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise BadInput(
+            f"claim {claim}: margin={margin} should be a number of at least 0, in the metric's unit, or '1 %'"
+        )
+    return value, relative
 
 
 def _claim_to_plain(claim: Claim) -> dict[str, Any]:
@@ -237,7 +294,11 @@ def _contrast_to_plain(part: Contrast) -> dict[str, Any]:
     if part.than is not None:
         plain["than"] = " - ".join(part.than)
     if part.margin is not None:
-        plain["margin"] = part.margin
+        plain["margin"] = f"{100 * part.margin:g} %" if part.relative else part.margin
+    if part.bleu_margin is not None:
+        plain["bleu_margin"] = part.bleu_margin
+    if part.factor is not None:
+        plain["factor"] = part.factor
     if part.low is not None or part.high is not None:
         plain["range"] = [part.low, part.high]
     return plain

@@ -20,7 +20,7 @@ from ablate.study import RATE, Cell, Study
 
 
 def over_factor(data: ReportData) -> Figure | None:
-    """Share that learned, BLEU and the study's metric over the levels of a factor, a column each, a line per variant.
+    """Share that trained, BLEU and the study's metric over the levels of a factor, a column each, a line per variant.
 
     Levels are evenly spaced, whatever their numbers, so that 0 has a place and powers of two are apart. With another
     factor there is a row for each of its levels.
@@ -30,10 +30,10 @@ def over_factor(data: ReportData) -> Figure | None:
     if name is None:
         return None
     measures = [each for each in dict.fromkeys(["test_bleu", data.study.metric]) if scored(data, cells, each)]
-    learned = ["learned"] if tells_learning(data, cells) else []
-    if not measures and not learned:
+    shares_first = [data.bar] if tells_learning(data, cells) else []
+    if not measures and not shares_first:
         return None
-    columns = learned + [each for each in measures if each != "learned"]
+    columns = shares_first + [each for each in measures if each not in SHARES]
     levels = list(dict.fromkeys(cell.factors[name] for cell in cells))
     rows = rest(cells, name)
     figure, axes = panels(len(rows), len(columns), 0.9 + 2.4 * len(rows), sharex=True, sharey="col")
@@ -44,11 +44,9 @@ def over_factor(data: ReportData) -> Figure | None:
             shown, outer = draw_column(panel, data, mine, name, levels, column, 0.15 * len(columns))
             points, ends = points + shown, ends + outer
             panel.set_title(title)
-            panel.set_ylabel("share that learned" if column == "learned" else with_unit(metric(column)))
+            panel.set_ylabel(metric(column).label if column in SHARES else with_unit(metric(column)))
             panel.grid(axis="x", visible=False)
-        panels_of[0].set_ylim(
-            (-0.06, 1.06) if column == "learned" else with_room(column, limits(points, ends, floor=0))
-        )
+        panels_of[0].set_ylim((-0.06, 1.06) if column in SHARES else with_room(column, limits(points, ends, floor=0)))
     for panel in axes[-1]:
         panel.set_xlabel(name)
     own_ticks(axes[0, 0], places(levels), levels)
@@ -63,6 +61,7 @@ def with_room(column: str, ends: tuple[float, float]) -> tuple[float, float]:
     return (ends[0], max(ends[1], LEAST_BLEU)) if column == "test_bleu" else ends
 
 
+SHARES = ("trained", "learned")
 LEAST_BLEU = 5.0  # the top of an axis of BLEU is never below this
 
 
@@ -89,9 +88,9 @@ def scored(data: ReportData, cells: Sequence[Cell], name: str) -> bool:
 
 
 def tells_learning(data: ReportData, cells: Sequence[Cell]) -> bool:
-    """Whether some run did not learn, or a claim is about learning."""
-    counts = [shares(data.runs, cell.name) for cell in cells]
-    claimed = any(part.metric == "learned" for claim in data.study.claims for part in claim.parts)
+    """Whether some run did not train, or a claim is about training."""
+    counts = [shares(data.runs, cell.name, data.bar) for cell in cells]
+    claimed = any(part.metric in SHARES for claim in data.study.claims for part in claim.parts)
     return any(known for _, known in counts) and (claimed or any(learned < known for learned, known in counts))
 
 
@@ -122,13 +121,13 @@ def draw_cell(
 ) -> tuple[list[float], Interval]:
     """Draw the interval of a cell's share or score, and beside that of a score every seed as a small mark."""
     look = looks(data)[cell.variant]
-    if column == "learned":
+    if column in SHARES:
         points, interval = [], data.share_of(cell.name)
     else:
         points = list(values(of_cell(data.runs, cell.name), metric(column)).values())
         interval = data.mean_of(cell.name, column)
         panel.scatter([place + beside] * len(points), points, s=10, zorder=2, **look.seed)
-    if interval.n > 1 or (interval.n and column == "learned"):
+    if interval.n > 1 or (interval.n and column in SHARES):
         bar(panel, place, interval.low, interval.high, look.color)
     return points, interval
 

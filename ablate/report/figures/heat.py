@@ -62,6 +62,8 @@ def interaction(data: ReportData) -> Figure | None:
 def changes_seen(data: ReportData) -> str:
     """The number of changes from level to level that are significant."""
     found = data.interactions
+    if data.earlier:
+        return ""
     apart = sum(each.p_holm < ALPHA for each in found)
     below = f"{'has' if apart == 1 else 'have'} p below {ALPHA:g}, by {data.estimator.correction}"
     return f"Of {plural(len(found), 'change')} from the first level {apart} {below}."

@@ -19,8 +19,9 @@ PHRASES = {  # a reading of a variant and its baseline in words
     Reading.worse: "{variants} {be} worse than {baseline}",
     Reading.higher: "{variants} {be} higher than {baseline}",
     Reading.lower: "{variants} {be} lower than {baseline}",
-    Reading.equivalent: "{variants} {be} as good as {baseline} within the margin",
+    Reading.negligible: "{variants} {differ} from {baseline} by less than the margin",
     Reading.unresolved: "{variants} cannot yet be told apart from {baseline}",
+    Reading.earlier: "{variants} {be} compared with {baseline} under earlier rules only",
 }
 
 DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
@@ -43,8 +44,8 @@ def findings(data: ReportData) -> str:
     found = [each for each in held if each.arms.seeds]
     if not held:
         return alone(data)
-    if some_did_not_learn(data):
-        return learned_counts(data)
+    if some_did_not_train(data):
+        return trained_counts(data)
     groups: dict[tuple[str, Reading, bool], list[Comparison]] = {}
     for each in found:
         groups.setdefault((cells[each.variant].variant, each.reading, each.conditional), []).append(each)
@@ -56,6 +57,7 @@ def findings(data: ReportData) -> str:
         PHRASES[reading].format(
             variants=spoken(list(variants)),
             be="is" if len(variants) == 1 else "are",
+            differ="differs" if len(variants) == 1 else "differ",
             baseline=name(data.study.baseline),
         )
         + (f" at {where}" if where else "")
@@ -74,26 +76,26 @@ def findings(data: ReportData) -> str:
     return "; ".join(sentences) + ("." if decided else f" (by {measure.label}).")
 
 
-def some_did_not_learn(data: ReportData) -> bool:
-    counts = [shares(data.runs, cell.name) for cell in data.trained_cells]
-    return any(learned < said for learned, said in counts)
+def some_did_not_train(data: ReportData) -> bool:
+    counts = [shares(data.runs, cell.name, data.bar) for cell in data.trained_cells]
+    return any(trained < said for trained, said in counts)
 
 
-def learned_counts(data: ReportData) -> str:
-    """How many runs of each variant learned. Where some did not, that is the answer, before any difference in score."""
+def trained_counts(data: ReportData) -> str:
+    """How many runs of each variant trained. Where some did not, that is the answer, before any difference in score."""
     clauses = []
     for variant in data.study.variants:
         cells = [cell for cell in data.trained_cells if cell.variant == variant]
         groups: dict[str, list[dict]] = {}
         for cell in cells:
-            learned, said = shares(data.runs, cell.name)
-            groups.setdefault(f"{learned} of {said}", []).append(cell.factors)
+            trained, said = shares(data.runs, cell.name, data.bar)
+            groups.setdefault(f"{trained} of {said}", []).append(cell.factors)
         counts = [
             count + (f" at {where}" if (where := spoken_levels(levels, data)) else "")
             for count, levels in groups.items()
         ]
         clauses += [f"{name(variant)} {spoken(counts)}"] if counts else []
-    return f"Runs that learned: {'; '.join(clauses)}."
+    return f"Runs that {data.bar}: {'; '.join(clauses)}."
 
 
 def by_how_much(found: Sequence[Comparison]) -> str:
@@ -167,7 +169,21 @@ def worded(found: Comparison) -> str:
     if found.reading is Reading.unresolved and not found.conditional and found.effect.low * found.effect.high > 0:
         correction = found.estimator.correction
         return f"unresolved (the interval excludes zero, p after {correction} does not: {found.p_holm:.3f})"
-    return f"{found.reading.name} among survivors" if found.conditional else found.reading.name
+    if found.conditional:
+        return f"{found.reading.value} among survivors"
+    return found.reading.value + smaller(found)
+
+
+def smaller(found: Comparison) -> str:
+    """What to add where there is a difference that is smaller than the margin."""
+    if not found.is_small or found.reading not in (*DIFFERENT, Reading.negligible):
+        return ""
+    if found.reading in DIFFERENT:
+        return ", by less than the margin"
+    up, down = {True: ("better", "worse"), False: ("worse", "better"), None: ("higher", "lower")}[
+        metric(found.metric).higher_is_better
+    ]
+    return f" ({up if found.effect.mean > 0 else down}, by less than the margin)"
 
 
 def in_units(measure: Metric) -> str:

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ablate.analysis.judging import ClaimVerdict
+from ablate.analysis.power import MOST_SEEDS
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.records.read import ReportData
+from ablate.report.text.claims import ENOUGH
 from ablate.report.wording import escape, listed, name, plural, spoken
 from ablate.study import Pairs
 
@@ -45,29 +47,33 @@ def qualifications(data: ReportData) -> list[str]:
 
 
 def needs(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> tuple[list[str], str | None]:
-    """How many more seeds each unresolved variant and claim calls for, and the command that runs them."""
+    """How many more seeds each unresolved variant and claim calls for, and the command that runs them.
+
+    A study of one variant against itself never asks for more: it would end in a false alarm.
+    """
+    if data.study.pairs is Pairs.halves:
+        return [], None
     lines, most = [], 0
-    halves, of = (2, " a half") if data.study.pairs is Pairs.halves else (1, "")
     for found in [row.own for row in data.tuning.rows] if data.tuning else data.comparisons:
         if found.reading is not Reading.unresolved or not found.arms.seeds or found.conditional:
             continue
         if found.effect.seeds < 2:
-            lines.append(f"{name(found.variant)}: one seed shows no spread; run at least 3.")
-            most = max(most, 3)
+            lines.append(f"{name(found.variant)}: one seed shows no spread; run at least 5.")
+            most = max(most, 5)
         elif found.more_seeds is None:
-            lines.append(
-                f"{name(found.variant)}: more than 1000 more seeds at the spread seen, so this study cannot decide it."
-            )
+            lines.append(f"{name(found.variant)}: more than {MOST_SEEDS} seeds, so this study cannot decide it.")
+        elif found.more_seeds == 0:
+            lines.append(f"{name(found.variant)}: none; {ENOUGH}.")
         else:
-            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}{of}.")
+            lines.append(f"{name(found.variant)}: about {plural(found.more_seeds, 'more seed')}.")
             most = max(most, found.effect.seeds + found.more_seeds)
     for claim in verdicts:
         wanted = [part for part in claim.parts if part.more_seeds and claim.verdict is Verdict.unresolved]
         if wanted:
             more = max(part.more_seeds or 0 for part in wanted)
-            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}{of}.")
+            lines.append(f"claim {escape(claim.claim.id)}: about {plural(more, 'more seed')}.")
             most = max(most, *(part.seeds + (part.more_seeds or 0) for part in wanted))
-    return lines, with_seeds(data.manifest["command"], halves * most) if most else None
+    return lines, with_seeds(data.manifest["command"], most) if most else None
 
 
 def with_seeds(command: str, seeds: int) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ablate.analysis.judging import ClaimVerdict, Judgement
+from ablate.analysis.judging import ClaimVerdict, Judgement, View
 from ablate.analysis.metrics import metric
-from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, table
+from ablate.analysis.quality import Beside
+from ablate.analysis.verdicts import Verdict
+from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, spoken, table
+from ablate.study import Direction, Kind
 
 UNTESTED, UNMEASURED = "not tested here", "not measured here"
+ENOUGH = "so many seeds have 80 % power for the margin already"
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Block:
     verdict: str
     sentence: str
     table: str  # a row a contrast; empty where the claim has none
+    robustness: str  # how many other ways to look at it agree, and which do not; empty where there are none
     needs: str
     command: str | None  # what would test it, where the verdict is none
 
@@ -32,6 +38,7 @@ def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
             verdict(each),
             escape(each.claim.sentence),
             contrasts(each.parts),
+            robustness(each.views),
             escape(each.claim.needs or "") if each.verdict is None else "",
             each.command,
         )
@@ -43,10 +50,48 @@ def verdict(found: ClaimVerdict) -> str:
     """In a word, and of a claim of several contrasts what each of them came to."""
     if found.verdict is None:
         return lacking(found)
+    if found.earlier:
+        return f"{found.verdict.name} (under earlier rules)"
+    return in_words(found) + fragile(found)
+
+
+def fragile(found: ClaimVerdict) -> str:
+    """What a headline adds where one seed makes the difference."""
+    if not found.fragile:
+        return ""
+    seeds = spoken(found.fragile) if len(found.fragile) < 2 else f"any one of {spoken(found.fragile)}"
+    return f", but without seed {seeds} the mean is on another side of zero or of the margin"
+
+
+def robustness(views: Sequence[View]) -> str:
+    """How many of the other ways to look at a claim agree, and which do not."""
+    if not views:
+        return ""
+    ways = {says: [view.way for view in views if view.says is says] for says in Beside}
+    line = f"Of {plural(len(views), 'other way')} to look at it {len(ways[Beside.agrees])} agree"
+    line += f"; against it: {spoken(ways[Beside.disagrees])}" if ways[Beside.disagrees] else ""
+    line += f"; no answer from {spoken(ways[Beside.unclear])}" if ways[Beside.unclear] else ""
+    return f"{line}."
+
+
+def in_words(found: ClaimVerdict) -> str:
+    assert found.verdict is not None
+    if found.only is not None:
+        return found.verdict.name + (", by less than the margin" if found.is_small else "")
+    if found.verdict is Verdict.partly:
+        return f"partly supported ({by_part(found.parts)})"
     counts = Counter(part.verdict.name if part.verdict else lacking(part) for part in found.parts)
     if len(counts) == 1:
         return found.verdict.name
     return f"{found.verdict.name} (of {len(found.parts)}: {listed([f'{n} {word}' for word, n in counts.items()])})"
+
+
+def by_part(parts: Sequence[Judgement]) -> str:
+    """The contrasts by what they came to."""
+    words = {part.verdict.name if part.verdict else lacking(part): [] for part in parts}  # type: dict[str, list[str]]
+    for part in parts:
+        words[part.verdict.name if part.verdict else lacking(part)].append(tested_as(part))
+    return "; ".join(f"{word}: {spoken(names)}" for word, names in words.items())
 
 
 def lacking(found: ClaimVerdict | Judgement) -> str:
@@ -65,38 +110,69 @@ def tested_as(part: Judgement) -> str:
     cells = f" {MINUS} ".join(name(cell) for cell in (contrast.variant, contrast.baseline) if cell is not None)
     if contrast.than:
         cells = f"({cells}) {MINUS} ({f' {MINUS} '.join(map(name, contrast.than))})"
-    return f"{cells}, {measure.label}"
+    if contrast.kind is Kind.stability:
+        return f"spread of {measure.label}, {name(contrast.variant)} over {name(contrast.baseline)}"
+    over = {Kind.trend: f", change over {contrast.factor}", Kind.exponent: f", exponent over {contrast.factor}"}
+    return f"{cells}, {measure.label}{escape(over.get(contrast.kind, ''))}"
 
 
 def predicted(part: Judgement) -> str:
     """What the claim predicts of the contrast."""
     contrast = part.contrast
-    if contrast.kind.name == "in_range":
+    if contrast.kind in (Kind.in_range, Kind.exponent):
         if contrast.low is None or contrast.high is None:
             return f"at least {contrast.low:g}" if contrast.high is None else f"at most {contrast.high:g}"
         return f"between {contrast.low:g} and {contrast.high:g}"
-    words = {"at_least_as_good": "at least as good", "no_difference": "no difference"}
-    margin = f", margin {contrast.margin:g}" if contrast.margin else ""
-    return words.get(contrast.kind.name, contrast.direction.name) + margin
+    words = {Kind.at_least_as_good: "at least as good", Kind.no_difference: "no difference"}
+    if contrast.kind is Kind.stability:
+        words[Kind.stability] = "larger" if contrast.direction is Direction.higher else "smaller"
+    if not contrast.margin:
+        margin = ""
+    elif contrast.relative:
+        margin = f", margin {100 * contrast.margin:g} % of the baseline's" + (
+            f" ({part.margin:.2g})" if part.seeds else ""
+        )
+    else:
+        margin = f", margin {contrast.margin:g}"
+    return words.get(contrast.kind, contrast.direction.name) + margin
 
 
 def shown(part: Judgement) -> str:
     """The effect as it is written, and over how many seeds."""
     if not part.seeds:
         return ABSENT
-    measure = metric(part.contrast.metric)
-    signed = part.contrast.baseline is not None
+    contrast, measure = part.contrast, metric(part.contrast.metric)
+    seeds = plural(part.seeds, "seed")
+    if contrast.kind is Kind.stability:
+        return f"variance {ratio(part.effect, part.low, part.high)} times, {seeds}"
+    if contrast.kind is Kind.exponent:
+        ends = f" [{part.low:.3g}, {part.high:.3g}]" if part.low < part.high else ""
+        return f"{part.effect:.3g}{ends}, {seeds}".replace("-", MINUS)
+    signed = contrast.baseline is not None or contrast.kind is Kind.trend
     low, high = part.low, part.high
     if measure.unit == "share":  # a t interval does not know where shares end
         low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
-    return f"{estimate(part.effect, low, high, measure, signed)}, {plural(part.seeds, 'seed')}"
+    return f"{estimate(part.effect, low, high, measure, signed)}, {seeds}"
+
+
+def ratio(effect: float, low: float, high: float) -> str:
+    """A ratio, given as a logarithm with its interval, which there need not be."""
+    mean, *ends = (math.exp(min(each, 700)) for each in (effect, low, high))
+    return f"{mean:.2g}" + (f" [{ends[0]:.2g}, {ends[1]:.2g}]" if all(map(math.isfinite, ends)) else "")
 
 
 def finding(part: Judgement) -> str:
     """The contrast's own verdict, what limits it, and what more it would take."""
-    needed = f"about {plural(part.more_seeds, 'more seed')}" if part.more_seeds else ""
-    word = part.verdict.name if part.verdict else lacking(part).removesuffix(" here")
-    return "; ".join(text for text in (word, escape(part.note), escape(part.contrast.note), needed) if text)
+    word = part.verdict.name if part.verdict else "" if part.earlier else lacking(part).removesuffix(" here")
+    word += ", by less than the margin" if part.verdict and part.is_small else ""
+    return "; ".join(text for text in (word, escape(part.note), escape(part.contrast.note), needed(part)) if text)
+
+
+def needed(part: Judgement) -> str:
+    """How many more seeds an unresolved contrast calls for."""
+    if part.more_seeds is None:
+        return ""
+    return f"about {plural(part.more_seeds, 'more seed')}" if part.more_seeds else ENOUGH
 
 
 def ledger_row(found: ClaimVerdict) -> list[str]:

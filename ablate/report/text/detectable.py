@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from statistics import median
+from typing import NamedTuple
 
 from ablate.analysis.metrics import METRICS, Known, Metric, metric
 from ablate.analysis.noise import Noise, Spread, typical
 from ablate.analysis.power import MOST_SEEDS, POWER, detectable, seeds_for
+from ablate.analysis.quality import LOSS
 from ablate.report.wording import decimals_for, number, plural, spoken
-from ablate.study import Kind, Study
+from ablate.study import QUALITY, Kind, Study
 
 SEEDS = (5, 10, 20)
 BY_MEAN = (Kind.directional, Kind.at_least_as_good, Kind.no_difference)
@@ -36,11 +38,23 @@ def noise_lines(corpus: str, preset: str, spreads: Sequence[Spread]) -> Iterator
     yield from ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
+class Wanted(NamedTuple):
+    """What a study is to show: a difference by a metric as large as a margin."""
+
+    metric: str
+    margin: float | None  # None: the metric's default
+    relative: bool
+
+    @property
+    def deciding(self) -> Wanted:
+        return self._replace(metric=LOSS) if self.metric == QUALITY else self
+
+
 def outlook(noise: Noise, study: Study, budget: str, seeds: int) -> Iterator[str]:
     """What a study that is about to run can decide, a line for each metric and margin that it is judged by."""
     parts = [part for claim in study.claims for part in claim.parts if part.kind in BY_MEAN and part.than is None]
-    wanted = dict.fromkeys([(study.metric, None), *((part.metric, part.margin) for part in parts)])
-    for name, margin in wanted:
+    wanted = [Wanted(study.metric, None, False), *(Wanted(part.metric, part.margin, part.relative) for part in parts)]
+    for name, margin, relative in dict.fromkeys(each.deciding for each in wanted):
         measure, spread = metric(name), noise.spread(name, budget)
         if measure.known is Known.counted or (measure.known is Known.finished and budget.startswith("0 x")):
             continue
@@ -48,8 +62,8 @@ def outlook(noise: Noise, study: Study, budget: str, seeds: int) -> Iterator[str
             yield f"{measure.label}: too few contrasts in the records to say what {plural(seeds, 'seed')} can show"
             continue
         found = noise.alike[name, budget]
-        if margin is None:
-            margin = measure.margin_at(median(each.mean for each in found))
+        mean = median(each.mean for each in found)
+        margin = measure.margin_at(mean) if margin is None else margin * (abs(mean) if relative else 1)
         yield f"{measure.label}: {reach(spread, len(found), margin, seeds, measure)}"
 
 

@@ -7,13 +7,20 @@ from typing import Any
 
 from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import ClaimVerdict, shares
+from ablate.analysis.quality import Beside
+from ablate.analysis.sequential import METHOD as SEQUENTIAL
+from ablate.analysis.statistics import Effect
 from ablate.analysis.tuning import Tuned
+from ablate.records.looks import rules_of
 from ablate.records.read import ReportData
 from ablate.study import Cell
 
 
 def summary(data: ReportData) -> dict[str, Any]:
     """By the study's own metric. Where that measures nothing its numbers are null, and those of `stand_ins` are not."""
+    rules = rules_of(data.looks, data.seeds)
+    if data.kept:
+        return {**data.kept, "rules": rules}
     study, why = data.declared, data.unmeasured
     numbers = compared(data) if study.metric not in why else without_numbers(data)
     by_stand_in = [{"metric": name, **compared(data.by(name))} for name in data.stand_ins]
@@ -25,6 +32,7 @@ def summary(data: ReportData) -> dict[str, Any]:
         "variants": numbers.pop("variants"),
         "interactions": numbers.pop("interactions"),
         "claims": [claim(found) for found in data.verdicts],
+        "rules": rules,
         **numbers,
         **({"unmeasured": why} if study.metric in why else {}),
         **({"stand_ins": by_stand_in} if by_stand_in else {}),
@@ -78,7 +86,17 @@ def difference(found: Comparison) -> dict[str, Any]:
         "high": rounded(effect.high),
         "p_holm": rounded(found.p_holm),
         "seeds": effect.seeds,
+        "method": effect.method,
+        "paired_t": paired_t(effect),
     }
+
+
+def paired_t(effect: Effect) -> dict[str, float | None] | None:
+    """The plain interval, which need not be the one that decides; None where looks were repeated."""
+    if effect.method == SEQUENTIAL:
+        return None
+    low, high = effect.plain or (effect.low, effect.high)
+    return {"low": rounded(low), "high": rounded(high)}
 
 
 def tuned(found: Tuned) -> dict[str, Any]:
@@ -113,8 +131,17 @@ def claim(found: ClaimVerdict) -> dict[str, Any]:
         "high": rounded(part.high) if part and tested else None,
         "seeds": min((each.seeds for each in found.parts), default=0) or None,
         "command": found.command,
+        "robustness": robustness(found),
         **({} if found.measured else {"unmeasured": found.unmeasured}),
     }
+
+
+def robustness(found: ClaimVerdict) -> dict[str, Any] | None:
+    """How many other ways to look at the claim agree, and the names of those that do not; None where there are none."""
+    if not found.views:
+        return None
+    ways = {says: [view.way for view in found.views if view.says is says] for says in Beside}
+    return {"agree": len(ways[Beside.agrees]), "disagree": ways[Beside.disagrees], "unclear": ways[Beside.unclear]}
 
 
 def rounded(value: float) -> float | None:

@@ -20,6 +20,7 @@ def variants(data: ReportData) -> str:
     """A row a trained cell: score, paired difference and its reading, outcomes."""
     measure = metric(data.study.metric)
     held = {found.variant: found for found in data.comparisons}
+    known = any(run["trained"] is not None for run in data.runs)
     header = [
         "variant",
         f"{measure.label}{better(measure)} [95 %]",
@@ -29,6 +30,7 @@ def variants(data: ReportData) -> str:
         "pairs",
         "diverged",
         "learned",
+        *(["trained"] if known else []),
     ]
     rows = []
     for cell in data.trained_cells:
@@ -48,9 +50,16 @@ def variants(data: ReportData) -> str:
                 str(effect.seeds) if effect else ABSENT,
                 f"{sum(run['status'] == 'diverged' for run in runs)} of {len(runs)}",
                 f"{learned} of {said}" if said else ABSENT,
+                *([share_of(data, cell.name)] if known else []),
             ]
         )
-    return table(header, rows, right=[1, 2, 4, 5, 6, 7])
+    return table(header, rows, right=[1, 2, 4, 5, 6, 7, 8])
+
+
+def share_of(data: ReportData, cell: str) -> str:
+    """How many runs of a cell trained."""
+    trained, said = shares(data.runs, cell, "trained")
+    return f"{trained} of {said}" if said else ABSENT
 
 
 def beside(data: ReportData) -> list[tuple[str, str]]:
@@ -87,7 +96,7 @@ def others(data: ReportData) -> str:
     rows = []
     for cell in data.trained_cells:
         if cell.baseline is not None:
-            found = [compare(data.study, data.runs, name, cell.name, cell.baseline, data.estimator) for name in names]
+            found = [compare(data.runs, name, cell.name, cell.baseline, data.estimator) for name in names]
             shown = [
                 estimate(each.effect.mean, each.effect.low, each.effect.high, metric(each.metric), signed=True)
                 if each.effect.seeds

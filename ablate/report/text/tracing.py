@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from ablate.analysis.metrics import metric
+from ablate.analysis.power import POWER
 from ablate.analysis.robust import MINIMUM_SEEDS
+from ablate.analysis.trained import CLOSED
 from ablate.analysis.verdicts import ALPHA
 from ablate.config import LEARNED_BELOW
 from ablate.records.read import ReportData
@@ -25,25 +27,32 @@ def recipes(data: ReportData) -> str:
     rows = [(metric(each).label, *SOURCES[each]) for each in named if each in SOURCES]
     scored = [each for each in SCORED if any(run.get(each) is not None for run in data.recorded)]
     rows += [tokenised(data, SCORED[each]) for each in scored]
+    rows += [TRAINED] if any(run["trained"] is not None for run in data.recorded) else []
     rows += [SEQUENTIAL] if data.sequential else []
-    rows += [adjusted(data), *STATISTICS]
+    rows += [GUARD] if data.noise.spreads and not data.sequential else []
+    rows += [*([] if data.earlier else [adjusted(data)]), *STATISTICS]
     rows += [CHANGE] if data.interactions else []
     rows += [TUNED] if data.tuning else []
     rows += [HALVED] if data.study.pairs is Pairs.halves else []
     most = max((len(data.runs_of(cell.name)) for cell in data.cells), default=0)
     rows += [ROBUST] if most >= MINIMUM_SEEDS and not data.sequential else []
     rows += SPEED if data.cost else []
-    if any(part.metric == "learned" for part in parts):
-        rows.append(SHARE)
+    rows += [shared(name) for name in ("learned", "trained") if any(part.metric == name for part in parts)]
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
+
+
+def shared(name: str) -> tuple[str, str, str]:
+    """The row of a difference of shares."""
+    how = "Newcombe's interval of the two Wilson intervals; p is Fisher's, two-sided"
+    return f"difference in the share that {name}", f"results.csv, `{name}`", how
 
 
 def adjusted(data: ReportData) -> tuple[str, str, str]:
     """The row of the p values that are adjusted for several comparisons."""
     return (
         f"p ({data.estimator.correction})",
-        "the p of every comparison with the same baseline by the same metric: rows of the table and contrasts of the "
-        "claims in manifest.json",
+        "of a row, the p of every row of its table; of a claim, the p of every claim that has one, and of a claim of "
+        "several contrasts the largest",
         ADJUSTED[data.estimator.correction],
     )
 
@@ -149,6 +158,12 @@ SCORED = {  # column -> what it is made of
         f"whether the run finished and its lowest loss is at most {LEARNED_BELOW:g} times that",
     ),
 }
+TRAINED = (
+    "whether a run trained",
+    "curves.jsonl.gz and manifest.json as above; noise.json.gz, `defaults` of its corpus and budget",
+    f"whether the run finished and its validation loss lies below `unigram_cross_entropy` by at least {CLOSED:.0%} of "
+    "what `loss` does, the median of the default configuration",
+)
 ADJUSTED = {
     "Holm": "times k, k - 1, ..., 1 from the smallest up, each at least the one before and at most 1",
     "Bonferroni": "times k, the number of those p, and at most 1",
@@ -166,10 +181,11 @@ STATISTICS = [
     ),
     (
         "more seeds",
-        "mean and s of the paired differences",
-        f"the least n at which the adjusted p falls below {ALPHA:g} or the interval fits into the margin, less the n "
-        "there is; of a claim of a range or a margin, the least n at which half the interval is shorter than the "
-        "distance from the mean to its nearest end, less the n there is",
+        "noise.json.gz: the median over contrasts with the same metric and budget of `variance` over the median of "
+        "chi squared / (`seeds` - 1), else s of the paired differences",
+        f"the least n at which a two-sided t test of level {ALPHA:g} detects the margin with {POWER:.0%} power, less "
+        "the n there is; of a claim of a range, the least n at which half the interval is shorter than the distance "
+        "from the mean to its nearest end",
     ),
     (
         "what pairing by seed gains",
@@ -196,6 +212,13 @@ SPEED = [
         "median and quartiles over rounds of the variant's `seconds` over the baseline's",
     ),
 ]
+GUARD = (
+    "paired difference, where the records hold six other contrasts",
+    "noise.json.gz, entries with the same metric and budget and other cells",
+    "the wider of the paired t interval and limma's: `variance` and `seeds` - 1 give s0^2 and d0 (Smyth 2004, section "
+    "6.2), the variance is (d0 s0^2 + d s^2) / (d0 + d), its degrees of freedom d0 + d, at most the sum of all "
+    "`seeds` - 1; p is the larger one",
+)
 SEQUENTIAL = (
     "every interval and p below",
     "the runs that their row names",
@@ -221,9 +244,4 @@ CHANGE = (
     "change of a difference",
     "the differences at two levels",
     "one minus the other, seed by seed; then as a paired difference. p adjusted over the rows of a variant",
-)
-SHARE = (
-    "difference in the share that learned",
-    "results.csv, `learned`",
-    "Newcombe's interval of the two Wilson intervals; p is Fisher's, two-sided",
 )

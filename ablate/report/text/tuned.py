@@ -73,8 +73,9 @@ PHRASES = {
     Reading.worse: "{variant} is worse than {baseline}",
     Reading.higher: "{variant} is higher than {baseline}",
     Reading.lower: "{variant} is lower than {baseline}",
-    Reading.equivalent: "{variant} is as good as {baseline} within the margin",
+    Reading.negligible: "{variant} differs from {baseline} by less than the margin",
     Reading.unresolved: "{variant} cannot yet be told apart from {baseline}",
+    Reading.earlier: "{variant} is compared with {baseline} under earlier rules only",
 }
 MEANS = {
     Finding.gain: "a gain that tuning does not explain",

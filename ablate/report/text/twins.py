@@ -33,6 +33,8 @@ def matched(data: ReportData) -> str:
 
 def turns(data: ReportData) -> list[str]:
     """Whether the sign of an effect depends on what is matched, in a line; none where there are no twins."""
+    if data.earlier:
+        return differing_sizes(data)
     found = [(name(raw.variant), said(raw, twin), raw, twin) for raw, twin in pairs(data) if is_matched(data, twin)]
     turned = [variant for variant, word, _, _ in found if word.startswith("**changes sign**")]
     leaning = [
@@ -107,6 +109,8 @@ def said(raw: Comparison, twin: Comparison) -> str:
     """How the reading of a variant differs from that of its twin."""
     if raw.conditional or twin.conditional or not (raw.arms.seeds and twin.arms.seeds):
         return "conditional on survival" if raw.conditional or twin.conditional else ABSENT
+    if Reading.earlier in (raw.reading, twin.reading):
+        return ABSENT
     signs = SIGNS.get(raw.reading, 0), SIGNS.get(twin.reading, 0)
     if signs[0] * signs[1] < 0:
         return "**changes sign**"

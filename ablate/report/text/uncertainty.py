@@ -80,7 +80,7 @@ def seeds_and_sentences(data: ReportData) -> list[str]:
     """How the uncertainty of each mean difference in test loss splits between them, a line a comparison."""
     lines = []
     for each in data.comparisons:
-        found = compare(data.study, data.recorded, "test_loss", each.variant, each.baseline, data.estimator)
+        found = compare(data.recorded, "test_loss", each.variant, each.baseline, data.estimator)
         differences = sentence_differences(data, found)
         if differences is None:
             continue
