@@ -17,7 +17,7 @@ from ablate.config import Config, identity, reads
 from ablate.plugins import sources_used
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 
-MEANING = 1  # raised when the same configuration would train differently than before; records keep theirs
+MEANING = 2  # raised when the same configuration would train differently than before; records keep theirs
 NAMES_A_PARENT = "teacher"  # the key of `train` that names another variant: the id of its training stands for it
 
 
