@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from forks import PATIENCE, QUICK, ablate
 
 from ablate.cli import CONF
 
@@ -23,15 +24,13 @@ RESULTS = [
 ]
 
 
-def ablate(*arguments: str, module: str = "ablate") -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=300)
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
-    """A study run to its end, and where."""
+    """A study run to its end by a fresh interpreter, and where."""
     root = tmp_path_factory.mktemp("root")
-    return root, ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
+    words = ["+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}"]
+    command = [sys.executable, "-m", "ablate", *words]
+    return root, subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_a_study_ends_with_the_folder_of_its_report(done: tuple[Path, subprocess.CompletedProcess]) -> None:
@@ -85,7 +84,7 @@ def test_the_same_command_again_trains_nothing_and_changes_no_result(
     report = root / "reports" / "norm_placement" / "fixture-smoke"
     before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results]
     text = (report / "report.md").read_bytes()
-    again = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
+    again = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}", figures=True)
     assert again.returncode == 0
     assert "0 runs to train" in again.stdout
     assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in results] == before
@@ -107,7 +106,7 @@ def test_a_report_is_rebuilt_to_the_same_bytes(done: tuple[Path, subprocess.Comp
     before = [(folder / name).read_bytes() for name in names]
     for name in names:
         (folder / name).unlink()
-    rebuilt = ablate("norm_placement", f"root={root}", module="ablate.report")
+    rebuilt = ablate("norm_placement", f"root={root}", module="ablate.report", figures=True)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert rebuilt.stdout.splitlines()[-1] == str(folder)
     assert [(folder / name).read_bytes() for name in names] == before
@@ -154,7 +153,7 @@ def test_a_corpus_that_has_changed_under_its_name_is_refused(tmp_path: Path) -> 
     for side, words in (("en", "one two three four five"), ("fr", "un deux trois quatre cinq")):
         lines = [" ".join(three) for three in itertools.product(words.split(), repeat=3)]
         (text / f"train.{side}").write_text("\n".join(lines) + "\n")
-    command = ["preset=smoke", "data=files", f"data.path={text}", f"root={root}", "wandb.mode=disabled", "seeds=1"]
+    command = ["preset=smoke", "data=files", f"data.path={text}", f"root={root}", "seeds=1", *QUICK]
     first = ablate(*command)
     assert first.returncode == 0, first.stderr
     records = root / "experiments" / "baseline" / "mine-smoke" / "manifest.json"
@@ -238,7 +237,7 @@ def test_a_key_that_the_study_varies_cannot_be_set() -> None:
 
 
 def test_a_run_whose_weights_are_gone_is_trained_anew_only_to_be_scored_anew(tmp_path: Path) -> None:
-    arguments = ("preset=smoke", "data=fixture", f"root={tmp_path}", "seeds=1")
+    arguments = ("preset=smoke", "data=fixture", f"root={tmp_path}", "seeds=1", *QUICK)
     assert ablate(*arguments).returncode == 0
     (weights,) = tmp_path.glob("runs/*/weights.pt")
     weights.unlink()

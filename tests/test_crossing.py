@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from corpora import composed, fixture_plan
+from forks import QUICK, ablate
 from records import a_run, a_study, write_records
-from test_cli import ablate
 
 from ablate.cli import CONF
 from ablate.config import BadInput
@@ -188,7 +188,7 @@ def test_records_give_the_cells_of_their_plan_again(tmp_path: Path) -> None:
 
 def test_a_crossed_study_runs_and_its_report_holds(tmp_path: Path) -> None:
     across = "across={train.updates:[10,20,40]}"
-    command = ablate("+sweep=norm_placement", *SMOKE, across, "seeds=2", "cost_probe=false", f"root={tmp_path}")
+    command = ablate("+sweep=norm_placement", *SMOKE, across, "seeds=2", *QUICK, f"root={tmp_path}", figures=True)
     assert command.returncode == 0, command.stderr
     folder = Path(command.stdout.splitlines()[-1])
     manifest = json.loads((tmp_path / "experiments" / folder.parent.name / folder.name / "manifest.json").read_text())

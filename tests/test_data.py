@@ -362,7 +362,7 @@ bipartite = st.lists(st.tuples(decorated, decorated), min_size=1, max_size=40, u
 
 
 @given(bipartite, st.integers(1, 4), st.integers(1, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_sentence_lies_in_two_sets(pairs: corpora.Pairs, validation_pairs: int, test_sentences: int) -> None:
     data = replace(FIXTURE, validation_pairs=validation_pairs, test_sentences=test_sentences)
     try:
@@ -380,7 +380,6 @@ def test_no_sentence_lies_in_two_sets(pairs: corpora.Pairs, validation_pairs: in
 
 
 @given(bipartite, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_the_corpus_does_not_change_its_components(pairs: corpora.Pairs, shuffler: random.Random) -> None:
     shuffled = shuffler.sample(pairs, len(pairs))
     assert components(shuffled) == components(pairs)

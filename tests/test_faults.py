@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from faults import Ended, Jump, Kill, Refuse, Study, Vanish
-from test_kills import SMALL, check_whole, finished, left_by, left_over, sometimes
+from short import sometimes
+from test_kills import SMALL, check_whole, finished, left_by, left_over
 from wandb_server import served
 
 from ablate.tracking import DRAIN, REPORT_DRAIN

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from corpora import composed, fixture_plan
-from test_cli import ablate
+from forks import ablate
 from test_imports import HEAVY, loaded_by
 
 import ablate as package
