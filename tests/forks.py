@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 QUICK = (
     "wandb.mode=disabled",
     "cost_probe=false",
     "workers=1",
 )  # where costs and workers are not the point
-PATIENCE = 600  # seconds after which something hangs: far more than anything takes on a slow machine
 FORK = multiprocessing.get_context("forkserver")
 
 

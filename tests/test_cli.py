@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from forks import PATIENCE, QUICK, ablate
+from forks import QUICK, ablate
+from waiting import PATIENCE, eventually
 
 from ablate.cli import CONF
 
@@ -252,12 +253,9 @@ def test_a_run_whose_weights_are_gone_is_trained_anew_only_to_be_scored_anew(tmp
 def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:
     arguments = ["preset=smoke", "data=fixture", f"root={tmp_path}", "train.updates=100000", "train.validations=1"]
     command = subprocess.Popen([sys.executable, "-m", "ablate", *arguments], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not any(tmp_path.glob("runs/*/curve.csv")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    time.sleep(1)
+    assert eventually(lambda: any(tmp_path.glob("runs/*/curve.csv")))
     command.terminate()
-    assert command.wait(30) == 143
+    assert command.wait(PATIENCE) == 143
     time.sleep(1)
     curves = list(tmp_path.glob("runs/*/curve.csv"))
     assert curves
@@ -269,6 +267,6 @@ def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:
 def test_the_example_for_notebooks_works(done: tuple[Path, subprocess.CompletedProcess]) -> None:
     root, _ = done
     example = (CONF.parent / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
-    shown = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=root, timeout=120)
+    shown = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=root, timeout=PATIENCE)
     assert shown.returncode == 0, shown.stderr
     assert "pre" in shown.stdout

@@ -13,6 +13,7 @@ import pytest
 from corpora import composed
 from records import a_study, some_runs, write_records
 from test_hostile import SOURCES, calls
+from waiting import PATIENCE
 
 import ablate as package
 from ablate.config import BadInput
@@ -93,7 +94,7 @@ def test_every_entry_point_speaks_every_encoding(
 
 def started(module: str, arguments: list[str], encoding: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, capture_output=True, env=os.environ | ENCODINGS[encoding], timeout=300)
+    return subprocess.run(command, capture_output=True, env=os.environ | ENCODINGS[encoding], timeout=PATIENCE)
 
 
 def test_these_are_all_entry_points() -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from ablate.cli import CONF
 from ablate.config import BadInput, WandbConfig
@@ -23,7 +24,9 @@ PLAN = ["preset=smoke", "data=fixture", "dry_run=true", "seeds=4"]
 
 def ablate(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "ablate", *arguments, f"root={cwd}"]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
 @pytest.mark.parametrize("name", ["datasets", "random", "tokenizers", "logging", "torch"])

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 from faults import RANDOM, Ended, Kill, Study, Touch, Trace
 from short import sometimes
+from waiting import PATIENCE
 
 from ablate.records.read import read_records
 from ablate.report.render import markdown, results_csv
@@ -44,7 +45,7 @@ PHASES = {  # -> what is done to files in it, verb and name; the first that fits
 }
 POINTS = 4  # in each phase
 TIMES = 4  # kills at random times, of a study with workers
-SHORT = ("checkpointing 2", "reporting 1")  # those that the short suite tries
+SHORT = ("checkpointing 2",)  # what the short suite tries
 UPDATES = 20  # of each of the four runs
 COMMAND = (
     "+sweep=norm_placement",
@@ -143,7 +144,7 @@ def from_a_shell(study: Study) -> subprocess.Popen:
 
 
 def ended(process: subprocess.Popen) -> Ended:
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=PATIENCE)
     return Ended(process.returncode, out, err)
 
 
