@@ -10,6 +10,7 @@ import yaml
 from corpora import composed, fixture_plan
 from forks import QUICK, ablate
 from records import a_run, a_study, write_records
+from short import each_once
 
 from ablate.cli import CONF
 from ablate.config import BadInput
@@ -24,12 +25,14 @@ SMOKE = ["data=fixture", "preset=smoke"]
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml") if path.stem != "aa")
 
 
+LEVELS = ["{optim.beta2:[0.9,0.98]}", "{optim.clip:[1,2],train.label_smoothing:[0,0.1,0.2]}"]
+
+
 def levels_of(study: Study) -> dict[str, list]:
     return {name: [*levels] for name, levels in study.factors.items()}
 
 
-@pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.parametrize("across", ["{optim.beta2:[0.9,0.98]}", "{optim.clip:[1,2],train.label_smoothing:[0,0.1,0.2]}"])
+@pytest.mark.parametrize(("name", "across"), each_once(STUDIES, LEVELS))
 def test_every_study_is_crossed_with_every_combination_of_levels(name: str, across: str) -> None:
     plain, found = (plan(composed, [*SMOKE, f"+sweep={name}", *more]) for more in ([], [f"across={across}"]))
     keys = yaml.safe_load(across.replace(":", ": "))
