@@ -33,7 +33,7 @@ PATIENCE = {  # seconds that one command may take
     signal.SIGPROF: (signal.ITIMER_PROF, 20.0),  # at work
     signal.SIGALRM: (signal.ITIMER_REAL, 300.0),  # in all, on a machine that may have much else to do
 }
-SHARES = {"short": 0.2, "many": 1, "thorough": 10}  # of the examples that `tried` names, by profile of hypothesis
+SHARES = {"short": 0.1, "many": 1, "thorough": 10}  # of the examples that `tried` names, by profile of hypothesis
 SMOKE = ("preset=smoke", "data=fixture", "wandb.mode=disabled", "cost_probe=false")
 
 

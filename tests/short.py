@@ -21,6 +21,11 @@ def sometimes(cases: Iterable[Any], *always: Any) -> list[Any]:
     return [case(each, short=each in always) for each in cases]
 
 
+def some_of(cases: Iterable[Any], every: int = 3) -> list[Any]:
+    """Cases that are alike, of which every so many is short."""
+    return [case(each, short=number % every == 0) for number, each in enumerate(cases)]
+
+
 def each_once(*tables: Iterable[Any]) -> list[Any]:
     """The product of tables, of which only so many cases are short that every member of every table is in one."""
     columns = [list(table) for table in tables]

@@ -189,6 +189,7 @@ def test_records_give_the_cells_of_their_plan_again(tmp_path: Path) -> None:
     assert list(found.frame["head_width"].unique()) == ["null", 4]
 
 
+@pytest.mark.long
 def test_a_crossed_study_runs_and_its_report_holds(tmp_path: Path) -> None:
     across = "across={train.updates:[10,20,40]}"
     command = ablate("+sweep=norm_placement", *SMOKE, across, "seeds=2", *QUICK, f"root={tmp_path}", figures=True)
@@ -199,7 +200,7 @@ def test_a_crossed_study_runs_and_its_report_holds(tmp_path: Path) -> None:
     assert manifest["command"].endswith(f"'{across}' seeds=2")
     assert "train.updates is 10, 20 and 40 in turn" in (folder / "report.md").read_text()
     assert {path.stem for path in folder.glob("figures/*.png")} >= {"over_factor", "interaction", "learning_curves"}
-    verified = ablate("--verify", f"root={tmp_path}", module="ablate.report")
+    verified = ablate("--verify", f"root={tmp_path}", module="ablate.report", figures=True)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
