@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # each of these is imported where it is used, so that --help 
     from ablate.run.launching import Launch
     from ablate.run.progress import Progress
     from ablate.store.folders import Store
+    from ablate.store.ids import RunSpec
 
 LOCAL_LAUNCHERS = ("basic", "joblib")  # those of Hydra's launchers whose workers run on this machine
 HERE = Path(__file__).resolve().parent
@@ -86,7 +87,7 @@ def load_plugins(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
 
 class Stuck(Exception):
-    """The disk is full, or a folder is gone: nothing more can be written, and nothing that was done is lost."""
+    """The disk is full, a folder is gone, or reports need a missing package; nothing that was done is lost."""
 
 
 def study(
@@ -146,13 +147,15 @@ def study(
     progress.say(caveat(cache_folder()))
     check_test_set(corpora)
     from ablate.run import representations
-    from ablate.run.until import next_batch
 
     try:
         train(plan, store, launch, progress, forecast.workers)
-        while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpora, progress.say)):
-            plan = more
-            train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
+        if plan.config.until is Until.resolved:
+            from ablate.run.until import next_batch  # judges claims, which other commands leave to their report
+
+            while more := next_batch(plan, store, corpora, progress.say):
+                plan = more
+                train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.cost_probe:
             costs.measure(plan, store, device, progress.say)
         representations.compare(plan, store, corpora[plan.corpus], device, progress.say)
@@ -188,22 +191,34 @@ def report(plan: Plan, store: Store, corpora: Corpora, progress: Progress) -> in
     from ablate.records.collect import collect, without_curves
     from ablate.report import build, headline, ledger
 
-    collect(store, plan, corpora)
+    records = collect(store, plan, corpora)
     for line in without_curves(store, plan):
         progress.say(line)
-    folder = build(store.root, plan.study.name, plan.setting)
+    failed = [spec for spec in plan.runs if not store.done(spec)]
+    try:
+        folder = build(store.root, plan.study.name, plan.setting)
+    except ModuleNotFoundError as error:  # machines with a GPU often have only what training needs
+        say_failed(failed, store, progress)
+        raise Stuck(
+            f"the records are in {records}, but the report needs {error.name}, which is not installed here; "
+            f"where it is: python -m ablate.report {plan.study.name}"
+        ) from error
     tracker = tracking.start_report(plan, store, folder)
     ledger(store.root)
     for line in headline(folder):
         progress.say(line)
-    failed = [spec for spec in plan.runs if not store.done(spec)]
+    say_failed(failed, store, progress)
+    progress.say(tracker.finish())
+    progress.say(str(folder))
+    return 1 if failed else 0
+
+
+def say_failed(failed: Sequence[RunSpec], store: Store, progress: Progress) -> None:
+    """Name each run that failed, and its log."""
     for spec in failed:
         why = store.run(spec.id).failure() or "its worker died"
         log = store.run(spec.id).file("failure.txt")
         progress.say(f"failed: {spec.cell}/seed{spec.seed}: {why}; see {log}; the same command tries it again")
-    progress.say(tracker.finish())
-    progress.say(str(folder))
-    return 1 if failed else 0
 
 
 def work(config: DictConfig) -> None:

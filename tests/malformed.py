@@ -33,20 +33,19 @@ PATIENCE = {  # seconds that one command may take
     signal.SIGPROF: (signal.ITIMER_PROF, 20.0),  # at work
     signal.SIGALRM: (signal.ITIMER_REAL, 300.0),  # in all, on a machine that may have much else to do
 }
-THOROUGH = "thorough"  # the profile of hypothesis under which ten times as much is tried
+SHARES = {"short": 0.1, "many": 1, "thorough": 10}  # of the examples that `tried` names, by profile of hypothesis
 SMOKE = ("preset=smoke", "data=fixture", "wandb.mode=disabled", "cost_probe=false")
 
 
 def tried(times: int) -> settings:
-    """So many examples, the same ones each time; under the thorough profile ten times as many, and new ones.
+    """So many examples under the profile `many`, the same ones each time; `thorough` tries new ones.
 
     What fails is shown as it was found: a smaller input that fails takes as long to find as many a suite.
     """
-    thorough = settings.get_current_profile_name() == THOROUGH
+    profile = settings.get_current_profile_name()
     return settings(
-        max_examples=times * (10 if thorough else 1),
-        derandomize=not thorough,
-        deadline=None,
+        max_examples=int(times * SHARES[profile]),
+        derandomize=profile != "thorough",
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -11,6 +11,7 @@ import pytest
 from flockless import BOTH
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE
 
 from ablate.store.schema import Damaged, Task, by_name, sealed, unsealed
 from ablate.system import atomic
@@ -106,5 +107,5 @@ def test_sweeping_costs_no_writer_its_file(locks: str, monkeypatch: pytest.Monke
         write_atomic(tmp_path / "file", str(number))
         assert (tmp_path / "file").read_text() == str(number)
     (tmp_path / "end").touch()
-    assert sweeper.wait(60) == 0
+    assert sweeper.wait(PATIENCE) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["end", "file"]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENCE, SOON
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import numbers
@@ -605,7 +606,7 @@ def test_what_the_hub_says_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
 @pytest.mark.parametrize("data", ["multi30k", "hub data.name=owner/set"])
-def test_a_hub_that_cannot_be_reached_is_one_line_within_two_seconds(
+def test_a_hub_that_cannot_be_reached_is_soon_given_up_in_one_line(
     data: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     import os
@@ -621,7 +622,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line_within_two_seconds(
     alone = subprocess.run(
         [sys.executable, "-c", program], env=surroundings, capture_output=True, text=True, check=True
     )
-    assert float(alone.stdout) < 2
+    assert float(alone.stdout) < SOON
     done = subprocess.run(command, env=surroundings, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -633,13 +634,12 @@ def test_a_hub_that_cannot_be_reached_is_one_line_within_two_seconds(
 def test_a_hub_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
-    def hang() -> Any:
-        time.sleep(5)
-
-    monkeypatch.setattr(huggingface_hub, "get_session", hang)
+    given_up = threading.Event()
+    monkeypatch.setattr(huggingface_hub, "get_session", lambda: given_up.wait(PATIENCE))
     begun = time.monotonic()
     assert not hub.answers("owner/set")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SOON
+    given_up.set()
 
 
 @pytest.mark.parametrize(

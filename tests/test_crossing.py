@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from corpora import composed, fixture_plan
+from forks import QUICK, ablate
 from records import a_run, a_study, write_records
-from test_cli import ablate
+from short import each_once
 
 from ablate.cli import CONF
 from ablate.config import BadInput
@@ -24,12 +25,14 @@ SMOKE = ["data=fixture", "preset=smoke"]
 STUDIES = sorted(path.stem for path in CONF.glob("sweep/*.yaml") if path.stem != "aa")
 
 
+LEVELS = ["{optim.beta2:[0.9,0.98]}", "{optim.clip:[1,2],train.label_smoothing:[0,0.1,0.2]}"]
+
+
 def levels_of(study: Study) -> dict[str, list]:
     return {name: [*levels] for name, levels in study.factors.items()}
 
 
-@pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.parametrize("across", ["{optim.beta2:[0.9,0.98]}", "{optim.clip:[1,2],train.label_smoothing:[0,0.1,0.2]}"])
+@pytest.mark.parametrize(("name", "across"), each_once(STUDIES, LEVELS))
 def test_every_study_is_crossed_with_every_combination_of_levels(name: str, across: str) -> None:
     plain, found = (plan(composed, [*SMOKE, f"+sweep={name}", *more]) for more in ([], [f"across={across}"]))
     keys = yaml.safe_load(across.replace(":", ": "))
@@ -186,9 +189,10 @@ def test_records_give_the_cells_of_their_plan_again(tmp_path: Path) -> None:
     assert list(found.frame["head_width"].unique()) == ["null", 4]
 
 
+@pytest.mark.long
 def test_a_crossed_study_runs_and_its_report_holds(tmp_path: Path) -> None:
     across = "across={train.updates:[10,20,40]}"
-    command = ablate("+sweep=norm_placement", *SMOKE, across, "seeds=2", "cost_probe=false", f"root={tmp_path}")
+    command = ablate("+sweep=norm_placement", *SMOKE, across, "seeds=2", *QUICK, f"root={tmp_path}", figures=True)
     assert command.returncode == 0, command.stderr
     folder = Path(command.stdout.splitlines()[-1])
     manifest = json.loads((tmp_path / "experiments" / folder.parent.name / folder.name / "manifest.json").read_text())
@@ -196,7 +200,7 @@ def test_a_crossed_study_runs_and_its_report_holds(tmp_path: Path) -> None:
     assert manifest["command"].endswith(f"'{across}' seeds=2")
     assert "train.updates is 10, 20 and 40 in turn" in (folder / "report.md").read_text()
     assert {path.stem for path in folder.glob("figures/*.png")} >= {"over_factor", "interaction", "learning_curves"}
-    verified = ablate("--verify", f"root={tmp_path}", module="ablate.report")
+    verified = ablate("--verify", f"root={tmp_path}", module="ablate.report", figures=True)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 

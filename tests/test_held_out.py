@@ -59,7 +59,7 @@ limits = st.integers(1, 30) | st.none()
 
 
 @given(pairs=bipartite, share=shares, sizes=st.tuples(limits, limits))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_pool_shares_no_sentence_and_does_not_depend_on_the_test_set(
     pairs: corpora.Pairs, share: float, sizes: tuple[int | None, int | None]
 ) -> None:
@@ -80,7 +80,6 @@ def test_the_pool_shares_no_sentence_and_does_not_depend_on_the_test_set(
 
 
 @given(pairs=bipartite)
-@settings(deadline=None)
 def test_the_pool_begins_with_the_test_set_that_there_is_without_it(pairs: corpora.Pairs) -> None:
     try:
         plain = split(pairs, replace(FIXTURE, test_sentences=LARGEST_MADE))

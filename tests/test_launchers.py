@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from waiting import PATIENCE
 
 CLUSTER = str(Path(__file__).with_name("cluster"))
 SMALL = ["preset=smoke", "data=fixture", "seeds=1", "train.updates=4", "wandb.mode=disabled"]
@@ -20,7 +21,7 @@ ABSENT = next(
 def ablate(root: Path, *arguments: str, node: str = "cpu") -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": CLUSTER, "NODE_DEVICE": node}
     command = [sys.executable, "-m", "ablate", *SMALL, f"root={root}", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])

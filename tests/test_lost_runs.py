@@ -9,6 +9,7 @@ import pytest
 from corpora import fixture_plan
 from filelock import BaseFileLock, FileLock, SoftFileLease
 from flockless import ERRORS
+from waiting import PATIENCE
 
 from ablate.store import held
 from ablate.store.folders import RunFolder, Store
@@ -23,7 +24,7 @@ def taken_over(path: Path) -> SoftFileLease:
     marker = locks.marker(path / ".lock")
     marker.unlink()
     other = SoftFileLease(marker, lease_duration=locks.SILENCE, heartbeat_interval=locks.BEAT)
-    other.acquire(timeout=5)
+    other.acquire(timeout=PATIENCE)
     return other
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from corpora import fixture_plan
 from msgspec import structs
 from tiny import VOCABULARY, tiny_model, tokens
+from waiting import PATIENCE
 
 from ablate.config import (
     CHOICES,
@@ -289,7 +290,7 @@ def test_a_run_that_two_commands_ask_for_is_trained_once(tmp_path: Path) -> None
         subprocess.Popen([sys.executable, "-c", WORKER, str(store.run(spec.id).path)], stdin=subprocess.DEVNULL)
         for _ in range(2)
     ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert [worker.wait(PATIENCE) for worker in workers] == [0, 0]
     assert len(store.run(spec.id).lines("curve.csv")) == 1 + spec.config.train.updates
     assert store.run(spec.id).failure() is None
 
@@ -303,7 +304,7 @@ def test_a_run_is_the_same_alone_and_beside_another(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", WORKER, str(store.run(spec.id).path)], stdin=subprocess.DEVNULL)
         for spec in specs
     ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    assert [worker.wait(PATIENCE) for worker in workers] == [0, 0]
     assert losses(store.run(specs[0].id)) == losses(alone)
 
 

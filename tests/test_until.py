@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from records import a_study, some_runs, write_records
+from waiting import PATIENCE
 
 from ablate.records.read import read_records
 from ablate.report import build
@@ -61,13 +62,13 @@ def test_looking_again_takes_wider_intervals_and_says_so(tmp_path: Path) -> None
 def test_seeds_are_added_up_to_the_most_and_only_those_are_trained(tmp_path: Path) -> None:
     words = ["+sweep=norm_placement", "preset=smoke", "data=fixture", "wandb.mode=disabled", "train.updates=20"]
     command = [sys.executable, "-m", "ablate", *words, "until=resolved", f"root={tmp_path}"]
-    first = subprocess.run([*command, "max_seeds=3"], capture_output=True, text=True, timeout=300)
+    first = subprocess.run([*command, "max_seeds=3"], capture_output=True, text=True, timeout=PATIENCE)
     assert first.returncode == 0, first.stderr
     assert "after 2 seeds undecided: norm-1, norm-3; on to 3" in first.stdout
     assert "max_seeds=3 are trained; undecided: norm-1, norm-3" in first.stdout
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/result.json")}
     assert len(times) == 6
-    second = subprocess.run([*command, "max_seeds=4"], capture_output=True, text=True, timeout=300)
+    second = subprocess.run([*command, "max_seeds=4"], capture_output=True, text=True, timeout=PATIENCE)
     assert second.returncode == 0, second.stderr
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 8
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())

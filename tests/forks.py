@@ -1,0 +1,89 @@
+"""Processes that are forked from a server which has imported everything; a fresh interpreter takes seconds for that.
+
+They are like fresh ones in that nothing of the test's own process is in them. Tests of how an interpreter starts (its
+encoding, its environment, what it imports) start one themselves.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waiting import PATIENCE
+
+QUICK = (
+    "wandb.mode=disabled",
+    "cost_probe=false",
+    "workers=1",
+)  # where costs and workers are not the point
+FORK = multiprocessing.get_context("forkserver")
+
+
+@cache
+def server() -> None:
+    """Start the server, once; it imports `warm`."""
+    FORK.set_forkserver_preload(["warm"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+        forkserver.ensure_running()
+
+
+def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    server()
+    process = FORK.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def ablate(*arguments: str, module: str = "ablate", figures: bool = False) -> subprocess.CompletedProcess[str]:
+    """`python -m MODULE ARGUMENTS`, to its end.
+
+    Its reports have no figures, which take longest, unless they are asked for.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        code = ended(fork(be, module, arguments, Path(folder), dict(os.environ), Path.cwd(), figures))
+        out, err = (Path(folder, name).read_text(encoding="utf-8") for name in ("out", "err"))
+    return subprocess.CompletedProcess([module, *arguments], code, out, err)
+
+
+def ended(process: BaseProcess) -> int:
+    """The exit code of a process, which leads a group of its own."""
+    process.join(PATIENCE)
+    if process.exitcode is None:
+        os.killpg(process.pid or 0, signal.SIGKILL)
+        raise TimeoutError(f"{process} did not end")
+    return process.exitcode
+
+
+def be(
+    module: str, arguments: tuple[str, ...], said: Path, environment: dict[str, str], cwd: Path, figures: bool
+) -> None:
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ |= environment
+    speak_to(said / "out", said / "err")
+    if not figures:
+        from ablate.report import render
+
+        render.FIGURES = {}
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def speak_to(out: Path, err: Path) -> None:
+    """Lead a group of one's own, and print into these files."""
+    os.setsid()
+    for path, descriptor in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
