@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from ablate.benchmark import command, processes
+from ablate.benchmark import command, processes, throughput
 from ablate.benchmark.__main__ import PARTS, main
 from ablate.benchmark.command import PEER_PACKAGES, portable
 from ablate.benchmark.measurements import FOLDER, Measurements, Rates, StoreCost, read_all, write
 from ablate.benchmark.page import rebuild, text
-from ablate.benchmark.processes import Failed, Subject, answer_of, together
+from ablate.benchmark.processes import Subject
 from ablate.benchmark.ratios import exponent, ratio
 from ablate.benchmark.targets import TARGETS
 from ablate.benchmark.throughput import LONE, PAIR, STUDY, in_turn, training_turns, translation_turns
@@ -103,8 +104,8 @@ def test_the_page_is_made_of_the_records_alone_and_says_what_was_missed(tmp_path
     assert content == text(read_all(tmp_path))
     assert content.count("**missed**") == MET.count(False)
     assert content.count(f"| {later.name} |") == len(TARGETS) + 1
-    assert "broken, own batches, malloc installed | 1 | not measured: no such module" in content
-    assert "over JoeyNMT, own batches, malloc installed" in content
+    assert "broken, its own batches, malloc as installed | 1 | not measured: no such module" in content
+    assert "over JoeyNMT, its own batches, malloc as installed" in content
     assert (page.parent / "growth.svg").read_text(encoding="utf-8").startswith("<?xml")
     before = page.read_bytes()
     assert main(["--page", f"root={tmp_path}"]) == 0
@@ -168,12 +169,23 @@ def tiny() -> Workload:
     return workload(["data=fixture"], quick=True, updates=2)
 
 
-def test_ablate_is_measured_in_turns(tiny: Workload) -> None:
-    lines: list[str] = []
-    found = in_turn("training", training_turns(tiny, []), tiny, 2, lines.append)
-    assert [each.subject for each in found] == [LONE, STUDY]
-    assert all(len(each.rates) == 2 and min(each.rates) > 0 for each in found)
-    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == [LONE, STUDY, STUDY, LONE]
+def test_ablate_alone_is_measured(tiny: Workload) -> None:
+    found = in_turn("training", training_turns(tiny, []), tiny, 1, lambda line: None)
+    assert [(each.subject, each.failure, len(each.rates)) for each in found] == [(LONE, None, 1), (STUDY, None, 1)]
+    assert min(rate for each in found for rate in each.rates) > 0
+
+
+def test_subjects_take_turns_in_alternating_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    def together(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+        started.append(len(subjects))
+        return [{"tokens": 10 * len(started), "seconds": 2.0 + number} for number in range(len(subjects))]
+
+    monkeypatch.setattr(throughput, "together", together)
+    found = in_turn("training", training_turns(WORK, []), WORK, 2, lambda line: None)
+    assert started == [1, 2, 2, 1]
+    assert [each.rates for each in found] == [[10 / 2, 40 / 2], [2 * 20 / 3, 2 * 30 / 3]]
 
 
 def test_translations_of_ablate_all_have_the_fixed_length(tiny: Workload) -> None:
@@ -191,13 +203,6 @@ def test_what_fails_is_named_and_not_tried_again(tiny: Workload) -> None:
     assert len(lines) == 1
 
 
-def test_processes_of_one_measurement_begin_when_all_are_warm(tiny: Workload) -> None:
-    answers = together([Subject("own", tiny.asked("training"))] * 2)
-    assert answers[0]["tokens"] == answers[1]["tokens"] > 0
-    with pytest.raises(Failed, match="no_such"):
-        answer_of(Subject("own", tiny.asked("no_such")))
-
-
 def test_a_subject_inherits_no_setting_of_malloc_or_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -207,6 +212,7 @@ def test_a_subject_inherits_no_setting_of_malloc_or_threads(monkeypatch: pytest.
     assert set(tuned) - set(plain) == set(processes.TUNED)
 
 
+@pytest.mark.long
 def test_a_quick_run_measures_every_part_of_ablate_itself(tmp_path: Path) -> None:
     arguments = [
         "data=fixture",

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     line.key("parts", "A,B", f"what to measure, of {', '.join(PARTS)} (all; gpu where there is one)",
              default=",".join(PARTS))  # fmt: skip
     line.key("peers", "all", "all, or none to measure ablate alone", default="all", choices=("all", "none"))
-    line.key("rounds", "N", "times that everything is measured, in turns (5; quick: 2)", type=int)
+    line.key("rounds", "N", "times that everything is measured, in turns (3; quick: 2)", type=int)
     line.key("updates", "N", "updates after the warm-up in a measurement of training (100)", type=int, default=100)
     line.key("against", "FOLDER", "another checkout of ablate, whose lone run takes turns with this one's")
     line.key("root", "DIR", "the folder that has experiments/ (the current one)", default=".")
@@ -51,7 +51,7 @@ def work(given: argparse.Namespace) -> int:
     for part in chosen:
         if part not in PARTS:
             raise BadInput(f"parts={part} is unknown; there are {', '.join(PARTS)}")
-    rounds = given.rounds if given.rounds is not None else 2 if given.quick else 5
+    rounds = given.rounds if given.rounds is not None else 2 if given.quick else 3
     for key, value in (("rounds", rounds), ("updates", given.updates)):
         if value < 1:
             raise BadInput(f"{key}={value} must be at least 1")

@@ -26,6 +26,7 @@ NEEDED = {"torch.nn.Transformer": "torch", "transformers' Marian": "transformers
 LIBRARIES = ("torch", "numpy", "tokenizers", "transformers", "accelerate", "ctranslate2", "joeynmt")
 PATHS = ("data.path", "root", "against")  # keys whose values are paths
 PEER_PACKAGES = ("transformers", "accelerate", "ctranslate2")
+LOOK, IDLE = 2.0, 0.1  # seconds, and cores that an idle machine may keep busy
 INSTALL = 'pip install -e ".[benchmark]"'
 JOEY = (
     "JoeyNMT is not installed and is left out: its metadata asks for protobuf<3.21, which W&B excludes, so install it "
@@ -53,16 +54,17 @@ def measure(asked: Request) -> int:
     frameworks, engines = contestants(asked)
     from ablate.training.machine import device_name, memory_limit
 
+    busy = busy_cores()
     began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     work = workload(asked.overrides, asked.quick, asked.updates)
-    say(f"{work.corpus}, {work.vocabulary_size:,} tokens of vocabulary; {asked.rounds} rounds; idle machines only")
+    say(f"{work.corpus}, {work.vocabulary_size:,} tokens of vocabulary; {asked.rounds} rounds")
     rounds = asked.rounds
     todo: dict[str, Callable[[], Any]] = {
         "training": lambda: in_turn("training", training_turns(work, frameworks), work, rounds, say),
         "translation": lambda: in_turn("translation", translation_turns(work, frameworks, engines), work, rounds, say),
         "limit": lambda: jobs.limit(work, rounds),
         "growth": lambda: jobs.growth(work, rounds, say),
-        "store": lambda: jobs.store(jobs.STORES[:1] if asked.quick else jobs.STORES, say),
+        "store": lambda: jobs.store(asked.quick, say),
         "gpu": lambda: jobs.gpu(work, rounds),
     }
     chosen = {part: todo[part] for part in asked.parts if part != "gpu" or has_gpu()}
@@ -94,6 +96,7 @@ def measure(asked: Request) -> int:
             "platform": f"{platform.system()} {platform.machine()}",
         },
         versions=versions(),
+        busy=busy,
         rounds=rounds,
         workload=work,
         failures=failures,
@@ -117,6 +120,18 @@ def contestants(asked: Request) -> tuple[list[str], list[str]]:
     if "JoeyNMT" not in frameworks:
         say(JOEY)
     return frameworks, [*ENGINES]
+
+
+def busy_cores() -> float | None:
+    """Cores that other processes keep busy now. Measurements are worth little if there are any."""
+    from ablate.training.machine import work_of_others
+
+    others = work_of_others()
+    time.sleep(LOOK)
+    busy = others()
+    if busy is not None and busy > IDLE:
+        say(f"other processes keep {busy} cores busy: measurements beside them are not comparable")
+    return busy
 
 
 def has_gpu() -> bool:

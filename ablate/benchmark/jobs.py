@@ -16,11 +16,11 @@ from ablate.benchmark.throughput import Say
 from ablate.benchmark.workload import Workload, prepared, recipe, with_path
 from ablate.config import BadInput
 
-MEMBERS = (1, 2, 4)
-STORES = (10, 1_000, 10_000)
+MEMBERS = {False: (1, 2, 4), True: (1, 2)}  # by whether the benchmark is quick
+STORES = {False: (10, 1_000, 10_000), True: (10,)}
 FAKED = ("+sweep=norm_placement", "data=fixture", "preset=smoke", "across={train.updates:[10,20,30,40,50]}")
 CELLS = 10  # of FAKED: two variants at five levels
-PLANS = 3  # times that planning is timed
+PLANS = {False: 3, True: 1}  # times that planning is timed
 LAPTOP = ("+sweep=norm_placement", "preset=laptop")
 
 
@@ -77,9 +77,10 @@ def growth(work: Workload, rounds: int, say: Say) -> dict[str, dict[str, list[fl
     )  # fmt: skip
     found: dict[str, dict[str, list[float]]] = answer_of(Subject("growing_cost", asked))["seconds"]
     say("growth: depth, width, length and batch are measured")
-    members: dict[str, list[float]] = {str(count): [] for count in MEMBERS}
+    counts = MEMBERS[work.quick]
+    members: dict[str, list[float]] = {str(count): [] for count in counts}
     for number in range(rounds):
-        for count in MEMBERS[:: -1 if number % 2 else 1]:
+        for count in counts[:: -1 if number % 2 else 1]:
             answers = together([Subject("own", work.asked("training"))] * count)
             members[str(count)].append(max(answer["seconds"] for answer in answers))
         say(f"growth: members side by side, round {number + 1} of {rounds}")
@@ -101,15 +102,15 @@ def levels(work: Workload) -> dict[str, dict[str, Any]]:
     }
 
 
-def store(counts: Sequence[int], say: Say) -> list[StoreCost]:
+def store(quick: bool, say: Say) -> list[StoreCost]:
     """Planning and collecting a study whose runs are all in the store. Raises BadInput, Failed."""
     prepared(FAKED[1:3], CHECKOUT)
     found = []
-    for count in counts:
+    for count in STORES[quick]:
         with tempfile.TemporaryDirectory() as root:
             overrides = [*FAKED, f"seeds={max(1, count // CELLS)}", f"root={root}"]
             answer = answer_of(Subject("filled_store", {"overrides": overrides, "root": root}))
-            plans = [seconds_of([*overrides, "dry_run=true"]) for _ in range(PLANS)]
+            plans = [seconds_of([*overrides, "dry_run=true"]) for _ in range(PLANS[quick])]
         found.append(StoreCost(runs=answer["runs"], planning=plans, collecting=[answer["seconds"]]))
         say(f"store of {count:,} runs: planning {min(plans):.2f} s, collecting {answer['seconds']:.2f} s")
     return found

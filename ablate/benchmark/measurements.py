@@ -15,6 +15,7 @@ from ablate.system.atomic import write_atomic
 
 FOLDER = Path("experiments") / "benchmark"
 VERSION = 1
+NAMES = {"installed": "as installed", "tuned": "tuned"}
 
 
 class Rates(Struct, frozen=True, kw_only=True):
@@ -31,9 +32,10 @@ class Rates(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        if self.subject.startswith("ablate"):
+        if self.subject.startswith(("ablate", "CTranslate2")):
             return self.subject
-        return f"{self.subject}, {self.batches} batches, malloc {self.malloc}"
+        whose = "its own" if self.batches == "own" else "ablate's"
+        return f"{self.subject}, {whose} batches, malloc {NAMES[self.malloc]}"
 
 
 class StoreCost(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Measurements(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float
     machine: dict[str, Any]
     versions: dict[str, str]
+    busy: float | None = None  # cores that other processes kept busy just before
     rounds: int
     workload: Workload
     training: list[Rates] = []

@@ -23,10 +23,10 @@ OPENING = """# How fast ablate is
 process of its own. Within a round each subject is measured once, in alternating order; a ratio is taken within a round,
 and shown as the median over the rounds with the least and the greatest. All subjects train or translate the same token
 ids with a Transformer of the same size. Peers run one run at a time with as many threads as there are cores; runs of
-ablate have one thread each. “Own batches” have a fixed number of sentences in random order, about as many target tokens
-as ablate's; “our batches” are ablate's. “malloc tuned” means that glibc keeps freed memory, which ablate always asks
-for. Only real target tokens count. Translations all have the same length, so that all do the same work. Each part is
-shown from the latest record that has it."""
+ablate have one thread each. A peer's own batches have a fixed number of sentences in random order, with about as many
+target tokens as ablate's. “malloc tuned” means that glibc keeps freed memory, which ablate always asks for. Only real
+target tokens count. Translations all have the same length, so that all do the same work. Each part is shown from the
+latest record that has it."""
 
 
 def rebuild(root: Path) -> Path:
@@ -61,9 +61,9 @@ def latest(records: Sequence[Record], has: Callable[[Measurements], bool]) -> Re
     return next((each for each in reversed(records) if has(each[1])), None)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown; every column but the first is of numbers."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str = "---:") -> list[str]:
+    """Markdown; every column but the first is of numbers, unless `align` says otherwise."""
+    rule = ["---", *[align] * (len(header) - 1)]
     return [f"| {' | '.join(row)} |" for row in (header, rule, *rows)]
 
 
@@ -89,7 +89,7 @@ def target_table(records: Sequence[Record]) -> list[str]:
             beside = f" over {reached.beside}" if reached.beside else ""
             verdict = "reached" if target.met(reached) else "**missed**"
             rows.append([target.what, target.wanted, shown(reached.value, target.unit) + beside, verdict, found[0]])
-    return table(["what", "target", "measured", "", "record"], rows)
+    return table(["what", "target", "measured", "", "record"], rows, "---")
 
 
 def training(found: Measurements) -> list[str]:
@@ -200,7 +200,12 @@ def listed(records: Sequence[Record]) -> list[str]:
         machine = each.machine
         what = f"{machine['processor']}, {machine['cores']} cores, {machine['platform']}"
         versions = ", ".join(f"{library} {version}" for library, version in each.versions.items())
+        busy = "unknown" if each.busy is None else number(each.busy)
         took = f"{each.seconds / 60:.0f} min"
         faults = "; ".join(f"{part}: {why}" for part, why in each.failures.items())
-        rows.append([name, f"`{each.command}`", what, versions, str(each.rounds), took, faults])
-    return table(["record", "command", "machine", "versions", "rounds", "took", "parts that failed"], rows)
+        rows.append([name, f"`{each.command}`", what, busy, versions, str(each.rounds), took, faults])
+    return table(
+        ["record", "command", "machine", "busy cores before", "versions", "rounds", "took", "parts that failed"],
+        rows,
+        "---",
+    )

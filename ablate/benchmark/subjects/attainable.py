@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,6 +41,7 @@ def prepare(asked: Asked) -> Measure:
     batches = Batches(corpus.train, config.train.batch_tokens, device)
     state = initial_state(config, size, 0, device)
     dtype = torch.bfloat16 if config.precision.name == "bf16" else torch.float32
+    weights = useful_weights(config.model, size)
     chosen = [batches.at(update, seed=0) for update in range(asked["updates"])]
     machine.reset_peak_memory(device)
     steps(state, chosen[: asked["warmup"]])
@@ -48,7 +50,7 @@ def prepare(asked: Asked) -> Measure:
         matrices = {n: torch.randn(n, n, device=device, dtype=dtype) for n in squares(asked)}
         seconds, products = [], []
         for _ in range(asked["rounds"]):
-            seconds.append(timed(lambda: steps(state, chosen), device) / len(chosen))
+            seconds.append(timed(lambda: steps(state, chosen), device, tries=1) / len(chosen))
             products.append({str(n): 2 * n**3 / timed(product(matrix), device) for n, matrix in matrices.items()})
         memory = machine.peak_memory(device)
         parameters = sum(each.numel() for each in state.model.parameters())
@@ -56,7 +58,7 @@ def prepare(asked: Asked) -> Measure:
             "seconds": seconds,
             "products": products,  # operations a second of each size, by round
             "operations": counted(state, chosen) / len(chosen),
-            "useful": sum(useful(config.model, size, batch) for batch in chosen) / len(chosen),
+            "useful": sum(useful(weights, batch) for batch in chosen) / len(chosen),
             "share": share_in_products(state, chosen[:10], device),
             "bandwidth": bandwidth(device),
             "bytes": 4 * VISITS * parameters,
@@ -80,10 +82,10 @@ def product(matrix: torch.Tensor) -> Callable[[], Any]:
     return lambda: matrix @ matrix
 
 
-def timed(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of the faster of two tries, so that the first may load code."""
+def timed(work: Callable[[], Any], device: torch.device, tries: int = 3) -> float:
+    """Seconds of the fastest try. For a limit there are several: the first may load code, and any may be disturbed."""
     found = []
-    for _ in range(2):
+    for _ in range(tries):
         wait(device)
         began = time.perf_counter()
         work()
@@ -98,22 +100,26 @@ def wait(device: torch.device) -> None:
 
 
 def counted(state: TrainState, batches: list[Batch]) -> float:
-    with FlopCounterMode(display=False) as counter:
+    """By attention's plain kernel, since torch does not count the fused one of CPUs."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         steps(state, batches)
     return float(counter.get_total_flops())
 
 
-def useful(config: ModelConfig, vocabulary_size: int, batch: Batch) -> float:
-    """Operations of the real tokens of a batch: those of each pair by itself are a quadratic in its two lengths."""
-    if not hasattr(useful, "weights"):
-        points = [(4, 4), (4, 8), (8, 4), (8, 8), (12, 8), (8, 12)]
-        found = [flops_per_token(config, vocabulary_size, s, t) * t for s, t in points]
-        useful.weights = np.linalg.solve(terms(np.array(points)), np.array(found))  # type: ignore[attr-defined]
+def useful_weights(config: ModelConfig, vocabulary_size: int) -> np.ndarray:
+    """Operations of one pair without padding are a quadratic in its two lengths: the weights of `terms`."""
+    points = [(4, 4), (4, 8), (8, 4), (8, 8), (12, 8), (8, 12)]
+    found = [flops_per_token(config, vocabulary_size, source, target) * target for source, target in points]
+    return np.linalg.solve(terms(np.array(points)), np.array(found))
+
+
+def useful(weights: np.ndarray, batch: Batch) -> float:
+    """Operations of the real tokens of a batch."""
     lengths = torch.stack([(batch.source != PAD).sum(1), (batch.target[:, 1:] != PAD).sum(1)], dim=1)
-    return float((terms(lengths.cpu().numpy()) @ useful.weights).sum())  # type: ignore[attr-defined]
+    return float((terms(lengths.cpu().numpy()) @ weights).sum())
 
 
-def terms(lengths: np.ndarray) -> np.ndarray:
+def terms(lengths: np.ndarray) -> np.ndarray:  # [N, 2] -> [N, 6]
     s, t = lengths[:, 0].astype(float), lengths[:, 1].astype(float)
     return np.stack([np.ones_like(s), s, t, s * s, s * t, t * t], axis=1)
 
@@ -121,7 +127,7 @@ def terms(lengths: np.ndarray) -> np.ndarray:
 def share_in_products(state: TrainState, batches: list[Batch], device: torch.device) -> float:
     """Share of a step's time that torch's profiler finds in matrix products, attention's own among them."""
     cuda = device.type == "cuda"
-    with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU, ProfilerActivity.CPU]) as seen:
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as seen:
         steps(state, batches)
         wait(device)
     name = "self_device_time_total" if cuda else "self_cpu_time_total"

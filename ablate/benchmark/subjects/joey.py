@@ -111,7 +111,8 @@ def settings(asked: Asked, folder: Path) -> dict[str, Any]:
         "training": {
             "optimizer": "adamw",
             "learning_rate": 1e-4,
-            "scheduling": "plateau",
+            "scheduling": "noam",  # its default, plateau, fails with torch 2.7 and later
+            "learning_rate_factor": 0.1,
             "label_smoothing": config.train.label_smoothing,
             "normalization": "tokens",
             "clip_grad_norm": config.optim.clip,
