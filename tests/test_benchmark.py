@@ -14,11 +14,12 @@ from msgspec import structs
 
 from ablate.benchmark import command, processes, throughput
 from ablate.benchmark.__main__ import PARTS, main
-from ablate.benchmark.command import PEER_PACKAGES, portable
+from ablate.benchmark.command import PEER_PACKAGES
 from ablate.benchmark.measurements import FOLDER, Measurements, Rates, StoreCost, read_all, write
 from ablate.benchmark.page import rebuild, text
 from ablate.benchmark.processes import Subject
 from ablate.benchmark.ratios import exponent, ratio
+from ablate.benchmark.surroundings import portable
 from ablate.benchmark.targets import TARGETS
 from ablate.benchmark.throughput import LONE, PAIR, STUDY, in_turn, training_turns, translation_turns
 from ablate.benchmark.workload import Workload, workload
@@ -120,6 +121,13 @@ def test_a_quick_record_does_not_replace_a_full_one(tmp_path: Path) -> None:
     assert "mean nothing" not in rebuild(tmp_path).read_text(encoding="utf-8")
 
 
+def test_the_page_names_records_of_a_busy_machine(tmp_path: Path) -> None:
+    write(tmp_path, structs.replace(RECORD, busy=0.05))
+    assert "Other processes were busy" not in rebuild(tmp_path).read_text(encoding="utf-8")
+    path = write(tmp_path, structs.replace(RECORD, busy=1.5))
+    assert f"Other processes were busy when {path.name} was begun" in rebuild(tmp_path).read_text(encoding="utf-8")
+
+
 def test_a_record_names_no_path_of_the_machine() -> None:
     given = ["data.path=/home/me/x", "--root", "/home/me", "against=/home/me/y", "rounds=3", "--study"]
     assert portable(given) == ["data.path=...", "--root", "...", "against=...", "rounds=3", "--study"]
@@ -131,6 +139,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "an unknown kind of peers": (["peers=some"], "'all', 'none'"),
     "no checkout": (["against=."], "ablate/__init__.py"),
     "an unknown corpus": (["data=nowhere", "parts=", "peers=none"], "nowhere"),
+    "nothing to measure": (["data=fixture", "--quick", "parts="], "give parts="),
     "no records": (["--page"], "python -m ablate.benchmark makes one"),
 }
 

@@ -14,6 +14,12 @@ from ablate.benchmark.throughput import STUDY
 from ablate.config import BadInput
 from ablate.system.atomic import write_atomic
 
+IDLE = 0.1  # cores that other processes may keep busy on an idle machine
+BUSY = (
+    "**Other processes were busy when {} was begun: its rates are too low, and its ratios those of a machine that is "
+    "shared.**"
+)
+
 Record = tuple[str, Measurements]
 Section = Callable[[Measurements], list[str]]
 
@@ -48,6 +54,7 @@ def text(records: Sequence[Record]) -> str:
         parts.append(
             "**These records were made with `--quick`, for a test of the command. Their numbers mean nothing.**"
         )
+    parts += [BUSY.format(name) for name, each in records if each.busy is not None and each.busy > IDLE]
     parts.append("\n".join(target_table(records)))
     for title, has, lines in SECTIONS:
         found = latest(records, has)

@@ -8,6 +8,7 @@ from statistics import median
 
 from ablate.benchmark.measurements import Measurements, Rates
 from ablate.benchmark.ratios import Spread, ratio, spread
+from ablate.benchmark.surroundings import short
 from ablate.benchmark.throughput import LONE, PAIR, STUDY
 
 STORED = 10_000
@@ -93,9 +94,7 @@ def beam_of_engine(found: Measurements) -> Reached | None:
 def before(found: Measurements) -> Reached | None:
     if found.against is None:
         return None
-    return Reached(
-        ratio(found.against["ours"], found.against["theirs"]), f"commit {found.against['commit'] or 'unknown'}"
-    )
+    return Reached(ratio(found.against["ours"], found.against["theirs"]), f"ablate {short(found.against['commit'])}")
 
 
 def of_the_limit(found: Measurements) -> Reached | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from msgspec import structs
 
 from ablate.benchmark.measurements import Rates
 from ablate.benchmark.processes import Answer, Failed, Subject, together
+from ablate.benchmark.surroundings import cores
 from ablate.benchmark.workload import Workload
 
 Say = Callable[[str], None]
@@ -60,10 +60,6 @@ def translation_turns(work: Workload, peers: Sequence[str], engines: Sequence[st
 def peer_turn(work: Workload, task: str, peer: str, batches: str, tuned: bool) -> Turn:
     rates = Rates(subject=peer, batches=batches, malloc="tuned" if tuned else "installed", threads=cores())
     return Turn(rates, [Subject(PEERS[peer], work.asked(task, our_batches=batches == "ours"), tuned)])
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def in_turn(task: str, turns: Sequence[Turn], work: Workload, rounds: int, say: Say) -> list[Rates]:

@@ -5,7 +5,6 @@ It has a worker a core, of one thread each, which is its fastest way to translat
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from types import SimpleNamespace
@@ -17,13 +16,14 @@ from ctranslate2.converters.transformers import MarianMTLoader
 
 from ablate.benchmark.subjects.marian import build
 from ablate.benchmark.subjects.own import Answer, Asked, Measure, serve
+from ablate.benchmark.surroundings import cores
 from ablate.data.corpus import Corpus
 from ablate.data.vocabulary import END
 
 
 def prepare(asked: Asked) -> Measure:
     corpus = Corpus.load(asked["corpus"])
-    workers = len(os.sched_getaffinity(0))
+    workers = cores()
     translator = converted(asked, corpus.metadata["vocabulary_size"], workers)
     sources = [[f"t{token}" for token in source] for source in corpus.test_sources[: asked["sentences"]]]
     length = asked["length"]
