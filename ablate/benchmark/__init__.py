@@ -1,0 +1,1 @@
+"""How fast ablate is, beside other frameworks, beside the hardware's limit and beside an earlier version of itself."""
