@@ -196,6 +196,10 @@ class Store:
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.root / "runs" / run_id)
 
+    def records(self, study: str, setting: str) -> Path:
+        """The folder of a setting's records."""
+        return self.root / "experiments" / study / setting
+
     def done(self, spec: RunSpec) -> bool:
         return self.run(spec.id).done(spec)
 
