@@ -225,7 +225,7 @@ class Store:
         """Another command may be training the same run and evaluate it in another way: both evaluations are kept."""
         config = config_to_plain(spec.config)
         earlier = folder.task()
-        evaluations = dict(earlier.evaluations) if earlier and earlier.version == VERSION else {}
+        evaluations = dict(earlier.evaluations) if earlier else {}
         evaluations[spec.evaluation] = config
         try:
             with folder.lock(0):
