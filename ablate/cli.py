@@ -109,7 +109,8 @@ def study(
     from ablate.evaluation.scores import check_tokenizer
     from ablate.plan.forecast import forecast as make_forecast
     from ablate.plan.forecast import workers
-    from ablate.records.collect import check_corpus, check_prepared, check_test_set
+    from ablate.records.collect import check_test_set
+    from ablate.records.history import check_corpus, check_prepared
     from ablate.run import costs
     from ablate.run.launching import train
     from ablate.run.progress import Progress

@@ -22,7 +22,8 @@ from ablate.analysis.effects import comparisons
 from ablate.analysis.effects import values as scores_of
 from ablate.analysis.metrics import SMALLEST, metric
 from ablate.analysis.statistics import mean_interval, wilson
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import COLOURS, limits, looks, rendered, styled
 from ablate.report.wording import estimate

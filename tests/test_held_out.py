@@ -28,10 +28,12 @@ from ablate.data.tokenise import encode
 from ablate.data.vocabulary import END, START
 from ablate.evaluation.measuring import load_model
 from ablate.plan.composition import Plan
-from ablate.records.collect import check_corpus, check_prepared
+from ablate.records.history import check_corpus, check_prepared
 from ablate.report.verify import scored_as
 from ablate.store.folders import Store
 from ablate.store.ids import evaluation_id
+from ablate.store.record_schema import Manifest
+from ablate.store.schema import to_plain
 from ablate.training.member import run_member
 
 FIXTURE = DataConfig(loader="fixture", name="fixture")
@@ -224,8 +226,11 @@ def recorded(root: Path, plan: Plan, corpus: dict[str, Any], data: DataConfig) -
     folder = root / "experiments" / plan.study.name / plan.setting
     folder.mkdir(parents=True)
     kept = {key: value for key, value in vars(data).items() if key != "path"}
-    manifest = {"corpus": corpus, "config": {"data": kept}}
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    manifest = Manifest(
+        study={"name": plan.study.name}, setting=plan.setting, preset="smoke", command="", corpus=corpus, seeds=1,
+        config={"data": kept}, plan=[],
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(to_plain(manifest)), encoding="utf-8")
 
 
 def without(metadata: dict[str, Any], *keys: str) -> dict[str, Any]:

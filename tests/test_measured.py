@@ -16,7 +16,8 @@ from ablate.analysis.judging import judge_all
 from ablate.analysis.measured import QUALITY, STAND_INS, stand_ins, unmeasured
 from ablate.analysis.metrics import METRICS
 from ablate.config import BadInput
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.report import build, headline, ledger
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import styled

@@ -539,7 +539,7 @@ def test_every_run_has_the_same_sentences_and_its_own_translations(
 
 
 def test_the_report_shows_the_same_first_sentences() -> None:
-    from ablate.records.read import ReportData
+    from ablate.records.report_data import ReportData
     from ablate.report.text.listing import translations as of_report
 
     study = a_study()

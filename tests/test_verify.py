@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ablate.analysis.metrics import METRICS
-from ablate.records.read import ReportData, read_records, settings
+from ablate.records.read import read_records, settings
+from ablate.records.report_data import ReportData
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.evidence import SCORES, recompute

@@ -14,7 +14,7 @@ from wandb_workspaces import expr
 
 from ablate.analysis.metrics import metric
 from ablate.publish.pages import claims, header, runs
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text import tables
 from ablate.tracking import REPORT, access
 from ablate.tracking.place import fitting

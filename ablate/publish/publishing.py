@@ -30,7 +30,8 @@ def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry
     os.environ["WANDB_SILENT"] = "true"  # this command prints all that a user needs
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save
-    from ablate.records.read import ReportData, read_records
+    from ablate.records.read import read_records
+    from ablate.records.report_data import ReportData
 
     records: list[ReportData] = []
     for each in chosen:

@@ -15,7 +15,7 @@ from wandb_workspaces.workspaces import internal
 
 from ablate.config import BadInput
 from ablate.publish.objects import Address, report, title, workspace
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.tracking import access, wandb_id
 
 ANSWERS = 10.0  # seconds that the server may take for its first answer

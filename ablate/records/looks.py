@@ -8,31 +8,22 @@ decided how many seeds to train: then intervals for a fixed number of seeds woul
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from ablate.store import record_schema
+from msgspec import convert
+from msgspec.structs import replace
+
+from ablate.store.record_schema import Look
 
 UNTIL, REPORT = "until=resolved", "report"  # what a look was made for
-
-
-@dataclass(frozen=True)
-class Look:
-    seeds: tuple[int, ...]  # sorted
-    purpose: str  # UNTIL or REPORT
-    runs: tuple[str, ...]  # ids of the runs with its lowest seed, one for each cell: they say what was trained
-    rates: dict[str, float] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
 
 
 def looks_in(manifest: dict[str, Any]) -> list[Look]:
     """The looks that a manifest lists, from first to last. A manifest without a list is one look at its seeds."""
     if "looks" in manifest:
-        return [
-            Look(tuple(each["seeds"]), each["purpose"], tuple(each["runs"]), each.get("rates"))
-            for each in manifest["looks"]
-        ]
+        return convert(manifest["looks"], list[Look])
     purpose = UNTIL if "max_seeds" in manifest else REPORT
-    return [look_at([tuple(run[:3]) for run in manifest["plan"]], purpose)] if manifest["plan"] else []
+    return [look_at([run[:3] for run in manifest["plan"]], purpose)] if manifest["plan"] else []
 
 
 def look_at(plan: Iterable[Sequence[Any]], purpose: str) -> Look:
@@ -75,8 +66,3 @@ def with_rates(looks: Sequence[Look], seeds: Iterable[int], rates: dict[str, flo
 def rates_of(looks: Iterable[Look], seeds: Iterable[int]) -> dict[str, float] | None:
     """The learning rates that were fixed for a sequential setting; None where nothing was fixed."""
     return next((look.rates for look in related(looks, seeds) if look.rates), None)
-
-
-def record(look: Look) -> record_schema.Look:
-    """A look as the manifest keeps it."""
-    return record_schema.Look(seeds=list(look.seeds), purpose=look.purpose, runs=list(look.runs), rates=look.rates)

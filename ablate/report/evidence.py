@@ -10,7 +10,8 @@ from typing import Any
 
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer, unmeasured
-from ablate.records.read import ReportData, evaluation_of, updated
+from ablate.records.read import evaluation_of
+from ablate.records.report_data import ReportData, has_updates
 from ablate.report.wording import listed
 from ablate.store.ids import evaluation_id, training_id
 from ablate.store.plain import config_from_plain
@@ -190,7 +191,7 @@ def training(of: Evidence) -> Iterator[Recomputed]:
     best = min(losses.values())
     yield Recomputed("best_validation_loss", run["best_validation_loss"], best, SIX_FIGURES * best)
     if of.finished and run["config"]["train"]["checkpoint"] == "best":
-        kept = min((loss for update, loss in losses.items() if update > 0 or not updated(run)), default=None)
+        kept = min((loss for update, loss in losses.items() if update > 0 or not has_updates(run)), default=None)
         yield Recomputed("loss at best_update", losses.get(run["best_update"]), kept)
         yield Recomputed("validation_loss", run["validation_loss"], kept, SIX_FIGURES * best)
 
@@ -198,7 +199,7 @@ def training(of: Evidence) -> Iterator[Recomputed]:
 def learned(of: Evidence) -> Iterator[Recomputed]:
     """By the best validation loss. A fault says nothing, nor does a run that was not to be trained."""
     run, unigram = of.run, of.data.corpus_of(of.run)["unigram_cross_entropy"]
-    if not updated(run):
+    if not has_updates(run):
         yield Recomputed("learned", run["learned"], None)
     elif run["status"] != "failed" and of.validation:
         below = min(of.validation.values()) <= LEARNED_BELOW * unigram

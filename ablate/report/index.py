@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
-from ablate.records.read import ReportData, read_runs, settings
+from ablate.records.read import read_runs, settings
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
 from ablate.report.setting_names import readings

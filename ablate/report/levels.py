@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ablate.config import READS
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.study import Cell
 
 

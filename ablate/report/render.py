@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from ablate.analysis.metrics import metric
 from ablate.analysis.robust import RESAMPLES
 from ablate.config import LEARNED_BELOW
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
 from ablate.report.text import cost_table, listing, tables, tracing, tuned, twins, uncertainty

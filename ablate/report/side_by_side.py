@@ -13,8 +13,9 @@ from ablate.analysis.measured import STAND_INS
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
 from ablate.records.read import settings as known_settings
+from ablate.records.report_data import ReportData
 from ablate.report.figures.intervals import draw_effect
 from ablate.report.figures.style import INK, limits, panels, styled
 from ablate.report.render import TEMPLATES, pictures
@@ -55,7 +56,7 @@ def read_settings(root: Path, study: str, settings: Sequence[str]) -> list[Repor
     common = [name for name in (declared, *STAND_INS) if not any(name in data.unmeasured for data in read)]
     if others or not common:
         raise BadInput(f"{study}: {' and '.join(settings)} are compared by different metrics")
-    return [data.by(common[0]) for data in read]
+    return [data.judged_by(common[0]) for data in read]
 
 
 def instead(read: Sequence[ReportData]) -> str:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from ablate.config import BadInput
 from ablate.evaluation.scores import check_tokenizer
-from ablate.records.read import ReportData, read_records, settings
+from ablate.records.read import read_records, settings
+from ablate.records.report_data import ReportData
 from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
 from ablate.report.evidence import SCORES, Evidence, lacking, planned_seeds, recompute, strays, unmeasured_scores

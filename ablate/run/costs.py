@@ -45,7 +45,7 @@ def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable
         return say("costs are not measured: the launcher trains the runs on other machines than this one")
     asked = {cell.name: request_of(plan, cell.name) for cell in plan.cells if plan.configs[cell.name].train.updates}
     keys = {cell: digest(request) for cell, request in asked.items()}
-    path = store.root / "experiments" / plan.study.name / plan.setting / NAME
+    path = store.records(plan.study.name, plan.setting) / NAME
     here = {"device": device.type, "device_name": device_name(device), "torch": str(torch.__version__)}
     mark = digest({"cells": keys, "meaning": MEANING, **here})
     if not asked or mark_of(path) == mark:

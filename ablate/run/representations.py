@@ -43,7 +43,7 @@ def measure(store: Store, plan: Plan, corpus: Corpus, device: torch.device) -> S
     Runs that did not finish, trained for no update, have damaged weights or another corpus than the baseline are left
     out.
     """
-    path = store.root / "experiments" / plan.study.name / plan.setting / NAME
+    path = store.records(plan.study.name, plan.setting) / NAME
     known = recorded(path)
     trainings = {spec.id: spec for spec in reversed(plan.runs)}  # a training counts as the first cell's that uses it
     planned = [entry(spec) for spec in trainings.values()]

@@ -11,7 +11,8 @@ from ablate.analysis.judging import SURVIVORS
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.plan.composition import Plan
 from ablate.records.collect import Corpora, collect
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.store.folders import Store
 
 BATCH = 2  # seeds added at a time

@@ -196,6 +196,10 @@ class Store:
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.root / "runs" / run_id)
 
+    def records(self, study: str, setting: str) -> Path:
+        """The folder of a setting's records."""
+        return self.root / "experiments" / study / setting
+
     def done(self, spec: RunSpec) -> bool:
         return self.run(spec.id).done(spec)
 
@@ -221,7 +225,7 @@ class Store:
         """Another command may be training the same run and evaluate it in another way: both evaluations are kept."""
         config = config_to_plain(spec.config)
         earlier = folder.task()
-        evaluations = dict(earlier.evaluations) if earlier and earlier.version == VERSION else {}
+        evaluations = dict(earlier.evaluations) if earlier else {}
         evaluations[spec.evaluation] = config
         try:
             with folder.lock(0):

@@ -127,7 +127,7 @@ class CurvesRecord(Stored, frozen=True, kw_only=True):
             raise ValueError(f"run {self.run_id} has curves and is marked as having none")
 
 
-class TestSentence(Stored, frozen=True, kw_only=True):
+class TestSentence(Stored, frozen=True):
     """A line of test.jsonl.gz."""
 
     __test__ = False  # for pytest, which collects classes of such names
@@ -189,12 +189,12 @@ class SimilarityRecord(Stored, frozen=True, kw_only=True):
             raise ValueError("its matrices are not of the size of its runs")
 
 
-class Look(Stored, frozen=True, kw_only=True):
+class Look(Stored, frozen=True):
     """A report on a set of seeds."""
 
-    seeds: Annotated[list[Whole], Meta(min_length=1)]  # sorted
+    seeds: Annotated[tuple[Whole, ...], Meta(min_length=1)]  # sorted
     purpose: str  # "report" or "until=resolved"
-    runs: list[str]  # ids of the trainings with the lowest seed, one for each cell: they say what was trained
+    runs: tuple[str, ...]  # ids of the trainings with the lowest seed, one for each cell: they show what was trained
     rates: dict[str, Number] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
 
 

@@ -1,7 +1,7 @@
-"""Everything that lies on disk, as types. The class that a file is written from is the class that reads and checks it.
+"""The types of the files of a run, `runs/<id>/`. The same class writes, reads and checks a file.
 
-Files of a run (`runs/<id>/`) keep numbers that are not finite, by name ("nan", "inf", "-inf"), since JSON has none.
-Records (`experiments/`) hold null there. A file without a version is of the first.
+These files keep numbers that are not finite as text ("nan", "inf", "-inf"), because JSON has no such numbers. Records
+(`experiments/`) have null instead.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-VERSION = 2  # of the files that are written now
+VERSION = 2  # of the form in which files are written now
 SEAL = "sha256"  # the key of a sealed file's own hash
 
-Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # what a column of whole numbers holds
-Number = Annotated[float, Meta(ge=-1e39, le=1e39)]  # every number that float32 has
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # as many as a column of whole numbers can hold
+Number = Annotated[float, Meta(ge=-1e39, le=1e39)]  # any finite float32
 Plain = str | int | float | bool | None
 Level = str | int | float  # of a factor
 Status = Literal["finished", "diverged", "failed"]
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 else:
 
     class Real(float):
-        """A number in a file of a run, which need not be finite."""
+        """A number in a file of a run. It may be infinite or not a number."""
 
 
 class Damaged(ValueError):
-    """A file that cannot be read as what it should be. The message says why, and where in the file."""
+    """A file that is not of the expected type. The message says why, and where in the file."""
 
 
 class Stored(Struct, frozen=True, omit_defaults=True):
     """A file, or a line of one."""
 
 
-ByPart = dict[str, Real]  # name of a part of the model -> what was measured of it
-Diagnosis = dict[str, int | dict[str, Real]]  # "update" -> its number; name of a diagnostic -> what it measured
+ByPart = dict[str, Real]  # name of a part of the model -> a measurement
+Diagnosis = dict[str, int | dict[str, Real]]  # "update" -> its number; name of a diagnostic -> its measurements
 
 
 class PluginMember(Stored, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class TrainingResult(Stored, frozen=True, kw_only=True):
 
     version: int = 1
     status: Literal["finished", "diverged"]
-    scorable: bool  # whether there is anything to translate with
+    scorable: bool  # whether there are weights to translate with
     learned: int | None
     diverged_at: int | None
     updates: int
@@ -90,7 +90,7 @@ class TrainingResult(Stored, frozen=True, kw_only=True):
     peak_memory: int | None
     tokens_per_second: float | None
     batch_real_share: float
-    micro_batches: int | None = None  # that a batch was at least taken in; early versions did not count them
+    micro_batches: int  # the fewest that a batch was split into
     diagnostics: list[Diagnosis]
     curves: dict[str, str] | None = None  # file -> sha256
     final_dead_units: ByPart | None
@@ -130,27 +130,27 @@ T = TypeVar("T", bound=Struct)
 
 def check_version(version: int) -> None:
     if not 1 <= version <= VERSION:
-        raise ValueError(f"it has version {version} of its form, and this ablate knows those up to {VERSION}")
+        raise ValueError(f"its format has version {version}, and this ablate reads versions up to {VERSION}")
 
 
 def sealed(value: Struct) -> str:
-    """A file of a run as JSON, with the hash of the rest at its end, since a flipped bit can leave a valid number."""
+    """A file of a run as JSON that ends in its own hash, because a flipped bit can turn a number into another."""
     plain = by_name(to_plain(value))
     text = json.dumps(plain, allow_nan=False)
     return json.dumps(plain | {SEAL: hashlib.sha256(text.encode()).hexdigest()}, allow_nan=False)
 
 
 def to_plain(value: Struct) -> dict[str, Any]:
-    """The value as JSON has it, of plain types."""
-    return dict(msgspec.to_builtins(value, enc_hook=float))  # which is asked for `Real`
+    """The value as plain types, as JSON has it."""
+    return dict(msgspec.to_builtins(value, enc_hook=float))  # the hook is called for `Real`
 
 
 def unsealed(text: str | bytes, kind: type[T]) -> T:
-    """What `sealed` wrote. Raises Damaged where it is not whole, not what was written, or of another kind."""
+    """Read what `sealed` wrote. Raises Damaged if it is not whole, not what was written, or of another kind."""
     try:
         plain = json.loads(text)
-        seal = plain.pop(SEAL, None) if isinstance(plain, dict) else None  # the first files have none
-        if seal not in (None, hashlib.sha256(json.dumps(plain).encode()).hexdigest()):
+        seal = plain.pop(SEAL, None) if isinstance(plain, dict) else None
+        if seal != hashlib.sha256(json.dumps(plain).encode()).hexdigest():
             raise Damaged("its hash is wrong")
         return msgspec.convert(plain, kind, dec_hook=real)
     except (ValueError, RecursionError) as error:  # of JSON, and of msgspec
@@ -177,8 +177,8 @@ def by_name(value: Any) -> Any:
 
 
 def real(kind: type[Real], value: Any) -> Real:
-    """Make a `Real`, the only type here that msgspec does not know. Older files have null for what was not finite."""
-    return kind(math.nan if value is None else value)
+    """Make a `Real`, the only type here that msgspec does not know."""
+    return kind(value)
 
 
 def reason(error: Exception) -> str:

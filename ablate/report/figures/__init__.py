@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from ablate.plugins import extend
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.depth import initial_gradients
 from ablate.report.figures.factors import over_factor
 from ablate.report.figures.heat import changes_seen, interaction

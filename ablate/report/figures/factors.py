@@ -12,7 +12,7 @@ from ablate.analysis.effects import of_cell, values
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import Interval
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.levels import coordinates, numeric, places
 from ablate.report.wording import with_unit

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import Interval
 from ablate.analysis.verdicts import ALPHA
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import INK, panels
 from ablate.report.levels import coordinates
 from ablate.report.wording import ABSENT, estimate, plural, with_unit

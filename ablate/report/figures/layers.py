@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.effects import trained
 from ablate.analysis.metrics import Record, finite, initial
 from ablate.analysis.metrics import dead_units as final_dead_units
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.depth import sets_depth
 from ablate.report.figures.style import beside, legend_above, logarithmic, looks, name_variants, panels
 from ablate.report.levels import by_level

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import METRICS, Record, finite, initial
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.layers import final
 from ablate.report.figures.style import INK, legend_above, logarithmic, looks, name_variants, own_ticks, panels
 from ablate.report.levels import model_of

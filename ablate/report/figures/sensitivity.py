@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.effects import values
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.factors import rest
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.wording import with_unit

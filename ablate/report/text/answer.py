@@ -9,7 +9,7 @@ from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.verdicts import Reading
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text import tuned
 from ablate.report.text.instead import instead
 from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.verdicts import Reading, Verdict
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import escape, listed, name, plural, spoken
 from ablate.study import Pairs
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ablate.analysis.effects import values
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, escape, name, number, plural, short, table
 from ablate.study import Cell
 

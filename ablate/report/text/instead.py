@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import spoken
 
 

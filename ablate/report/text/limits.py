@@ -9,7 +9,7 @@ from ablate.analysis.metrics import metric
 from ablate.config import DataConfig
 from ablate.data.lengths import describe_too_long
 from ablate.data.unknown import describe_unknown, much
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
 from ablate.study import Pairs
 

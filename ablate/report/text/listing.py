@@ -8,7 +8,8 @@ from typing import Any
 
 from ablate.analysis.metrics import metric
 from ablate.config import excerpt
-from ablate.records.read import ReportData, evaluation_of
+from ablate.records.read import evaluation_of
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, escape, listed, name, number, table
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import ClaimVerdict, shares
 from ablate.analysis.tuning import Tuned
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.study import Cell
 
 
@@ -16,7 +16,7 @@ def summary(data: ReportData) -> dict[str, Any]:
     """By the study's own metric. Where that measures nothing its numbers are null, and those of `stand_ins` are not."""
     study, why = data.declared, data.unmeasured
     numbers = compared(data) if study.metric not in why else without_numbers(data)
-    by_stand_in = [{"metric": name, **compared(data.by(name))} for name in data.stand_ins]
+    by_stand_in = [{"metric": name, **compared(data.judged_by(name))} for name in data.stand_ins]
     return {
         "study": study.name,
         "setting": data.setting,

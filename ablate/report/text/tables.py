@@ -8,7 +8,7 @@ from ablate.analysis.effects import compare, mean_of, of_cell
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import pairing
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.levels import coordinates
 from ablate.report.text.answer import worded
 from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, table
@@ -55,7 +55,7 @@ def variants(data: ReportData) -> str:
 
 def beside(data: ReportData) -> list[tuple[str, str]]:
     """The table of variants by what stands in besides the first, each under its label."""
-    return [(metric(each).label, variants(data.by(each))) for each in data.stand_ins[1:]]
+    return [(metric(each).label, variants(data.judged_by(each))) for each in data.stand_ins[1:]]
 
 
 def changes(data: ReportData) -> str:

@@ -11,7 +11,7 @@ from ablate.analysis.metrics import metric
 from ablate.analysis.robust import MINIMUM_SEEDS
 from ablate.analysis.verdicts import ALPHA
 from ablate.config import LEARNED_BELOW
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import escape, table
 from ablate.store.bleu_tokenizers import DEFAULT
 from ablate.store.record_schema import RESULT_COLUMNS

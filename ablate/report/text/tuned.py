@@ -7,7 +7,7 @@ from ablate.analysis.statistics import Effect
 from ablate.analysis.tuning import Best, Finding, Tuned, Tuning
 from ablate.analysis.verdicts import Reading
 from ablate.records.looks import related
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, plural, spoken, table
 
 

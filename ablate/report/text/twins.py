@@ -5,7 +5,7 @@ from __future__ import annotations
 from ablate.analysis.effects import Comparison
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text.answer import worded
 from ablate.report.wording import ABSENT, estimate, name, short, spoken, table
 from ablate.store.parts import by_part

@@ -13,7 +13,8 @@ from ablate.analysis.robust import MINIMUM_SEEDS, interquartile_mean, probabilit
 from ablate.analysis.statistics import Interval
 from ablate.analysis.variance import apportion, per_sentence
 from ablate.records.looks import UNTIL, related
-from ablate.records.read import ReportData, evaluation_of
+from ablate.records.read import evaluation_of
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, estimate, name, number, spoken, table
 from ablate.study import Cell
 
