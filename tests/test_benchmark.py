@@ -193,7 +193,7 @@ def test_subjects_take_turns_in_alternating_order(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(throughput, "together", together)
     found = in_turn("training", training_turns(WORK, []), WORK, 2, lambda line: None)
-    assert started == [1, 2, 2, 1]
+    assert started == [1, 2, 2, 1]  # processes at a time
     assert [each.rates for each in found] == [[10 / 2, 40 / 2], [2 * 20 / 3, 2 * 30 / 3]]
 
 

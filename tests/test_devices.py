@@ -61,7 +61,7 @@ def exercise(config: Config, device: str) -> dict[str, Any]:
     """What a run of a few updates does, and what it finds: training, checkpoints, decoding, diagnostics."""
     state, kept, batch = a_state(config, device), CHECKPOINTS[config.train.checkpoint](), a_batch(device)
     found: dict[str, Any] = {"updates": []}
-    for update in range(3):
+    for update in range(2):
         state.micro_batches = 1 + update
         found["updates"].append(step(state, batch).tolist())
         kept.offer(state.model, update, float(update))
@@ -110,7 +110,7 @@ def run_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_that_is_cut_and_resumed_keeps_to_its_device(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_on_the_gpu: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_on_the_gpu: None, no_child: None
 ) -> None:
     spec = fixture_plan("+sweep=norm_placement", "train.updates=8", "train.validations=2").runs[0]
     there, here = frozen(tmp_path / "there", spec), frozen(tmp_path / "here", spec)
@@ -128,7 +128,7 @@ def test_a_run_that_is_cut_and_resumed_keeps_to_its_device(
     assert left_behind(there, spec) == left_behind(here, spec)
 
 
-def test_batches_are_where_they_are_wanted() -> None:
+def test_batches_are_where_they_are_wanted(no_child: None) -> None:
     spec = fixture_plan("+sweep=norm_placement").runs[0]
     corpus = Corpus.load(spec.corpus)
     with pretended_gpu():

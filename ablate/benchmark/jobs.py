@@ -35,7 +35,7 @@ def against(work: Workload, other: Path, overrides: Sequence[str], rounds: int, 
         for name, subject in (("ours", ours), ("theirs", theirs)):
             answer = answer_of(subject)
             if Path(answer["ablate"]).resolve().parents[1] != subject.checkout.resolve():
-                raise Failed(f"the ablate of {subject.checkout} was to be measured, and {answer['ablate']} was")
+                raise Failed(f"another ablate was imported than that of {name}")
             rates[name].append(answer["tokens"] / answer["seconds"])
             commit = answer["commit"] if name == "theirs" else commit
         say(

@@ -20,6 +20,7 @@ SMALL = {"d_model": 16, "layers": 1, "ffn_ratio": 2.0, "heads": 2, "dropout": 0.
 VOCABULARY = {False: 8000, True: 500}  # by whether the benchmark is quick
 BATCH_TOKENS = {False: 1000, True: 200}
 RUN = 1000  # updates of a run of preset=laptop, by which tokens a second become runs an hour
+MOST_UPDATES = 10**6  # for which the learning rate's schedule is defined: more than are measured
 DECODED_TOGETHER = 102  # sentences whose hypotheses ablate decodes at a time, with a beam of 5
 
 
@@ -44,7 +45,7 @@ class Workload(Struct, frozen=True, kw_only=True):
             "task": task,
             "corpus": self.fingerprint,
             "model": self.model,
-            "train": {"batch_tokens": self.batch_tokens},
+            "train": {"batch_tokens": self.batch_tokens, "updates": MOST_UPDATES},
             "precision": "fp32",
             "device": "cpu",
             "updates": self.updates,

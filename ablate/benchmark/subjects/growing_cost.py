@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import torch
 
@@ -24,7 +23,6 @@ def prepare(asked: Asked) -> Measure:
     for axis, levels in asked["levels"].items():
         for level, how in levels.items():
             config = config_of({**asked, "model": {**asked["model"], **how["model"]}})
-            config = replace(config, train=replace(config.train, updates=10**6))
             cells[axis, level] = initial_state(config, size, 0, device), batch_of(how["rows"], how["length"], size)
     for state, batch in cells.values():
         step(state, batch)
