@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import PATIENCE
 
-from ablate.store.schema import Damaged, Task, by_name, sealed, unsealed
+from ablate.store.schema import Damaged, Task, by_name, mapped, sealed, unsealed
 from ablate.system import atomic
 from ablate.system.atomic import sweep, temporary_file, write_atomic
 
@@ -25,7 +25,7 @@ plain = st.recursive(
 
 
 def task(value: dict) -> Task:
-    return Task(seed=1, corpus="c", config=by_name(value))
+    return Task(seed=1, corpus="c", config=mapped(by_name, value))
 
 
 @given(value=st.dictionaries(st.text(max_size=5), plain, max_size=4))

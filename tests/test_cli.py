@@ -234,7 +234,7 @@ def test_bad_input_gets_one_line_that_names_the_choices(argument: str, tmp_path:
 def test_a_key_that_the_study_varies_cannot_be_set() -> None:
     refused = ablate("+sweep=norm_placement", "model.norm_placement=post", "dry_run=true")
     assert refused.returncode == 2
-    assert "model.norm_placement is what the study norm_placement varies" in refused.stderr
+    assert "because the study norm_placement varies it" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
 
 

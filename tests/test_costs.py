@@ -21,7 +21,7 @@ from results import a_result
 from ablate.config import BadInput, ModelConfig
 from ablate.model.flops import parameter_count
 from ablate.plan.composition import Plan
-from ablate.report import build
+from ablate.report.render import build
 from ablate.report.text.cost_table import IDLE
 from ablate.run import costs
 from ablate.store.folders import Store

@@ -108,8 +108,8 @@ REFUSED = {
     "{model.position:[sinusoidal,magic]}": "model.position=magic is unknown; it may be sinusoidal, none",
     "{model.d_model:[32,33]}": "model.d_model=33 is odd",
     "{model.colour:[red]}": "there is no key model.colour",
-    "{seeds:[1,2]}": "across sets seeds, which is not for it to set; it may set keys of model",
-    "{diagnostics.times:[1,2]}": "across sets diagnostics.times",
+    "{seeds:[1,2]}": "across cannot set seeds; it may set keys of model",
+    "{diagnostics.times:[1,2]}": "across cannot set diagnostics.times",
     "{data.test_sentences:[1,2]}": "varies data.test_sentences",
     "{model.activation:[relu,gelu]}": "the study activation varies model.activation itself",
 }
@@ -126,7 +126,7 @@ def test_levels_that_make_no_sense_are_refused_in_a_line_that_names_the_key(acro
     ("overrides", "why"),
     [
         (["+sweep=aa", "across={train.updates:[20,40]}"], "two halves"),
-        (["+sweep=activation", "across={train.updates:[20,40]}", "train.updates=30"], "is what across= varies"),
+        (["+sweep=activation", "across={train.updates:[20,40]}", "train.updates=30"], "because across= varies it"),
         (["+sweep=activation", "across={optim.lr:[0.1,0.2]}", "tune=lr"], "varies optim.lr itself"),
         (["+sweep=residual", "across={train.updates:[20,40]}"], "residual varies train.updates itself"),
         (["+sweep=activation", "model.architecture=lstm", "across={model.heads:[1,2]}"], "does not read"),

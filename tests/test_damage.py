@@ -189,8 +189,8 @@ def test_a_damaged_corpus_is_set_aside_and_prepared_anew(
         said = ablate(*SMOKE, "prepare_only=true")
         again = ablate(*SMOKE, "prepare_only=true")
     assert said.code == again.code == 0, said
-    assert said.out.count("was damaged: it is set aside") == 1
-    assert "set aside" not in again.out
+    assert said.out.count("was damaged: it is renamed to") == 1
+    assert "renamed to" not in again.out
     assert (before / name).read_bytes() == content
 
 
@@ -221,7 +221,7 @@ def test_a_prepared_corpus_runs_no_code_even_where_its_hashes_are_right(
     with quick(cli.CONF):
         said = ablate(*SMOKE, "prepare_only=true")
     assert said.code == 0
-    assert said.out.count("was damaged: it is set aside") == 1
+    assert said.out.count("was damaged: it is renamed to") == 1
     assert not trace.exists()
     assert not [path for path in marks(cache_folder().parent).keys() - outside if "corpora" not in path]
 
@@ -229,4 +229,4 @@ def test_a_prepared_corpus_runs_no_code_even_where_its_hashes_are_right(
 def test_a_study_goes_on_over_a_damaged_corpus(tmp_path: Path, whole: bytes) -> None:
     (prepared() / "test.jsonl").write_bytes(b"{}")
     said = ended_well(tmp_path, whole)
-    assert said.out.count("was damaged: it is set aside") == 1
+    assert said.out.count("was damaged: it is renamed to") == 1

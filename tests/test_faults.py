@@ -84,7 +84,7 @@ def test_a_disk_that_fills_up_stops_a_study_and_costs_nothing_that_was_finished(
     study, (name, nth, done) = Study(tmp_path, SMALL), FULL[when]
     line = one_line(study.run(Full("[ac]*", name, nth, errno.ENOSPC)), 1)
     assert "No space left on device" in line
-    assert f"{done} of 4 runs are done and kept; to go on: python -m ablate +sweep=norm_placement" in line
+    assert f"{done} of 4 runs are done and kept; to continue: python -m ablate +sweep=norm_placement" in line
     check_whole(study.root)
     goes_on_as(study, whole)
 
@@ -227,7 +227,7 @@ def test_weights_that_are_damaged_are_made_anew_where_they_are_needed(ended: Stu
         scores.unlink()
     again = ended.run()
     assert (again.code, again.err) == (0, "")
-    assert f"runs/{folder.name}: result.json is of weights that are damaged or missing" in again.out
+    assert f"runs/{folder.name}: result.json belongs to weights that are needed, and damaged or missing" in again.out
     assert left_by(ended.root) == left_by(whole.root)
 
 
@@ -236,7 +236,7 @@ def test_a_cache_that_is_damaged_is_made_anew(ended: Study, whole: Study, how: s
     for path in [*ended.cache.glob("corpora/*/*"), *ended.cache.glob("downloads/*")]:
         harm(path, how)
     again = goes_on_as(ended, whole)
-    assert "was damaged: it is set aside as" in again.out
+    assert "was damaged: it is renamed to" in again.out
     assert "fetching" in again.out
 
 

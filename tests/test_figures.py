@@ -486,7 +486,7 @@ def test_the_map_has_every_mean_and_every_difference(kind: str, tmp_path: Path) 
     held = [each.effect for each in comparisons(data.study, data.runs, data.estimator) if each.variant in trained]
     for panel, found, signed in ((upper, means, False), (lower, held, True)):
         said = [text.get_text().split("\n")[0] for text in panel.texts]
-        wanted = [estimate(each.mean, each.low, each.high, measure, signed).split(" ")[0] for each in found]
+        wanted = [estimate(each, measure, signed).split(" ")[0] for each in found]
         assert sorted(said) == sorted(wanted)
         assert sorted(panel.collections[0].get_array().ravel()) == pytest.approx(sorted(each.mean for each in found))
     low, high = lower.collections[0].get_clim()

@@ -127,7 +127,7 @@ def test_no_name_leads_out_of_the_root(place: str, name: str, tmp_path: Path) ->
 def test_a_suffix_of_a_setting_names_no_folder_in_another() -> None:
     from corpora import composed
 
-    from ablate.plan.composition import setting_name
+    from ablate.plan.naming import setting_name
     from ablate.store.plain import config_from
 
     default = config_from(composed(["data=files", "data.path=/x/mine"]))

@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_there_has_no_locks_and_is_not_made(
 WRITER = """
 import pathlib, sys
 from ablate.system import locks
-from ablate.report import ledger
+from ablate.report.index import ledger
 locks.BEAT, locks.SILENCE = 0.1, 2.0
 ledger(pathlib.Path(sys.argv[1]))
 """

@@ -24,8 +24,8 @@ from ablate.records.collect import collect
 from ablate.records.looks import REPORT, UNTIL, Look, looks_in, sequential, with_look
 from ablate.records.read import read_records
 from ablate.records.report_data import ReportData
-from ablate.report import build
 from ablate.report.figures import FIGURES
+from ablate.report.render import build
 from ablate.report.text.summary import summary
 from ablate.store.folders import Store
 

@@ -12,7 +12,8 @@ from flockless import ERRORS
 from waiting import PATIENCE
 
 from ablate.store import held
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
+from ablate.store.run_folder import RunFolder
 from ablate.system import locks
 from ablate.training.member import run_member
 

@@ -233,7 +233,7 @@ BAD_STUDIES = {  # a file -> what the line names
     study_with(variants={"a": {}, "b": {"root": "/elsewhere"}}): "root",
     study_with(variants={"a": {}, "b": {"data.path": "/elsewhere"}}): "data.path",
     study_with(variants={"a": {}, "b": {"hydra.launcher._target_": "os.abort"}}): "hydra",
-    study_with(variants={"a": {}, "b": {3: 1}}): "sets 3",
+    study_with(variants={"a": {}, "b": {3: 1}}): "cannot set 3",
     study_with(variants={"a": {}, "b": {"model": {"heads": 1}}}): "with dots",
     study_with(variants={"a": {}, "b": {"model.heads": 3}}): "model.heads=3",
     study_with(variants={"a": {}, "b": {}}, factors={}, claims=[]): "are the same runs",

@@ -18,10 +18,12 @@ from ablate.analysis.metrics import METRICS
 from ablate.config import BadInput
 from ablate.records.read import read_records
 from ablate.records.report_data import ReportData
-from ablate.report import build, headline, ledger
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import styled
+from ablate.report.index import ledger
+from ablate.report.render import build
 from ablate.report.side_by_side import compare, markdown, read_settings
+from ablate.report.text.opening import headline
 from ablate.run.until import open_questions
 from ablate.store.study_file import study_from
 from ablate.study import Kind, Study
@@ -105,7 +107,7 @@ def test_chrf_and_loss_stand_in_and_everything_says_so(name: str, how: str, tmp_
     report = (folder / "report.md").read_text()
     assert said in report
     assert "chrF [95 %]" in report
-    assert "The same by test loss:" in report
+    assert "The same table by test loss:" in report
     shown = headline(folder)
     assert said in shown
     assert "chrF [95 %]" in shown[0]
@@ -245,7 +247,7 @@ def test_settings_are_compared_by_what_measures_something_in_all_of_them(tmp_pat
     assert "difference in chrF" in text
     assert "contradicted" in text
     assert "not measured here" in text
-    assert "cannot be told" in text
+    assert "unknown" in text
 
 
 def test_settings_may_be_given_as_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

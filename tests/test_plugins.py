@@ -97,7 +97,7 @@ def test_a_plugin_replaces_no_member(key: str, tmp_path: Path) -> None:
     table = getattr(import_module(TABLES[key].module), TABLES[key].name)
     before = dict(table)
     name = next(iter(table))
-    with pytest.raises(BadInput, match=rf"{name}\.py, line 3: {key} has a member {name} already"):
+    with pytest.raises(BadInput, match=rf"{name}\.py, line 3: {key} already has a member {name}"):
         load([a_plugin(tmp_path, key, name)])
     assert table == before
 
@@ -254,7 +254,7 @@ def test_a_run_whose_plugin_has_changed_or_is_gone_is_refused(tmp_path: Path) ->
         load_described(entries)
     plugins.restore({})
     path.unlink()
-    with pytest.raises(BadInput, match="is not there: give its place with plugins="):
+    with pytest.raises(BadInput, match="is missing: give its path with plugins="):
         load_described(entries)
 
 

@@ -168,7 +168,7 @@ def test_the_way_on_is_the_command_that_was_given(monkeypatch: pytest.MonkeyPatc
     given_ = ["root=/x/it's (1)", "data.name=12e3", "hydra/launcher=basic", "--config-dir", "my conf"]
     monkeypatch.setattr(sys, "argv", ["ablate", *given_])
     line = cli.so_far(fixture_plan(), Store(tmp_path))
-    assert shlex.split(line.partition("to go on: ")[2]) == ["python", "-m", "ablate", *given_]
+    assert shlex.split(line.partition("to continue: ")[2]) == ["python", "-m", "ablate", *given_]
 
 
 @pytest.mark.parametrize("run", ["7027e0362055", "123456789012", "0e1234567890", "abcdef012345"])

@@ -17,10 +17,12 @@ from records import a_run, a_study, some_runs, write_records
 
 from ablate.config import LONGEST_SAMPLE, BadInput
 from ablate.records.read import read_records
-from ablate.report import build, headline, ledger
 from ablate.report.__main__ import main
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import styled
+from ablate.report.index import ledger
+from ablate.report.render import build
+from ablate.report.text.opening import headline
 from ablate.report.wording import MINUS, decimals_for, escape, name, number, short
 from ablate.store.study_file import study_from, study_to_plain
 
@@ -396,7 +398,7 @@ def test_an_empty_file_is_not_a_compressed_one(tmp_path):
 def test_a_report_of_no_runs_says_so(tmp_path, undrawn):
     study = a_study(claims=CLAIMS)
     write_records(tmp_path, study, [])
-    assert "of `post` no pair of runs is left to compare" in (build(tmp_path, "toy", SETTING) / "report.md").read_text()
+    assert "`post` has no pair of runs left to compare" in (build(tmp_path, "toy", SETTING) / "report.md").read_text()
 
 
 def test_the_command_rebuilds_and_ends_with_the_folder(tmp_path, capsys, undrawn):

@@ -81,7 +81,7 @@ def test_a_signal_leaves_checkpoints_and_says_how_to_go_on(tmp_path: Path, way: 
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert "to go on: python -m ablate +sweep=norm_placement" in out
+    assert "to continue: python -m ablate +sweep=norm_placement" in out
     assert all((folder / "checkpoint.pt").exists() for folder in folders)
     assert all(rows(folder / "curve.csv") < 4000 for folder in folders)
 

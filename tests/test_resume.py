@@ -15,8 +15,9 @@ from msgspec import structs
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ablate.store.folders import ASIDE, RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.ids import RunSpec
+from ablate.store.run_folder import ASIDE, RunFolder
 from ablate.training import loop, member, resume
 from ablate.training.checkpoints import CHECKPOINTS
 from ablate.training.member import run_member

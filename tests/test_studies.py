@@ -18,7 +18,8 @@ from ablate.cli import CONF
 from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig, knob
 from ablate.data.prepare import fingerprint_of
 from ablate.data.sources import corpora
-from ablate.plan.composition import Plan, plan, text
+from ablate.plan.composition import Plan, plan
+from ablate.plan.naming import text
 from ablate.plugins import TABLES
 from ablate.store.ids import MEANING, evaluation_id, training_id
 from ablate.store.plain import config_from_plain, config_to_plain

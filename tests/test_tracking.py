@@ -26,9 +26,10 @@ from ablate import tracking
 from ablate.config import BadInput, Config, DataConfig, ModelConfig, TrainConfig, WandbConfig, WandbMode
 from ablate.data.cache import corpus_folder
 from ablate.plan.composition import Plan
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.ids import RunSpec, evaluation_id, training_id
 from ablate.store.record_schema import RESULT_COLUMNS
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import EvaluationResult, TrainingResult
 from ablate.study import Claim, Study
 from ablate.tracking import access

@@ -29,9 +29,10 @@ from ablate.data.corpus import Corpus
 from ablate.data.prepare import fingerprint
 from ablate.data.vocabulary import PAD
 from ablate.model.token_loss import pair_loss, token_loss
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.ids import evaluation_id
 from ablate.store.plain import config_to_plain
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import VERSION, Task
 from ablate.system.atomic import PART
 from ablate.training import meter as metering
@@ -312,7 +313,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from ablate.config import Device
-from ablate.store.folders import RunFolder
+from ablate.store.run_folder import RunFolder
 from ablate.training.member import run_member
 run_member(RunFolder(Path(sys.argv[1])), Device.cpu)
 """

@@ -12,7 +12,7 @@ from records import a_study, some_runs, write_records
 from waiting import PATIENCE
 
 from ablate.records.read import read_records
-from ablate.report import build
+from ablate.report.render import build
 from ablate.run.until import open_questions
 
 CLAIM = {
@@ -64,7 +64,7 @@ def test_seeds_are_added_up_to_the_most_and_only_those_are_trained(tmp_path: Pat
     command = [sys.executable, "-m", "ablate", *words, "until=resolved", f"root={tmp_path}"]
     first = subprocess.run([*command, "max_seeds=3"], capture_output=True, text=True, timeout=PATIENCE)
     assert first.returncode == 0, first.stderr
-    assert "after 2 seeds undecided: norm-1, norm-3; on to 3" in first.stdout
+    assert "undecided after 2 seeds: norm-1, norm-3; training 3 seeds" in first.stdout
     assert "max_seeds=3 are trained; undecided: norm-1, norm-3" in first.stdout
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/result.json")}
     assert len(times) == 6

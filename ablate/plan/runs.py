@@ -1,4 +1,4 @@
-"""The runs of a study: for each cell and seed, which training and which evaluation it asks for."""
+"""The runs of a study: the training and the evaluation of each cell and seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablate.study import Cell, Study
 def runs_of(
     study: Study, setting: str, configs: dict[str, Config], seeds: Sequence[int], corpora: dict[DataConfig, str]
 ) -> list[RunSpec]:
-    """Every seed of every cell, in the study's order. `configs` are the cells'; raises BadInput for a false teacher."""
+    """Every seed of every cell, in the study's order. `configs` are those of the cells. Raises BadInput."""
     teachers = teachers_of(study, configs)
     found: dict[tuple[str, int], RunSpec] = {}
     for seed in seeds:
@@ -32,7 +32,7 @@ def teachers_of(study: Study, configs: dict[str, Config]) -> dict[str, list[str]
     try:
         return {cell: teachers[cell] for cell in TopologicalSorter(teachers).static_order()}
     except CycleError as error:
-        raise BadInput(f"train.teacher: {' learns from '.join(reversed(error.args[1]))}, which has no end") from None
+        raise BadInput(f"train.teacher: {' learns from '.join(reversed(error.args[1]))}, a cycle") from None
 
 
 def named_teachers(study: Study, cell: Cell, config: Config) -> Iterator[str]:

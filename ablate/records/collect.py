@@ -23,7 +23,7 @@ from ablate.data.corpus import Corpus
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
 from ablate.records.history import looks_after
-from ablate.store.folders import CURVES, RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.ids import MEANING, RunSpec, bleu_tokenizer
 from ablate.store.plain import config_to_plain
 from ablate.store.plugin_files import described
@@ -37,7 +37,8 @@ from ablate.store.record_schema import (
     Translations,
     Validation,
 )
-from ablate.store.schema import VERSION, EvaluationResult, to_plain
+from ablate.store.run_folder import CURVES, RunFolder
+from ablate.store.schema import VERSION, EvaluationResult, mapped, to_plain
 from ablate.store.study_file import study_to_plain
 from ablate.study import Cell
 from ablate.system.atomic import sweep, write_atomic
@@ -100,10 +101,10 @@ def manifest_of(
 def without_curves(store: Store, plan: Plan) -> list[str]:
     """A line for each run whose curves are damaged, so that the records have none."""
     return [
-        f"{spec.cell}/seed{spec.seed}: its curve files were damaged after training, so the records have its scores but "
+        f"{spec.label}: its curve files were damaged after training, so the records have its scores but "
         f"no curves; delete runs/{spec.id}, and the same command trains it again"
         for spec in plan.runs
-        if has_damaged_curves(store.run(spec.id))
+        if not store.run(spec.id).curves_are_whole()
     ]
 
 
@@ -139,7 +140,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell, unmeasured: Iterabl
     found = {name: getattr(part, name) for part in parts for name in part.__struct_fields__}
     numbers = {name: value for name, value in found.items() if name in RunRecord.__struct_fields__}
     exact = {name: float(numbers[name]) for name in EXACT if numbers.get(name) is not None}
-    known = short(numbers) | {name: value for name, value in exact.items() if math.isfinite(value)}
+    known = mapped(short, numbers) | {name: value for name, value in exact.items() if math.isfinite(value)}
     return RunRecord(
         **{
             **dict.fromkeys(NUMBERS),
@@ -176,8 +177,8 @@ def layers(folder: RunFolder) -> LayersRecord:
     return LayersRecord(
         run_id=folder.id,
         parameter_counts=result.parameter_counts,
-        diagnostics=short(result.diagnostics),
-        final_dead_units=short(result.final_dead_units),
+        diagnostics=mapped(short, result.diagnostics),
+        final_dead_units=mapped(short, result.final_dead_units),
     )
 
 
@@ -186,7 +187,7 @@ def curves(folder: RunFolder) -> CurvesRecord:
 
     Empty and marked as `damaged` if the files of a trained run are not what it wrote.
     """
-    damaged = has_damaged_curves(folder)
+    damaged = not folder.curves_are_whole()
     rows, validation = (list(csv.DictReader([] if damaged else folder.lines(name))) for name in CURVES)
 
     def floats(rows: list[dict[str, str]], column: str) -> list[float | None]:
@@ -213,10 +214,6 @@ def translations(spec: RunSpec, score: EvaluationResult) -> Translations:
     )
 
 
-def has_damaged_curves(folder: RunFolder) -> bool:
-    return folder.result() is not None and not folder.curves_are_whole()
-
-
 def determining(plain: dict[str, Any]) -> dict[str, Any]:
     """The sections of a resolved configuration that determine a result, without any path."""
     kept = {key: plain[key] for key in ("model", "optim", "train", "data", "evaluation", "precision", "preset")}
@@ -224,11 +221,7 @@ def determining(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def short(value: Any) -> Any:
-    """The value with six figures of each number, so that records stay small, and null for what is not finite."""
-    if isinstance(value, dict):
-        return {key: short(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [short(item) for item in value]
+    """A number with six figures, so that records stay small; null if it is not finite. Other values as they are."""
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The looks at a setting: every report on it, and what they mean for its intervals.
+"""The looks at a setting, which are the reports on it. They decide how its intervals are made.
 
 A look is a report on a set of seeds. The same set of seeds is one look, however often the report is made, and disjoint
 sets are separate tests. A setting is sequential where a look at it contains an earlier, smaller one, or where until=
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from ablate.store.record_schema import Look
 
-UNTIL, REPORT = "until=resolved", "report"  # what a look was made for
+UNTIL, REPORT = "until=resolved", "report"  # purposes of looks
 
 
 def looks_in(manifest: dict[str, Any]) -> list[Look]:
@@ -64,5 +64,5 @@ def with_rates(looks: Sequence[Look], seeds: Iterable[int], rates: dict[str, flo
 
 
 def rates_of(looks: Iterable[Look], seeds: Iterable[int]) -> dict[str, float] | None:
-    """The learning rates that were fixed for a sequential setting; None where nothing was fixed."""
+    """The learning rates that were fixed for a sequential setting; None if nothing was fixed."""
     return next((look.rates for look in related(looks, seeds) if look.rates), None)

@@ -34,7 +34,7 @@ class ReportData:
     curves: dict[str, dict[str, Any]]  # run id -> curves
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
     hypotheses: dict[str, dict[str, Any]]  # evaluation (`evaluation_of`) -> translations and losses
-    cost: dict[str, Any] | None = None  # what the probe measured; None where there was none
+    cost: dict[str, Any] | None = None  # the results of the probe, if there are any
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:
@@ -54,7 +54,7 @@ class ReportData:
 
     @cached_property
     def stand_ins(self) -> tuple[str, ...]:
-        """The metrics that replace the study's own; empty where that measures something."""
+        """The metrics that replace the study's own; empty if that measures something."""
         return stand_ins(self.declared.metric, self.recorded, self.unmeasured)
 
     @property

@@ -1,6 +1,6 @@
-"""Records of a setting, `experiments/<study>/<setting>/`, as types. Null: does not exist, or is not finite.
+"""The types of a setting's records, `experiments/<study>/<setting>/`. Null: does not exist, or is not finite.
 
-Records without a version are of the first: they have a column for each factor where later ones have `factors`.
+Records without a version have version 1: a key for each factor, where later versions have `factors`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import shlex
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from ablate.store.schema import Level, Number, Plain, PluginMember, Status, Stored, Whole, check_version
+from ablate.store.schema import Level, Number, Plain, PluginMember, Status, Stored, Versioned, Whole
 
 RESULT_COLUMNS = {  # of results.csv with their types, before a column for each factor
     "study": "str",
@@ -34,13 +34,12 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
     "tokens_per_second": "float64",
     "seconds": "float64",
 }
-BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own, since layers may be many
+BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own: there may be many layers
 
 
-class RunRecord(Struct, frozen=True, kw_only=True):
+class RunRecord(Versioned, frozen=True, kw_only=True, omit_defaults=False):
     """A line of runs.jsonl: an evaluation of a training, in one cell of the study."""
 
-    version: int = 1
     study: str
     setting: str
     variant: str
@@ -77,7 +76,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     plugins: list[PluginMember] = []  # those that the configuration chooses
 
     def __post_init__(self) -> None:
-        check_version(self.version)
+        super().__post_init__()
         msgspec.convert(self.config, RunConfiguration)
 
 
@@ -89,7 +88,7 @@ Measured = dict[str, Number | None]  # name of a part -> value
 
 
 class LayersRecord(Stored, frozen=True, kw_only=True):
-    """A line of layers.jsonl.gz: what was counted and measured part by part in a training."""
+    """A line of layers.jsonl.gz: the counts and measurements of each part of a trained model."""
 
     run_id: str
     parameter_counts: dict[str, Whole] | None = None
@@ -107,7 +106,7 @@ class Validation(Stored, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.update) != len(self.loss):
-            raise ValueError("it has other updates than losses")
+            raise ValueError("it has different numbers of updates and losses")
 
 
 class CurvesRecord(Stored, frozen=True, kw_only=True):
@@ -120,11 +119,11 @@ class CurvesRecord(Stored, frozen=True, kw_only=True):
     gradient_norm: list[Number | None] = []
     tokens: list[Whole] = []
     validation: Validation
-    damaged: bool = False  # whether the files were not what training wrote, so that nothing is known of the curves
+    damaged: bool = False  # whether the files were not what training wrote, so that the curves are unknown
 
     def __post_init__(self) -> None:
         if self.damaged and (self.update or self.validation.update):
-            raise ValueError(f"run {self.run_id} has curves and is marked as having none")
+            raise ValueError(f"run {self.run_id} has curves, but is marked as damaged")
 
 
 class TestSentence(Stored, frozen=True):
@@ -137,7 +136,7 @@ class TestSentence(Stored, frozen=True):
 
 
 class Translations(Stored, frozen=True, kw_only=True):
-    """A line of hypotheses.jsonl.gz: what an evaluation gave for each sentence, and for each reference."""
+    """A line of hypotheses.jsonl.gz: the translations of each sentence, and the loss of each reference."""
 
     run_id: str
     evaluation_id: str | None = None
@@ -148,7 +147,7 @@ class Translations(Stored, frozen=True, kw_only=True):
 
 
 class CellCost(Stored, frozen=True, kw_only=True):
-    """What the updates of a cell took, round by round."""
+    """The time and memory of a cell's updates, a value for each round."""
 
     seconds: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)]
     tokens: list[Number]
@@ -156,13 +155,13 @@ class CellCost(Stored, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.seconds) != len(self.tokens):
-            raise ValueError("the times of its rounds do not fit together")
+            raise ValueError("it has different numbers of times and tokens")
 
 
 class CostRecord(Stored, frozen=True, kw_only=True):
     """cost.json."""
 
-    mark: str = ""  # of what was measured, and where
+    mark: str = ""  # a hash of the cells and the machine
     cells: dict[str, CellCost]
     rounds: Whole
     updates_a_round: Whole
@@ -186,7 +185,7 @@ class SimilarityRecord(Stored, frozen=True, kw_only=True):
         matrices = (self.encoder, self.decoder)
         sizes = {len(matrix) for matrix in matrices} | {len(row) for matrix in matrices for row in matrix}
         if sizes - {len(self.runs)}:
-            raise ValueError("its matrices are not of the size of its runs")
+            raise ValueError("its matrices do not have as many rows and columns as it has runs")
 
 
 class Look(Stored, frozen=True):
@@ -198,10 +197,9 @@ class Look(Stored, frozen=True):
     rates: dict[str, Number] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
 
 
-class Manifest(Stored, frozen=True, kw_only=True):
-    """manifest.json: how the study was put together."""
+class Manifest(Versioned, frozen=True, kw_only=True):
+    """manifest.json: the study, the command and the corpus that the runs belong to."""
 
-    version: int = 1
     study: dict[str, Any]
     setting: str
     preset: str
@@ -213,7 +211,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
     first_seed: Whole = 0
     looks: list[Look] | None = None  # every report on the setting; None: one, at its seeds
     twins: dict[str, dict[str, Plain]] | None = None
-    twin_cells: dict[str, dict[str, Plain]] | None = None  # cell -> overrides besides, where levels need others
+    twin_cells: dict[str, dict[str, Plain]] | None = None  # cell of a twin -> more overrides, where levels differ
     across: dict[str, list[Plain]] | None = None  # key -> the levels that across= crosses the study with
     grid: list[Number] | None = None
     max_seeds: Whole | None = None
@@ -225,7 +223,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
     unmeasured: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        check_version(self.version)
+        super().__post_init__()
         for corpus in (self.corpus, *self.corpora.values()):
             msgspec.convert(corpus, CorpusMetadata)
         msgspec.convert(self.config, RunConfiguration)
@@ -238,7 +236,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
 
 
 class CorpusMetadata(Stored, frozen=True, kw_only=True):
-    """What reports read of a corpus.json."""
+    """The keys of a corpus.json that reports read."""
 
     name: str | None = None
     source: str = ""
@@ -270,7 +268,7 @@ class TrainSizes(Stored, frozen=True, kw_only=True):
 
 
 class RunConfiguration(Stored, frozen=True, kw_only=True):
-    """What reports read of a configuration; the whole of it is checked when its id is computed again."""
+    """The keys of a configuration that reports read. All of it is checked when its id is recomputed."""
 
     model: ModelSizes = ModelSizes()
     optim: OptimSizes = OptimSizes()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -41,6 +41,16 @@ class Stored(Struct, frozen=True, omit_defaults=True):
     """A file, or a line of one."""
 
 
+class Versioned(Stored, frozen=True, kw_only=True):
+    """A file with the version of its format. A file without one has version 1."""
+
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.version <= VERSION:
+            raise ValueError(f"its format has version {self.version}, and this ablate reads versions up to {VERSION}")
+
+
 ByPart = dict[str, Real]  # name of a part of the model -> a measurement
 Diagnosis = dict[str, int | dict[str, Real]]  # "update" -> its number; name of a diagnostic -> its measurements
 
@@ -56,26 +66,21 @@ class PluginMember(Stored, frozen=True, kw_only=True):
     path: str | None = None  # of the file; only files of runs/ have it
 
 
-class Task(Stored, frozen=True, kw_only=True):
+class Task(Versioned, frozen=True, kw_only=True):
     """run.json: what to train, and how to evaluate it, written before training begins."""
 
-    version: int = 1
     meaning: int = 1  # under which the run's id was made
     seed: int
     corpus: str
     config: dict[str, Any]
     parents: list[str] = []
-    evaluations: dict[str, dict[str, Any]] = {}  # id -> the whole configuration that it was asked for with
+    evaluations: dict[str, dict[str, Any]] = {}  # id -> the configuration of the command that asked for it
     plugins: list[PluginMember] = []  # those that the configuration chooses
 
-    def __post_init__(self) -> None:
-        check_version(self.version)
 
-
-class TrainingResult(Stored, frozen=True, kw_only=True):
+class TrainingResult(Versioned, frozen=True, kw_only=True):
     """result.json: how a training ended."""
 
-    version: int = 1
     status: Literal["finished", "diverged"]
     scorable: bool  # whether there are weights to translate with
     learned: int | None
@@ -97,14 +102,10 @@ class TrainingResult(Stored, frozen=True, kw_only=True):
     seconds: float
     provenance: dict[str, Plain]
 
-    def __post_init__(self) -> None:
-        check_version(self.version)
 
-
-class EvaluationResult(Stored, frozen=True, kw_only=True):
+class EvaluationResult(Versioned, frozen=True, kw_only=True):
     """evaluation-<id>.json: a trained model on the test set."""
 
-    version: int = 1
     test_bleu: float | None
     test_bleu_greedy: float | None
     test_bleu_lower: float | None
@@ -121,21 +122,13 @@ class EvaluationResult(Stored, frozen=True, kw_only=True):
     loss: list[Real]  # of each reference, in nats over all its tokens
     tokens: list[int]
 
-    def __post_init__(self) -> None:
-        check_version(self.version)
-
 
 T = TypeVar("T", bound=Struct)
 
 
-def check_version(version: int) -> None:
-    if not 1 <= version <= VERSION:
-        raise ValueError(f"its format has version {version}, and this ablate reads versions up to {VERSION}")
-
-
 def sealed(value: Struct) -> str:
     """A file of a run as JSON that ends in its own hash, because a flipped bit can turn a number into another."""
-    plain = by_name(to_plain(value))
+    plain = mapped(by_name, to_plain(value))
     text = json.dumps(plain, allow_nan=False)
     return json.dumps(plain | {SEAL: hashlib.sha256(text.encode()).hexdigest()}, allow_nan=False)
 
@@ -165,12 +158,17 @@ def decoded(text: str | bytes, kind: type[T]) -> T:
         raise Damaged(reason(error)) from None
 
 
-def by_name(value: Any) -> Any:
-    """The value, however deep, with text for each number that JSON does not have."""
+def mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """The value with `function` applied to each item of its dictionaries and lists, at any depth."""
     if isinstance(value, Mapping):
-        return {key: by_name(item) for key, item in value.items()}
+        return {key: mapped(function, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [by_name(item) for item in value]
+        return [mapped(function, item) for item in value]
+    return function(value)
+
+
+def by_name(value: Any) -> Any:
+    """The value, or its name if it is a number that JSON does not have."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
     return value

@@ -118,7 +118,7 @@ def label(found: tuple[Interval, str] | None, measure: Metric, signed: bool, roo
     if found is None or not found[0].n:
         return ""
     interval, limited = found
-    text = estimate(interval.mean, interval.low, interval.high, measure, signed)
+    text = estimate(interval, measure, signed)
     mean, _, ends = text.partition(" ")
     lines: Sequence[str] = (mean, ends if len(ends) <= room else "", limited if len(limited) <= room else "")
     return "\n".join(line for line in lines if line)

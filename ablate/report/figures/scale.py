@@ -83,7 +83,7 @@ def saturation(data: ReportData) -> Figure | None:
 
 
 def widths_of(data: ReportData) -> dict[str, float]:
-    """Cell -> d_k, the width of a head; empty where all cells have the same width and the same scaling of scores."""
+    """Cell -> d_k, the width of a head; empty if all cells have the same width and the same scaling of scores."""
     models = {cell.name: model_of(data, cell) for cell in data.cells}
     known = {name: model for name, model in models.items() if model.get("heads") and model.get("d_model")}
     widths = {name: model.get("head_width") or model["d_model"] / model["heads"] for name, model in known.items()}

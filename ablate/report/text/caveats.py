@@ -1,4 +1,4 @@
-"""What qualifies a report's answer, and what would settle what it leaves open. Markdown lines."""
+"""What qualifies a report's answer, and how many more seeds would decide what is unresolved. Markdown lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims and their verdicts, in Markdown: a block each in a report, a row each in the ledger."""
+"""Claims and their verdicts in Markdown: blocks for a report, rows for the ledger."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ablate.analysis.judging import ClaimVerdict, Judgement
 from ablate.analysis.metrics import metric
+from ablate.analysis.statistics import Interval
 from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, table
 
 UNTESTED, UNMEASURED = "not tested here", "not measured here"
@@ -15,14 +16,14 @@ UNTESTED, UNMEASURED = "not tested here", "not measured here"
 
 @dataclass(frozen=True)
 class Block:
-    """A claim as a report shows it."""
+    """A claim in a report."""
 
     id: str
     verdict: str
     sentence: str
-    table: str  # a row a contrast; empty where the claim has none
+    table: str  # a row for each contrast; empty if the claim has none
     needs: str
-    command: str | None  # what would test it, where the verdict is none
+    command: str | None  # the command that would test it, if there is no verdict
 
 
 def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
@@ -40,7 +41,7 @@ def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
 
 
 def verdict(found: ClaimVerdict) -> str:
-    """In a word, and of a claim of several contrasts what each of them came to."""
+    """The verdict; with several contrasts also how many of them have which."""
     if found.verdict is None:
         return lacking(found)
     counts = Counter(part.verdict.name if part.verdict else lacking(part) for part in found.parts)
@@ -55,7 +56,7 @@ def lacking(found: ClaimVerdict | Judgement) -> str:
 
 
 def contrasts(parts: Sequence[Judgement]) -> str:
-    """What was held against what, what the claim predicts, what was found."""
+    """A row for each contrast: the cells, the prediction, the effect, the verdict."""
     rows = [[tested_as(part), predicted(part), shown(part), finding(part)] for part in parts]
     return table(["tested as", "claimed", "found [95 %]", ""], rows) if rows else ""
 
@@ -81,26 +82,26 @@ def predicted(part: Judgement) -> str:
 
 
 def shown(part: Judgement) -> str:
-    """The effect as it is written, and over how many seeds."""
+    """The effect, and the number of seeds."""
     if not part.seeds:
         return ABSENT
     measure = metric(part.contrast.metric)
     signed = part.contrast.baseline is not None
     low, high = part.low, part.high
-    if measure.unit == "share":  # a t interval does not know where shares end
+    if measure.unit == "share":  # a t interval may exceed the range of shares
         low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
-    return f"{estimate(part.effect, low, high, measure, signed)}, {plural(part.seeds, 'seed')}"
+    return f"{estimate(Interval(part.effect, low, high, part.seeds), measure, signed)}, {plural(part.seeds, 'seed')}"
 
 
 def finding(part: Judgement) -> str:
-    """The contrast's own verdict, what limits it, and what more it would take."""
+    """The verdict of the contrast, what limits it, and how many more seeds would decide it."""
     needed = f"about {plural(part.more_seeds, 'more seed')}" if part.more_seeds else ""
     word = part.verdict.name if part.verdict else lacking(part).removesuffix(" here")
     return "; ".join(text for text in (word, escape(part.note), escape(part.contrast.note), needed) if text)
 
 
 def ledger_row(found: ClaimVerdict) -> list[str]:
-    """Verdict and evidence in a row: the effects of the contrasts, or what would test the claim, or why nothing can."""
+    """A row with the verdict and the evidence: effects, or the command that would test the claim, or why none can."""
     if found.verdict is None and found.command:
         needs = f"needs {escape(found.claim.needs)}; then " if found.claim.needs else ""
         evidence = f"{needs}{name(found.command)}"
