@@ -138,6 +138,8 @@ def study(
         return 0
     progress.show_plan(forecast)
     if plan.config.dry_run:
+        for line in outlook(plan, store.root):
+            progress.say(line)
         return 0
 
     progress.say(tracking.notice(plan.config.wandb))
@@ -169,6 +171,26 @@ def study(
     except OSError as error:
         what = f"{error.filename or store.root}: {error.strerror or error}"
         raise Stuck(f"{what}; {so_far(plan, store)}") from error
+
+
+def outlook(plan: Plan, root: Path) -> list[str]:
+    """What the study can decide with its number of seeds, by the records of others like it; nothing without records."""
+    from ablate.study import Pairs
+
+    if plan.study.pairs is Pairs.halves or not any((root / "experiments").glob("*/*/manifest.json")):
+        return []
+    from ablate.analysis.noise import Noise, budget_of
+    from ablate.records.noise_library import library
+    from ablate.report.text.detectable import outlook
+    from ablate.store.plain import config_to_plain
+
+    noise = Noise(tuple(library(root).get((plan.config.data.label, plan.config.preset), ())))
+    budgets = dict.fromkeys(budget_of([{"config": config_to_plain(config)}]) for config in plan.configs.values())
+    return [
+        line if len(budgets) == 1 else f"after {budget}: {line}"
+        for budget in budgets
+        for line in outlook(noise, plan.study, budget, plan.config.seeds)
+    ]
 
 
 def so_far(plan: Plan, store: Store) -> str:

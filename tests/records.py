@@ -56,7 +56,8 @@ def a_run(
 ) -> dict[str, Any]:
     """An object of runs.jsonl. A run that did not finish has no scores."""
     finished = status == "finished"
-    factors = next(each.factors for each in study.cells() if each.name == cell)
+    of_cell = next(each for each in study.cells() if each.name == cell)
+    factors = of_cell.factors
     rng, others = (np.random.default_rng([*first, seed, *cell.encode()]) for first in ([], [1]))
     counts = {f"{stack}.{layer}.{part}": size for stack in ("encoder", "decoder") for layer in range(LAYERS)
               for part, size in (("self_attention", 4 * WIDTH**2), ("feedforward", 8 * WIDTH**2))}  # fmt: skip
@@ -87,12 +88,25 @@ def a_run(
         "parameter_counts": {"embedding": 320_000, **counts, "encoder.final_norm": 256, "decoder.final_norm": 256},
         "diagnostics": [diagnosis(rng, update) for update in ((0, UPDATES) if finished else (0,))],
         "final_dead_units": dead_units(rng) if finished else None,
-        "config": {"model": {"layers": LAYERS, "d_model": WIDTH}, "train": {"updates": UPDATES}},
+        "config": a_config(of_cell.overrides),
         "provenance": {"commit": "0123abc", "dirty": False, "torch": "2.13.0", "device": "cpu", "precision": "fp32",
                        "finished_at": f"2026-01-0{seed % 9 + 1}"},
         "corpus": "feedbeef",
     }  # fmt: skip
     return record | changes
+
+
+def a_config(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of a configuration as reports read, with the overrides of a cell."""
+    config: dict[str, dict[str, Any]] = {
+        "model": {"layers": LAYERS, "d_model": WIDTH},
+        "train": {"updates": UPDATES},
+        "optim": {},
+    }
+    for key, value in overrides.items():
+        section, _, name = key.partition(".")
+        config.setdefault(section, {})[name] = value
+    return config
 
 
 def dead_units(rng: np.random.Generator) -> dict[str, float]:

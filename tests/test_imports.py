@@ -119,9 +119,10 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & (HEAVY | {"torch", "hydra", "numpy", "rich"})
 
 
-def test_a_plan_loads_nothing_heavy_but_torch() -> None:
+def test_a_plan_loads_nothing_heavy_but_torch(tmp_path: Path) -> None:
+    """Where there are no records; what they say of the plan takes statistics."""
     code = (
-        "import sys; sys.argv = ['ablate', '+sweep=norm_placement', 'dry_run=true']\n"
+        f"import sys; sys.argv = ['ablate', '+sweep=norm_placement', 'dry_run=true', 'root={tmp_path}']\n"
         "from ablate.cli import main\ntry:\n    main()\nexcept SystemExit as done:\n    assert done.code == 0"
     )
     assert not loaded_by(code) & HEAVY

@@ -10,6 +10,8 @@ import numpy as np
 
 from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
+from ablate.analysis.moderated import Prior
+from ablate.analysis.noise import budget_of, mark
 from ablate.analysis.statistics import Effect, Interval, seeds_needed, seeds_to_reject
 from ablate.analysis.verdicts import ALPHA, Reading, reading
 from ablate.study import HALVES, Study
@@ -133,14 +135,35 @@ def machine(record: Record) -> tuple[str, str]:
     return words[0], str(provenance.get("precision", ""))
 
 
-def effect_of(pairs: Arms, measure: Metric, estimator: Estimator) -> Effect:
+def effect_of(
+    pairs: Arms, measure: Metric, estimator: Estimator, prior: Prior | None = None, level: float = 0.95
+) -> Effect:
     """The paired difference. One seed is enough for a number that is counted, and looking again adds no error."""
     if measure.known is not Known.counted:
-        return estimator.effect(pairs.baseline, pairs.variant)
+        return estimator.guard(estimator.effect(pairs.baseline, pairs.variant, level), prior, level)
     if len(pairs.seeds) == 1:
         difference = float(pairs.variant[0] - pairs.baseline[0])
         return Effect(difference, difference, difference, float(difference == 0), 1, 0.0)
-    return FIXED.effect(pairs.baseline, pairs.variant)
+    return FIXED.effect(pairs.baseline, pairs.variant, level)
+
+
+def prior_for(records: Sequence[Record], name: str, variant: str, baseline: str, estimator: Estimator) -> Prior | None:
+    """What the noise library says of this contrast's variance; nothing where its cells have different budgets."""
+    cells = [of_cell(records, cell) for cell in (variant, baseline)]
+    budgets = {budget_of(runs) for runs in cells}
+    if not estimator.noise.spreads or len(budgets) > 1:
+        return None
+    first, second = sorted(map(mark, cells))
+    return estimator.noise.prior(name, budgets.pop(), variant, baseline, (first, second))
+
+
+def paired(
+    records: Sequence[Record], name: str, variant: str, baseline: str, estimator: Estimator, level: float = 0.95
+) -> tuple[Arms, Effect]:
+    """Two cells side by side, and their difference with the guard of the noise library."""
+    measure, pairs = metric(name), arms(records, metric(name), variant, baseline)
+    prior = prior_for(records, name, variant, baseline, estimator)
+    return pairs, effect_of(pairs, measure, estimator, prior, level)
 
 
 def interaction(first: Arms, second: Arms) -> Arms:
@@ -177,10 +200,10 @@ def compare(
         effect = effect_of(pairs, measure, estimator)
         word = reading(effect, effect.p, margin, measure.higher_is_better)
         return Comparison(name, variant, baseline, pairs, effect, effect.p, (effect,), 0, margin, word, estimator, than)
-    effect = effect_of(pairs, measure, estimator)
+    pairs, effect = paired(records, name, variant, baseline, estimator)
     center, member = centered(study, variant, baseline)
     members = family(study, name, center, member)
-    effects = tuple(effect_of(arms(records, measure, other, center), measure, estimator) for other in members)
+    effects = tuple(paired(records, name, other, center, estimator)[1] for other in members)
     place = members.index(member)
     p_holm = float(estimator.adjusted([each.p for each in effects])[place])
     word = reading(effect, p_holm, margin, measure.higher_is_better)

@@ -8,10 +8,12 @@ that compare runs take an estimator and have no default for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ablate.analysis.moderated import Prior, guarded
+from ablate.analysis.noise import Noise
 from ablate.analysis.sequential import anytime_effect, anytime_half_width, anytime_interval, anytime_p
 from ablate.analysis.sequential_shares import anytime_difference_of_shares, anytime_p_of_shares, anytime_share
 from ablate.analysis.statistics import (
@@ -40,13 +42,19 @@ class Estimator:
     name: str  # of its intervals
     correction: str  # name of the correction for several comparisons
     interval: Callable[[Values], Interval]  # of a mean
-    effect: Callable[[Values, Values], Effect]  # of a mean difference between pairs: baseline, variant
+    effect: Callable[..., Effect]  # of a mean difference between pairs: baseline, variant, level (95 %)
+    guard: Callable[[Effect, Prior | None, float], Effect]  # that against a fluke spread, at a level
     share: Callable[[Outcomes], Interval]
     shares: Callable[[Outcomes, Outcomes], Effect]  # difference of two: baseline, variant
     half_width: Callable[[float, int], float]  # of a mean's interval: standard deviation, seeds
     p: Callable[[Effect, int], float]  # if so many seeds showed this effect
     adjusted: Callable[[Values], np.ndarray]  # p values [comparison] of a family, adjusted for their number
     runs_needed: Callable[[Outcomes, Outcomes], int | None]  # more runs in each arm until their shares differ
+    noise: Noise = Noise()  # what is known of other contrasts
+
+    def knowing(self, noise: Noise) -> Estimator:
+        """The same with another noise library."""
+        return replace(self, noise=noise)
 
 
 def counts(outcomes: Outcomes) -> tuple[int, int]:
@@ -80,6 +88,7 @@ FIXED = Estimator(
     correction="Holm",
     interval=mean_interval,
     effect=paired_effect,
+    guard=guarded,
     share=lambda outcomes: wilson(*counts(outcomes)),
     shares=lambda baseline, variant: difference_of_shares(counts(baseline), counts(variant)),
     half_width=t_half_width,
@@ -92,6 +101,7 @@ ANYTIME = Estimator(
     correction="Bonferroni",
     interval=anytime_interval,
     effect=anytime_effect,
+    guard=lambda effect, prior, level: effect,
     share=lambda outcomes: anytime_share(in_order(outcomes)),
     shares=lambda baseline, variant: anytime_difference_of_shares(*pairs(baseline, variant)),
     half_width=anytime_half_width,

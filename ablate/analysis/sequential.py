@@ -22,6 +22,7 @@ Every value is valid; it only changes how many seeds are needed. Between one and
 detects large effects a seed earlier, a smaller one gives narrower intervals from ten seeds on. Two is close to the best
 of both for effects of one to two standard deviations and five to twenty seeds; a test of the calibration checks that.
 """
+METHOD = "sequential"  # what summary.json calls these intervals
 
 
 def anytime_interval(values: np.ndarray | Sequence[float], level: float = 0.95, scale: float = SCALE) -> Interval:
@@ -56,9 +57,10 @@ def anytime_effect(
     difference = np.asarray(variant, dtype=float) - np.asarray(baseline, dtype=float)
     interval = anytime_interval(difference, level, scale)
     if interval.n < 2:
-        return Effect(interval.mean, interval.low, interval.high, math.nan, interval.n)
+        return Effect(interval.mean, interval.low, interval.high, math.nan, interval.n, method=METHOD)
     p = min(1.0, math.exp(-float(np.max(log_e_values(difference, 0.0, scale)))))
-    return Effect(interval.mean, interval.low, interval.high, p, interval.n, float(_prefixes(difference)[1][-1]))
+    spread = float(_prefixes(difference)[1][-1])
+    return Effect(interval.mean, interval.low, interval.high, p, interval.n, spread, METHOD)
 
 
 def log_e_values(values: np.ndarray, mean: float = 0.0, scale: float = SCALE) -> np.ndarray:

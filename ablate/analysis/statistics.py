@@ -40,6 +40,8 @@ class Effect:
     p: float
     seeds: int
     spread: float = math.nan  # standard deviation of the difference over seeds
+    method: str = "paired_t"  # that gave the interval
+    plain: tuple[float, float] | None = None  # the paired t interval, where the interval is the wider of two
 
 
 def mean_interval(values: np.ndarray | Sequence[float], level: float = 0.95) -> Interval:

@@ -67,7 +67,19 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
     write_gzip(folder / "curves.jsonl.gz", map(curves, trainings.values()))
     write_gzip(folder / "test.jsonl.gz", map(TestSentence, corpus.sources, map(list, corpus.references)))
     write_gzip(folder / "hypotheses.jsonl.gz", (translations(evaluations[id], scores[id]) for id in scores))
+    freeze_noise(store.root, folder)
     return folder
+
+
+def freeze_noise(root: Path, folder: Path) -> None:
+    """Copy the noise library into the records of a setting, where this is the first report on its seeds."""
+    # here, because they load scipy and pandas, which planning does without
+    from ablate.records.noise_library import frozen, is_frozen
+    from ablate.records.read import NOISE, read_manifest
+
+    manifest = read_manifest(folder)
+    if not is_frozen(folder, manifest):
+        write_gzip(folder / NOISE, [frozen(root, manifest)])
 
 
 def manifest_of(

@@ -12,6 +12,7 @@ import regex
 from msgspec import Struct
 
 from ablate.analysis.effects import halved
+from ablate.analysis.noise import Noise, Spread
 from ablate.config import WORD, BadInput, plain_line
 from ablate.records.report_data import ReportData
 from ablate.store.crossing import crossed
@@ -20,6 +21,7 @@ from ablate.store.record_schema import (
     CurvesRecord,
     LayersRecord,
     Manifest,
+    NoiseRecord,
     RunRecord,
     TestSentence,
     Translations,
@@ -29,6 +31,7 @@ from ablate.store.study_checks import check_names, check_texts
 from ablate.store.study_file import study_from
 from ablate.study import HALVES, Pairs, Study
 
+NOISE = "noise.json.gz"
 SAFE = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.,=+-]*")  # the name of a study or a setting
 
 
@@ -46,7 +49,16 @@ def read_records(folder: Path) -> ReportData:
     cost = read_object(path, CostRecord) if path.exists() else None
     if cost and study.pairs is Pairs.halves:  # the probe measured the one variant
         cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
-    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost)
+    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost, read_noise(folder))
+
+
+def read_noise(folder: Path) -> Noise:
+    """The noise library that a setting is judged with; empty where it has none."""
+    if not (folder / NOISE).exists():
+        return Noise()
+    record = read_object(folder / NOISE, NoiseRecord)
+    spreads = tuple(Spread(**{**each, "cells": tuple(each["cells"])}) for each in record.get("spreads", ()))
+    return Noise(spreads, (folder.parent.name, folder.name))
 
 
 def evaluation_of(record: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.judging import ClaimVerdict, judge_all, outcomes
 from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
 from ablate.analysis.metrics import metric
+from ablate.analysis.noise import Noise
 from ablate.analysis.statistics import Interval
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.records.looks import Look, looks_in, rates_of, sequential
@@ -35,6 +36,7 @@ class ReportData:
     test: tuple[dict[str, Any], ...]  # source and references of each test sentence
     hypotheses: dict[str, dict[str, Any]]  # evaluation (`evaluation_of`) -> translations and losses
     cost: dict[str, Any] | None = None  # the results of the probe, if there are any
+    noise: Noise = Noise()  # the spread of other contrasts, as it was at the first report
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:
@@ -120,7 +122,7 @@ class ReportData:
     @property
     def estimator(self) -> Estimator:
         """The method of every interval and p value of the report."""
-        return ANYTIME if self.sequential else FIXED
+        return (ANYTIME if self.sequential else FIXED).knowing(self.noise)
 
     def mean_of(self, cell: str, name: str) -> Interval:
         """The mean of a metric over the runs of a cell, with its interval."""

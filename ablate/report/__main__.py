@@ -23,15 +23,18 @@ def main(arguments: Sequence[str]) -> int:
     line.key("root", "DIR", "the folder that has experiments/ and reports/ (the current one)", default=".")
     line.key("plugins", "FILE.py", "Python files that add metrics and figures, separated by commas", default="")
     line.flag("verify", "write nothing: recompute every number of the reports, name differences (exit 1)", either)
+    line.flag("noise", "write nothing: print how much runs vary over seeds, and what 5, 10 and 20 seeds detect", either)
     return line.run(arguments, work)
 
 
 def work(given: argparse.Namespace) -> int:
-    from ablate.report.rebuilding import check, rebuild  # here, so that --help need not wait for matplotlib
+    from ablate.report.rebuilding import check, rebuild, show_noise  # here, so that --help need not wait for matplotlib
 
     load(listed(given.plugins))
     settle()
     root = expanded(given.root, "root")
+    if given.noise:
+        return show_noise(root)
     return check(root, given.name) if given.verify else rebuild(root, given.name, given.compare)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
-from ablate.records.read import read_runs, settings
+from ablate.records.read import read_noise, read_runs, settings
 from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
@@ -69,7 +69,7 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
                 manifest, found, runs = read_runs(folder)
                 if manifest["preset"] == "smoke":
                     continue
-                data = ReportData(folder, found, manifest, runs, {}, (), {})
+                data = ReportData(folder, found, manifest, runs, {}, (), {}, noise=read_noise(folder))
                 text = answer(data)
                 notes = (folder.parent / "README.md").exists()
                 shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study, names)

@@ -72,6 +72,18 @@ def check(root: Path, names: Sequence[str]) -> int:
     return 1
 
 
+def show_noise(root: Path) -> int:
+    """Print the noise library of every corpus and preset that has records. Raises BadInput."""
+    known(root, ())
+    from ablate.records.noise_library import library
+    from ablate.report.text.detectable import noise_lines
+
+    for (corpus, preset), spreads in library(root).items():
+        for line in noise_lines(corpus, preset, spreads):
+            print(line)
+    return 0
+
+
 def known(root: Path, names: Sequence[str]) -> dict[str, list[str]]:
     """Every study that has records, with its settings. Raises BadInput if one of `names` is not among them."""
     found = settings(root)

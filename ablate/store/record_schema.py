@@ -188,6 +188,30 @@ class SimilarityRecord(Stored, frozen=True, kw_only=True):
             raise ValueError("its matrices do not have as many rows and columns as it has runs")
 
 
+class SpreadRecord(Stored, frozen=True, kw_only=True):
+    """The variance over seeds of one contrast: `ablate.analysis.noise.Spread`."""
+
+    metric: str
+    budget: str
+    study: str
+    setting: str
+    variant: str
+    baseline: str
+    cells: tuple[str, str]
+    seeds: Annotated[int, Meta(ge=2)]
+    variance: Annotated[float, Meta(ge=0, le=1e39)]
+    mean: Number
+
+
+class NoiseRecord(Stored, frozen=True, kw_only=True):
+    """noise.json.gz: the noise library of a corpus and preset, as it was at the setting's first report."""
+
+    corpus: str
+    preset: str
+    seeds: Annotated[list[Whole], Meta(min_length=1)]  # of that report, sorted
+    spreads: list[SpreadRecord] = []
+
+
 class Look(Stored, frozen=True):
     """A report on a set of seeds."""
 
