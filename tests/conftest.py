@@ -43,6 +43,12 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ablate.data.prepare.run_in_child", in_this_process)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take most of the time."""
+    monkeypatch.setattr("ablate.report.render.FIGURES", {})
+
+
 # A profile says how many examples each @given tries. Examples may take as long as they like, on a slow machine too.
 settings.register_profile("short", max_examples=20, derandomize=True, database=None, deadline=None)
 settings.register_profile("many", max_examples=100, deadline=None)

@@ -41,10 +41,28 @@ def server() -> None:
 
 
 def fork(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """A process that calls `target`, in this one's environment and folder, and leads a group of its own."""
     server()
-    process = FORK.Process(target=target, args=arguments)
+    process = FORK.Process(target=begin, args=(dict(os.environ), Path.cwd(), target, arguments))
     process.start()
     return process
+
+
+def begin(environment: dict[str, str], cwd: Path, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    os.setsid()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ |= environment
+    target(*arguments)
+
+
+def ended(process: BaseProcess) -> int:
+    """The exit code of a forked process."""
+    process.join(PATIENCE)
+    if process.exitcode is None:
+        os.killpg(process.pid or 0, signal.SIGKILL)
+        raise TimeoutError(f"{process} did not end")
+    return process.exitcode
 
 
 def ablate(*arguments: str, module: str = "ablate", figures: bool = False) -> subprocess.CompletedProcess[str]:
@@ -53,27 +71,14 @@ def ablate(*arguments: str, module: str = "ablate", figures: bool = False) -> su
     Its reports have no figures, which take longest, unless they are asked for.
     """
     with tempfile.TemporaryDirectory() as folder:
-        code = ended(fork(be, module, arguments, Path(folder), dict(os.environ), Path.cwd(), figures))
-        out, err = (Path(folder, name).read_text(encoding="utf-8") for name in ("out", "err"))
+        said = [Path(folder, name) for name in ("out", "err")]
+        code = ended(fork(be, module, arguments, *said, figures))
+        out, err = (path.read_text(encoding="utf-8") for path in said)
     return subprocess.CompletedProcess([module, *arguments], code, out, err)
 
 
-def ended(process: BaseProcess) -> int:
-    """The exit code of a process, which leads a group of its own."""
-    process.join(PATIENCE)
-    if process.exitcode is None:
-        os.killpg(process.pid or 0, signal.SIGKILL)
-        raise TimeoutError(f"{process} did not end")
-    return process.exitcode
-
-
-def be(
-    module: str, arguments: tuple[str, ...], said: Path, environment: dict[str, str], cwd: Path, figures: bool
-) -> None:
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ |= environment
-    speak_to(said / "out", said / "err")
+def be(module: str, arguments: tuple[str, ...], out: Path, err: Path, figures: bool) -> None:
+    speak_to(out, err)
     if not figures:
         from ablate.report import render
 
@@ -83,7 +88,6 @@ def be(
 
 
 def speak_to(out: Path, err: Path) -> None:
-    """Lead a group of one's own, and print into these files."""
-    os.setsid()
+    """Print into these files."""
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)

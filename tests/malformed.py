@@ -21,6 +21,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from waiting import PATIENCE, SOON
 
 from ablate import cli
 from ablate.config import Config, Device
@@ -29,9 +30,9 @@ from ablate.plan.arguments import parse
 from ablate.store.folders import Store
 from ablate.store.plain import schema
 
-PATIENCE = {  # seconds that one command may take
-    signal.SIGPROF: (signal.ITIMER_PROF, 20.0),  # at work
-    signal.SIGALRM: (signal.ITIMER_REAL, 300.0),  # in all, on a machine that may have much else to do
+LIMITS = {  # seconds that one command may take
+    signal.SIGPROF: (signal.ITIMER_PROF, float(SOON)),  # at work
+    signal.SIGALRM: (signal.ITIMER_REAL, float(PATIENCE)),  # in all
 }
 SHARES = {"short": 0.1, "many": 1, "thorough": 10}  # of the examples that `tried` names, by profile of hypothesis
 SMOKE = ("preset=smoke", "data=fixture", "wandb.mode=disabled", "cost_probe=false")
@@ -44,7 +45,7 @@ def tried(times: int) -> settings:
     """
     profile = settings.get_current_profile_name()
     return settings(
-        max_examples=int(times * SHARES[profile]),
+        max_examples=max(3, int(times * SHARES[profile])),
         derandomize=profile != "thorough",
         database=None,
         phases=[Phase.explicit, Phase.generate],
@@ -70,13 +71,13 @@ def patience() -> Iterator[None]:
     def hang(number: int, frame: object) -> None:
         raise Hangs
 
-    before = {number: signal.signal(number, hang) for number in PATIENCE}
-    for timer, seconds in PATIENCE.values():
+    before = {number: signal.signal(number, hang) for number in LIMITS}
+    for timer, seconds in LIMITS.values():
         signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        for number, (timer, _) in PATIENCE.items():
+        for number, (timer, _) in LIMITS.items():
             signal.setitimer(timer, 0)
             signal.signal(number, before[number])
 

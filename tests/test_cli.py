@@ -95,7 +95,7 @@ def test_the_same_command_again_trains_nothing_and_changes_no_result(
 
 def test_the_baseline_alone_is_a_study_that_shares_its_runs(done: tuple[Path, subprocess.CompletedProcess]) -> None:
     root, _ = done
-    alone = ablate("preset=smoke", "data=fixture", f"root={root}")
+    alone = ablate("preset=smoke", "data=fixture", "cost_probe=false", f"root={root}")
     assert alone.returncode == 0, alone.stderr
     assert "0 runs to train" in alone.stdout
     assert Path(alone.stdout.splitlines()[-1]) == root / "reports" / "baseline" / "fixture-smoke"

@@ -42,6 +42,7 @@ def kill_worker(root: Path, run: str, deaths: int, process: subprocess.Popen) ->
     return len(killed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("deaths", "code"), [(1, 0), (2, 1)])
 def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, deaths: int, code: int) -> None:
     run = planned(tmp_path)

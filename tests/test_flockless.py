@@ -46,6 +46,7 @@ def test_two_commands_train_no_run_twice(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not markers(tmp_path)
 
 
+@pytest.mark.long
 def test_a_signal_leaves_checkpoints_and_no_marker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ERRORS["EOPNOTSUPP"](monkeypatch)
     process = start(tmp_path, *STUDY)

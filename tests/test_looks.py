@@ -168,6 +168,7 @@ PLAIN = ("t interval", "Holm", "From ten seeds up", "stats.ttest")
 
 @pytest.mark.parametrize("factors", [None, FACTOR], ids=["plain", "with a factor"])
 @pytest.mark.parametrize("again", [True, False], ids=["sequential", "fixed"])
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_names_the_intervals_that_it_has(again: bool, factors: dict[str, Any] | None, tmp_path: Path) -> None:
     data = some_data(tmp_path, AGAIN if again else AGAIN[1:], factors)
     text = (build(tmp_path, "toy", data.setting) / "report.md").read_text()
@@ -239,6 +240,7 @@ def losing_runs(first: float, later: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.usefixtures("undrawn")
 def test_rates_of_a_sequential_setting_stay_those_of_its_first_look(fixed: bool, tmp_path: Path) -> None:
     study = a_study(("a", "b"))
     rates = {"rates": {"a": 0.001, "b": 0.001}} if fixed else {}

@@ -92,11 +92,6 @@ def records(root: Path, name: str, how: str) -> Path:
     return write_records(root, study, blind(runs(study), bleu), **manifest, **more)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ablate.report.render.FIGURES", {})
-
-
 @every_way
 @every_study
 def test_chrf_and_loss_stand_in_and_everything_says_so(name: str, how: str, tmp_path: Path, undrawn: None) -> None:
