@@ -59,6 +59,7 @@ CHOICES: dict[str, list[str]] = {  # key -> the names in its table of components
     "model.norm_placement": ["pre", "post"],
     "model.residual": ["add", "none"],
     "model.attention_scale": ["sqrt", "none"],
+    "model.embedding_scale": ["sqrt", "none"],
     "model.activation": ["relu", "gelu", "silu", "squared_relu"],
     "model.position": ["sinusoidal", "none"],
     "data.tokenizer": ["bpe", "characters"],
@@ -181,6 +182,7 @@ class ModelConfig:
     residual: str = knob("add", "whether a sublayer's input is added to its output, or dropped")
     attention_scale: str = knob("sqrt", "what divides attention scores: sqrt(d_k), or nothing")
     activation: str = knob("relu", "the feed-forward network's nonlinearity")
+    embedding_scale: str = knob("sqrt", "what multiplies embeddings: sqrt(d_model), or nothing", introduced="sqrt")
     position: str = knob("sinusoidal", "how word order enters the model", introduced="sinusoidal")
     ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, 1024]")
     heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, 16384]")

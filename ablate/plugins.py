@@ -203,6 +203,7 @@ TABLES = {  # key of the configuration, or kind of thing -> its table
     "model.norm_placement": Table("ablate.model.wiring", "NORM_PLACEMENTS"),
     "model.residual": Table("ablate.model.wiring", "RESIDUALS"),
     "model.attention_scale": Table("ablate.model.attention", "ATTENTION_SCALES"),
+    "model.embedding_scale": Table("ablate.model.embedding", "EMBEDDING_SCALES"),
     "model.activation": Table("ablate.model.feedforward", "ACTIVATIONS"),
     "model.position": Table("ablate.model.position", "POSITIONS"),
     "optim.kind": Table("ablate.training.optimizers", "OPTIMIZERS"),
