@@ -213,7 +213,7 @@ def prepared(plan: Plan, progress: Progress) -> dict[str, dict[str, Any]]:
 def report(plan: Plan, store: Store, corpora: Corpora, progress: Progress) -> int:
     """Collect the records, write the report and the ledger, print the results. Returns 1 if some runs failed."""
     from ablate import tracking
-    from ablate.records.collect import collect, without_curves
+    from ablate.records.collect import collect, freeze_noise, without_curves
 
     records = collect(store, plan, corpora)
     for line in without_curves(store, plan):
@@ -224,6 +224,7 @@ def report(plan: Plan, store: Store, corpora: Corpora, progress: Progress) -> in
         from ablate.report.render import build
         from ablate.report.text.opening import headline
 
+        freeze_noise(store.root, records)
         folder = build(store.root, plan.study.name, plan.setting)
     except ModuleNotFoundError as error:  # machines with a GPU often have only what training needs
         say_failed(failed, store, progress)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ablate.benchmark import command, processes, throughput
-from ablate.benchmark.__main__ import PARTS, main
+from ablate.benchmark import PARTS, command, processes, throughput
+from ablate.benchmark.__main__ import main
 from ablate.benchmark.command import PEER_PACKAGES
 from ablate.benchmark.measurements import FOLDER, Measurements, Rates, StoreCost, read_all, write
 from ablate.benchmark.page import rebuild, text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from ablate.data.vocabulary import PAD
 from ablate.diagnostics import diagnose
 from ablate.diagnostics.similarity import representations
 from ablate.evaluation.decoding import translate
-from ablate.model import build
+from ablate.model import attention, build
 from ablate.model.seeding import Streams
 from ablate.training import machine, resume
 from ablate.training.checkpoints import CHECKPOINTS
@@ -41,6 +41,14 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _one_kernel() -> Iterator[None]:
+    """Attention is computed as on a GPU everywhere, so that results are equal bit for bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "FEW_KEYS", 0)
+        yield
 
 
 each_design = pytest.mark.parametrize("config", every_design(), ids=lambda config: describe(config.model))

@@ -50,7 +50,10 @@ CASES = [
     for place, (arguments, code) in enumerate(several)
     for encoding in ENCODINGS
 ]  # fmt: skip
-WITHOUT = {"ablate.tracking", "ablate.training.probe"}  # which people do not start: a log, and JSON in ASCII
+WITHOUT = {"ablate.tracking", "ablate.training.probe", "ablate.benchmark"} | {  # a log, and JSON in ASCII
+    f"ablate.benchmark.subjects.{path.stem}"  # people do not start these
+    for path in (PACKAGE / "benchmark" / "subjects").glob("[!_]*.py")
+}
 STUDY = """\
 # @package _global_
 study:

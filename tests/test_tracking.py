@@ -101,6 +101,7 @@ RESULT = TrainingResult(
     peak_memory=10**8,
     tokens_per_second=5e3,
     batch_real_share=0.9,
+    micro_batches=1,
     diagnostics=[{"update": 0}],
     final_dead_units=None,
     seconds=7.0,

@@ -6,12 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ablate.config import BadInput
+from ablate.benchmark import PARTS
 from ablate.system.command_line import CommandLine
 from ablate.system.places import expanded
 from ablate.system.signals import command
-
-PARTS = ("training", "translation", "limit", "growth", "store", "gpu")
 
 
 @command
@@ -39,35 +37,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def work(given: argparse.Namespace) -> int:
-    root = expanded(given.root, "root")
-    if given.page:
-        from ablate.benchmark.page import rebuild
+    from ablate.benchmark.command import run  # here, so that --help need not wait for torch
 
-        print(rebuild(root))
-        return 0
-    from ablate.benchmark.command import Request, measure
-
-    chosen = [part for part in given.parts.split(",") if part]
-    for part in chosen:
-        if part not in PARTS:
-            raise BadInput(f"parts={part} is unknown; there are {', '.join(PARTS)}")
-    rounds = given.rounds if given.rounds is not None else 2 if given.quick else 3
-    for key, value in (("rounds", rounds), ("updates", given.updates)):
-        if value < 1:
-            raise BadInput(f"{key}={value} must be at least 1")
-    return measure(
-        Request(
-            overrides=[f"data={given.data}", *given.name],
-            parts=chosen,
-            peers=given.peers == "all",
-            rounds=rounds,
-            updates=given.updates,
-            against=None if given.against is None else expanded(given.against, "against").resolve(),
-            study=given.study,
-            quick=given.quick,
-            root=root,
-        )
-    )
+    return run(given, expanded(given.root, "root"))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from msgspec import structs
 
-from ablate.benchmark import jobs
+from ablate.benchmark import PARTS, jobs
 from ablate.benchmark.measurements import Measurements, write
 from ablate.benchmark.page import IDLE, rebuild
 from ablate.benchmark.processes import Failed
@@ -23,6 +24,7 @@ from ablate.benchmark.surroundings import busy_cores, machine, portable, version
 from ablate.benchmark.throughput import ENGINES, PEERS, in_turn, training_turns, translation_turns
 from ablate.benchmark.workload import Workload, workload
 from ablate.config import BadInput
+from ablate.system.places import expanded
 
 NEEDED = {"torch.nn.Transformer": "torch", "transformers' Marian": "transformers", "JoeyNMT": "joeynmt"}
 PEER_PACKAGES = ("transformers", "accelerate", "ctranslate2")
@@ -46,6 +48,26 @@ class Request:
     study: bool
     quick: bool
     root: Path
+
+
+def run(given: argparse.Namespace, root: Path) -> int:
+    """Do what the command line asks for. Raises BadInput."""
+    if given.page:
+        print(rebuild(root))
+        return 0
+    parts = [part for part in given.parts.split(",") if part]
+    for part in parts:
+        if part not in PARTS:
+            raise BadInput(f"parts={part} is unknown; there are {', '.join(PARTS)}")
+    rounds = given.rounds if given.rounds is not None else 2 if given.quick else 3
+    for key, value in (("rounds", rounds), ("updates", given.updates)):
+        if value < 1:
+            raise BadInput(f"{key}={value} must be at least 1")
+    against = None if given.against is None else expanded(given.against, "against").resolve()
+    overrides = [f"data={given.data}", *given.name]
+    return measure(
+        Request(overrides, parts, given.peers == "all", rounds, given.updates, against, given.study, given.quick, root)
+    )
 
 
 def measure(asked: Request) -> int:

@@ -67,7 +67,6 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
     write_gzip(folder / "curves.jsonl.gz", map(curves, trainings.values()))
     write_gzip(folder / "test.jsonl.gz", map(TestSentence, corpus.sources, map(list, corpus.references)))
     write_gzip(folder / "hypotheses.jsonl.gz", (translations(evaluations[id], scores[id]) for id in scores))
-    freeze_noise(store.root, folder)
     return folder
 
 

@@ -33,9 +33,9 @@ def work(given: argparse.Namespace) -> int:
     load(listed(given.plugins))
     settle()
     root = expanded(given.root, "root")
-    if given.noise:
-        return show_noise(root)
-    return check(root, given.name) if given.verify else rebuild(root, given.name, given.compare)
+    read_only = {"verify": lambda: check(root, given.name), "noise": lambda: show_noise(root)}
+    chosen = [action for flag, action in read_only.items() if getattr(given, flag)]
+    return chosen[0]() if chosen else rebuild(root, given.name, given.compare)
 
 
 if __name__ == "__main__":

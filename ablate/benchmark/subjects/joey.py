@@ -70,11 +70,10 @@ def write(folder: Path, corpus: Corpus) -> None:
     """The corpus as JoeyNMT reads it: a word for each token id."""
     for name, pairs in (("train", corpus.train), ("dev", corpus.validation.first(8))):
         for side, which in (("src", 0), ("trg", 1)):
-            (folder / f"{name}.{side}").write_text(
-                "".join(f"{words(pairs, row, which)}\n" for row in range(len(pairs)))
-            )
-    size = corpus.metadata["vocabulary_size"]
-    (folder / "vocabulary.txt").write_text("".join(f"t{token}\n" for token in range(SPECIALS, size)))
+            lines = "".join(f"{words(pairs, row, which)}\n" for row in range(len(pairs)))
+            (folder / f"{name}.{side}").write_text(lines, encoding="utf-8")
+    names = "".join(f"t{token}\n" for token in range(SPECIALS, corpus.metadata["vocabulary_size"]))
+    (folder / "vocabulary.txt").write_text(names, encoding="utf-8")
 
 
 def words(pairs: Pairs, row: int, side: int) -> str:
