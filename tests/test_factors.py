@@ -86,7 +86,7 @@ def test_a_study_that_makes_no_sense_is_refused_in_a_line(mapping: dict) -> None
 
 @pytest.mark.parametrize("name", sorted({*RECORD_KEYS, *(item.name for item in fields(Config))}))
 def test_no_factor_is_called_as_something_in_a_record(name: str) -> None:
-    with pytest.raises(BadInput, match=f"study.factors.{name} .* another name"):
+    with pytest.raises(BadInput, match=f"study.factors.{name}: .* rename the factor"):
         check_study(study_from(a_mapping(factors={name: LEVELS}, claims=[], sizes={})))
 
 

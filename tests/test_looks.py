@@ -187,7 +187,7 @@ def test_no_function_of_a_report_makes_an_interval_that_knows_no_looks(
 
     asked = [name for name, value in vars(FIXED).items() if callable(value)]
     data = some_data(tmp_path, AGAIN, FACTOR)
-    monkeypatch.setattr("ablate.records.read.FIXED", replace(FIXED, **dict.fromkeys(asked, refuse)))
+    monkeypatch.setattr("ablate.records.report_data.FIXED", replace(FIXED, **dict.fromkeys(asked, refuse)))
     build(tmp_path, "toy", data.setting)
 
 
@@ -205,7 +205,7 @@ def test_only_an_estimator_makes_intervals_for_reports(path: Path) -> None:
             names = {alias.name for alias in node.names}
             assert not names & MAKERS, f"{path} imports {names & MAKERS}: take them from ReportData's estimator"
             if names & {"FIXED", "ANYTIME"}:
-                assert path.name == "read.py"  # where the choice between the two is made
+                assert path.name == "report_data.py"  # where the choice between the two is made
 
 
 def test_every_caption_can_name_the_intervals(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ WRONG = {
     "tune=lr grid=[0.1,-1]": "must be a list of learning rates",
     "tune=lr grid=[a]": "must be a list of learning rates",
     "until=resolved seeds=5 max_seeds=3": "max_seeds=3 is below seeds=5",
-    "match=parameters": "of the baseline's size",
+    "match=parameters": "have the baseline's size",
 }
 
 
