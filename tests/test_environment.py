@@ -79,7 +79,7 @@ def test_importing_torch_ties_no_command_to_one_core(name: str) -> None:
 def test_a_file_of_ones_own_with_the_name_of_ours_is_refused(group: str, name: str, tmp_path: Path) -> None:
     (tmp_path / group).mkdir()
     (tmp_path / group / f"{name}.yaml").write_text("seeds: 1\n")
-    with pytest.raises(BadInput, match="give it another name"):
+    with pytest.raises(BadInput, match="rename it"):
         check_files([(group, name)], [tmp_path, CONF])
 
 

@@ -207,7 +207,7 @@ def test_what_is_damaged_in_a_store_is_not_believed(ended: Study, whole: Study, 
     assert (again.code, again.err) == (0, "")
     assert f"runs/{first.name}: result.json was damaged: it is kept as damaged-result.json" in again.out
     assert f"runs/{second.name}: {scores.name} was damaged: it is kept as damaged-{scores.name}" in again.out
-    assert again.out.count("its curves were damaged") == 1
+    assert again.out.count("its curve files were damaged") == 1
     redone = {path for path, of in finished(ended.root).items() if kept.get(path) != of}
     assert redone == {*first.glob("[er][ev]*.json"), scores}
     left, expected = left_by(ended.root), left_by(whole.root)

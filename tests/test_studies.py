@@ -324,7 +324,7 @@ def one_part(**changes: object) -> dict:
         ({**one_part(), "varaints": {}}, "varaints is unknown"),
         (one_part(kind="guess"), "directional, at_least_as_good"),
         (one_part(direction="up"), "higher, lower"),
-        (one_part(contrast="post - mid"), "mid, which is no variant"),
+        (one_part(contrast="post - mid"), "mid, which is not a variant"),
         (one_part(contrast="post"), "'variant - baseline'"),
         (one_part(contrast="post", kind="in_range"), "range"),
         (one_part(metric=None), "metric is missing"),
