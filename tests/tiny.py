@@ -62,8 +62,15 @@ def every_design() -> list[Config]:
 
 
 def designed(base: ModelConfig, values: dict[str, Any]) -> Config:
-    """A tiny configuration with these values; distillation gets the name of a teacher."""
-    sections: dict[str, dict[str, Any]] = {"model": {}, "optim": {}, "train": {"updates": 8, "validations": 40}}
+    """A tiny configuration with these values; distillation gets the name of a teacher.
+
+    Adam's epsilon is large. With a small one Adam turns the rounding of gradients near zero into whole steps.
+    """
+    sections: dict[str, dict[str, Any]] = {
+        "model": {},
+        "optim": {"epsilon": 1e-3},
+        "train": {"updates": 8, "validations": 40},
+    }
     for key, value in values.items():
         section, _, name = key.partition(".")
         sections[section][name] = value
