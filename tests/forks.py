@@ -23,11 +23,7 @@ from typing import Any
 import pytest
 from waiting import PATIENCE
 
-QUICK = (
-    "wandb.mode=disabled",
-    "cost_probe=false",
-    "workers=1",
-)  # where costs and workers are not the point
+QUICK = ("wandb.mode=disabled", "cost_probe=false", "workers=1")  # where costs and workers are not the point
 FORK = multiprocessing.get_context("forkserver")
 
 
@@ -36,7 +32,7 @@ def server() -> None:
     """Start the server, once; it imports `warm`."""
     FORK.set_forkserver_preload(["warm"])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+        patched.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         forkserver.ensure_running()
 
 

@@ -11,8 +11,9 @@ from ablate.analysis.sequential import SCALE, log_e_values
 
 pytestmark = pytest.mark.calibration
 LONG = {  # which take seconds and are like others that are short
-    *("A/A t3 family", "shares 0.5 5", "shares 0.8 10", "sequential shares 0.8"),
-    *("stopping t3", "stopping Laplace", "stopping contaminated", "stopping family"),
+    *("A/A Gaussian family", "A/A t3 family", "shares 0.5 10", "shares 0.8 10"),
+    *("sequential shares 0.5", "sequential shares 0.8"),
+    *("stopping t", "stopping t3", "stopping Laplace", "stopping contaminated", "stopping family"),
 }
 
 

@@ -251,6 +251,7 @@ def test_a_run_whose_weights_are_gone_is_trained_anew_only_to_be_scored_anew(tmp
     assert len(list(weights.parent.glob("evaluation-*.json"))) == 2
 
 
+@pytest.mark.long
 def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:
     arguments = ["preset=smoke", "data=fixture", f"root={tmp_path}", "train.updates=100000", "train.validations=1"]
     command = subprocess.Popen([sys.executable, "-m", "ablate", *arguments], stdout=subprocess.PIPE, text=True)

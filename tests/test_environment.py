@@ -114,7 +114,8 @@ def test_files_have_the_rights_that_the_umask_leaves(umask: int, tmp_path: Path)
     write_atomic(tmp_path / "file", "again")
 
 
-@pytest.mark.parametrize("variable", sometimes(["FORCE_COLOR", "CLICOLOR_FORCE"], "FORCE_COLOR"))
+@pytest.mark.long
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "CLICOLOR_FORCE"])
 def test_what_goes_into_a_file_has_no_escape_codes(variable: str, tmp_path: Path) -> None:
     done = ablate(*PLAN, cwd=tmp_path, **{variable: "1"})
     assert done.returncode == 0

@@ -40,6 +40,7 @@ def test_a_plan_for_other_machines_knows_no_device_and_no_time(wanted: str, tmp_
     assert planned.stdout.splitlines()[-2].split()[-1] == "unknown"
 
 
+@pytest.mark.long
 def test_a_worker_finds_its_own_device(tmp_path: Path) -> None:
     done = ablate(tmp_path, "hydra/launcher=cluster", f"device={ABSENT}", node=ABSENT)
     assert done.returncode == 0, done.stdout + done.stderr

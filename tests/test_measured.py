@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from records import a_run, a_study, some_runs, write_records
+from short import each_once
 
 from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
@@ -148,8 +149,7 @@ def test_the_summary_has_no_number_of_it_and_those_of_the_stand_ins(
     assert all(row["test_chrf"] for row in rows if row["status"] == "finished")
 
 
-@every_study
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize(("name", "figure"), each_once(STUDIES, FIGURES))
 def test_no_figure_shows_it(figure: str, name: str, tmp_path: Path) -> None:
     with styled():
         drawn = FIGURES[figure].draw(read_records(records(tmp_path, name, "it is 0 in every run")))
