@@ -59,13 +59,13 @@ def goes_on_as(study: Study, whole: Study) -> Ended:
 
 # A full disk, and folders that cannot be written to
 
-FULL = {  # when -> which file is the first that the disk has no room for, and how many runs are done by then
-    "planning": ("*run.json*", 1, 0),
-    "training": ("*curve.csv", 7, 1),
-    "checkpointing": ("*.checkpoint.pt.*", 8, 2),
-    "scoring": ("*.evaluation-*", 4, 3),
-    "collecting records": ("root/experiments/*.runs.jsonl*", 1, 4),
-    "reporting": ("root/reports/*.summary.json*", 1, 4),
+FULL = {  # when -> which file is the first that the disk has no room for
+    "planning": ("*run.json*", 1),
+    "training": ("*curve.csv", 7),
+    "checkpointing": ("*.checkpoint.pt.*", 8),
+    "scoring": ("*.evaluation-*", 4),
+    "collecting records": ("root/experiments/*.runs.jsonl*", 1),
+    "reporting": ("root/reports/*.summary.json*", 1),
 }
 
 
@@ -81,9 +81,10 @@ class Full(Refuse):
 def test_a_disk_that_fills_up_stops_a_study_and_costs_nothing_that_was_finished(
     tmp_path: Path, whole: Study, when: str
 ) -> None:
-    study, (name, nth, done) = Study(tmp_path, SMALL), FULL[when]
+    study, (name, nth) = Study(tmp_path, SMALL), FULL[when]
     line = one_line(study.run(Full("[ac]*", name, nth, errno.ENOSPC)), 1)
     assert "No space left on device" in line
+    done = len([*study.root.glob("runs/*/evaluation-*.json")])  # checkpoints are written by the clock
     assert f"{done} of 4 runs are done and kept; to continue: python -m ablate +sweep=norm_placement" in line
     check_whole(study.root)
     goes_on_as(study, whole)

@@ -239,7 +239,7 @@ BAD_STUDIES = {  # a file -> what the line names
     study_with(variants={"a": {}, "b": {}}, factors={}, claims=[]): "are the same runs",
     study_with(variants=["a", "b"]): "form",
     study_with(variants={"a": ["bc"]}): "KEY: VALUE",
-    study_with(factors={"seed": {0: {"optim.warmup": 0}}}, claims=[]): "what records call",
+    study_with(factors={"seed": {0: {"optim.warmup": 0}}}, claims=[]): "records have another key of this name",
     study_with(factors={"f": {}}, claims=[]): "no level",
     study_with(factors={"f": {True: {"optim.warmup": 0}}}, claims=[]): "reads true as true",
     study_with(limits="Nothing."): "study.limits",
