@@ -621,6 +621,8 @@ def benchmark(bench: Bench) -> dict[str, Any]:
     if importlib.util.find_spec("ablate.benchmark") is None:
         raise Skipped("this checkout has no ablate.benchmark")
     bench.need_gpu()
+    if not (bench.packed / "text").exists():
+        raise Skipped("it prepares a corpus of its own, and none was packed with its text (data.path=)")
     root = bench.place / "benchmark"
     command = [sys.executable, "-m", "ablate.benchmark", *bench.corpus(), "parts=gpu", "peers=none", "rounds=2"]
     done = subprocess.run([*command, f"root={root}"], capture_output=True, text=True, cwd=bench.place)

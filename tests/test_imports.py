@@ -132,6 +132,10 @@ def test_a_worker_loads_nothing_heavy_but_torch() -> None:
     assert not loaded_by("import ablate.training.member") & HEAVY
 
 
+def test_a_benchmark_measures_with_nothing_heavy_but_torch() -> None:
+    assert not loaded_by("import ablate.benchmark.command") & HEAVY
+
+
 def test_reports_do_not_load_torch() -> None:
     assert "torch" not in loaded_by("import ablate.report.__main__")
 

@@ -18,9 +18,8 @@ from msgspec import structs
 
 from ablate.benchmark import PARTS, jobs
 from ablate.benchmark.measurements import Measurements, write
-from ablate.benchmark.page import IDLE, rebuild
 from ablate.benchmark.processes import Failed
-from ablate.benchmark.surroundings import busy_cores, machine, portable, versions
+from ablate.benchmark.surroundings import IDLE, busy_cores, machine, portable, versions
 from ablate.benchmark.throughput import ENGINES, PEERS, in_turn, training_turns, translation_turns
 from ablate.benchmark.workload import Workload, workload
 from ablate.config import BadInput
@@ -53,6 +52,8 @@ class Request:
 def run(given: argparse.Namespace, root: Path) -> int:
     """Do what the command line asks for. Raises BadInput."""
     if given.page:
+        from ablate.benchmark.page import rebuild
+
         print(rebuild(root))
         return 0
     parts = [part for part in given.parts.split(",") if part]
@@ -89,9 +90,18 @@ def measure(asked: Request) -> int:
             say(f"{part} could not be measured: {error}")
         record = structs.replace(record, seconds=time.perf_counter() - began)
         path = write(asked.root, record)
-        page = rebuild(asked.root)
+        page = page_of(asked.root)
     say(f"{path}\n{page}")
     return 1 if set(record.failures) - {"JoeyNMT"} else 0
+
+
+def page_of(root: Path) -> str:
+    """Rebuild the page. Returns its path, or what it needs: machines with a GPU often have only what training needs."""
+    try:
+        from ablate.benchmark.page import rebuild
+    except ModuleNotFoundError as error:
+        return f"the page needs {error.name}, which is not installed here; python -m ablate.benchmark --page makes it"
+    return str(rebuild(root))
 
 
 def begun(asked: Request) -> Measurements:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ablate.benchmark.measurements import StoreCost
-from ablate.benchmark.processes import CHECKOUT, Failed, Subject, answer_of, together
+from ablate.benchmark.processes import CHECKOUT, Failed, Subject, answer_of, together, with_path
 from ablate.benchmark.throughput import Say
-from ablate.benchmark.workload import Workload, prepared, recipe, with_path
+from ablate.benchmark.workload import Workload, prepared, recipe
 from ablate.config import BadInput
 
 MEMBERS = {False: (1, 2, 4), True: (1, 2)}  # by whether the benchmark is quick
@@ -131,7 +132,7 @@ def seconds_of(overrides: Sequence[str]) -> float:
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        env=with_path(CHECKOUT),
+        env=os.environ | with_path(CHECKOUT),
     )
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200])

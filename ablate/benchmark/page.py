@@ -9,12 +9,12 @@ from pathlib import Path
 from ablate.benchmark.growth_figure import LABELS, svg
 from ablate.benchmark.measurements import FOLDER, Measurements, Rates, read_all
 from ablate.benchmark.ratios import Spread, exponent, spread
+from ablate.benchmark.surroundings import IDLE
 from ablate.benchmark.targets import TARGETS, Target, beam_of_engine, beam_of_one, number
 from ablate.benchmark.throughput import STUDY
 from ablate.config import BadInput
 from ablate.system.atomic import write_atomic
 
-IDLE = 0.1  # cores that other processes may keep busy on an idle machine
 BUSY = (
     "**Other processes were busy when {} was begun: its rates are too low, and its ratios those of a machine that is "
     "shared.**"

@@ -115,7 +115,12 @@ def environment(subject: Subject) -> dict[str, str]:
     cleared = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONPATH") and not name.startswith("MALLOC_")
+        if name not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") and not name.startswith("MALLOC_")
     }
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
-    return {**cleared, **quiet, **(TUNED if subject.tuned else {}), "PYTHONPATH": str(subject.checkout)}
+    return {**cleared, **quiet, **(TUNED if subject.tuned else {}), **with_path(subject.checkout)}
+
+
+def with_path(checkout: Path) -> dict[str, str]:
+    """The variable by which `ablate` is that of the checkout, and other packages are found where they were."""
+    return {"PYTHONPATH": os.pathsep.join([str(checkout), *filter(None, [os.environ.get("PYTHONPATH")])])}

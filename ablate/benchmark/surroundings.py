@@ -18,6 +18,7 @@ from ablate.training.machine import commit, device_name, memory_limit, work_of_o
 LIBRARIES = ("torch", "numpy", "tokenizers", "transformers", "accelerate", "ctranslate2", "joeynmt")
 PATHS = ("data.path", "root", "against")  # keys whose values are paths
 LOOK = 2.0  # seconds
+IDLE = 0.1  # cores that other processes may keep busy on an idle machine
 
 
 def cores() -> int:

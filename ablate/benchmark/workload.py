@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ablate.benchmark.processes import CHECKOUT
+from ablate.benchmark.processes import CHECKOUT, with_path
 from ablate.config import BadInput
 from ablate.data.corpus import Corpus
 
@@ -109,15 +110,8 @@ def prepared(overrides: Sequence[str], checkout: Path) -> str:
         capture_output=True,
         encoding="utf-8",
         errors="replace",
-        env=with_path(checkout),
+        env=os.environ | with_path(checkout),
     )
     if done.returncode:
         raise BadInput((done.stderr.strip().splitlines() or ["the corpus could not be prepared"])[-1])
     return Path(done.stdout.strip().splitlines()[-1]).name
-
-
-def with_path(checkout: Path) -> dict[str, str]:
-    """The environment in which `python -m ablate` is that of the checkout."""
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(checkout)}
