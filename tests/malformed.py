@@ -142,7 +142,8 @@ def quick(conf: Path) -> Iterator[None]:
             run_member(Store(root).run(str(parse(job[:1])[0].value())), Device.cpu)
 
     def run(given: Any, task: Callable[[Any], None], conf: Path) -> None:
-        sys.exit(cli.study(composed, given.overrides, launch))
+        ours = [argument for argument in given.overrides if not argument.lstrip("+~").startswith(("hydra.", "hydra/"))]
+        sys.exit(cli.study(composed, ours, launch))  # as Hydra, which takes its own keys out
 
     ConfigStore.instance().store("schema", schema())
     GlobalHydra.instance().clear()

@@ -69,6 +69,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(st.lists(overrides, min_size=1, max_size=3))
 @example(["seeds=1", "seeds=2"])
+@example(["++hydra.sweep.dir=2.5"])
 @example(["model.layers=1000000"])
 @example(["model.heads=7", "model.d_model=1000000000000"])
 @example(["model.d_model=16384", "model.ffn_ratio=1024", "model.heads=1"])

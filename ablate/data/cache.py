@@ -85,10 +85,10 @@ def check_sums(folder: Path, only: str | None = None) -> None:
     Files that are not in SUMS (.DS_Store, .nfs*) do not count.
     """
     lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    if not lines:
+    sums = {name: known for known, _, name in (line.partition("  ") for line in lines)}
+    if not lines or len(sums) < len(lines):
         raise ValueError(f"{SUMS} is not as it was written")
-    for line in lines:
-        known, _, name = line.partition("  ")
+    for name, known in sums.items():
         if only in (None, name) and sha256(folder / name) != known:
             raise ValueError(f"{name} is not as it was written")
 

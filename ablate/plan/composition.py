@@ -32,7 +32,7 @@ from ablate.plan.quoting import GROUPS, literal, quoted, typed
 from ablate.plan.runs import runs_of
 from ablate.store.crossing import crossed, levels_from
 from ablate.store.ids import RunSpec
-from ablate.store.plain import config_from, escaped
+from ablate.store.plain import config_from, config_with, escaped
 from ablate.store.study_checks import check_study
 from ablate.store.study_file import study_from
 from ablate.study import RATE, RATE_KEY, Cell, Pairs, Study
@@ -97,7 +97,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     check_halves(study, base)
     study, added = enlarged(study, base, composed)
     cells = study.cells()
-    configs = {cell.name: cell_config(composed, cell) for cell in cells}  # ten times as fast as composing anew
+    configs = {cell.name: cell_config(base, composed, cell) for cell in cells}
     check_read(cells, configs, keys)
     recipes = dict.fromkeys([base.data, *(config.data for config in configs.values())])
     if len({recipe.test_sentences for recipe in recipes}) > 1:
@@ -126,10 +126,14 @@ def without_across(arguments: list[str]) -> tuple[list[str], Override | None]:
     return rest, given
 
 
-def cell_config(composed: DictConfig, cell: Cell) -> Config:
-    """A cell's configuration. Raises BadInput that names the cell."""
+def cell_config(base: Config, composed: DictConfig, cell: Cell) -> Config:
+    """A cell's configuration: that of all, with the sections that it changes. Raises BadInput that names the cell.
+
+    Composing it anew would take far longer, which is felt where there are many cells.
+    """
+    sections = {key.partition(".")[0] for key in cell.overrides}
     try:
-        return config_from(changed(composed, cell.overrides))
+        return config_with(base, changed(OmegaConf.masked_copy(composed, list(sections)), cell.overrides))
     except BadInput as error:
         raise BadInput(f"{cell.name}: {error}") from None
 
@@ -141,7 +145,7 @@ def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study,
         added["across"] = config.across
         study = crossed(study, config.across)
     if config.match is Match.parameters:
-        found = twins(study, {cell.name: config_from(changed(composed, cell.overrides)) for cell in study.cells()})
+        found = twins(study, {cell.name: cell_config(config, composed, cell) for cell in study.cells()})
         added |= {"twins": found.variants, **({"twin_cells": found.cells} if found.cells else {})}
         study = study.twinned(found.variants, found.cells)
     if config.tune is Tune.lr:

@@ -53,22 +53,31 @@ def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
     }
     cells = []
     todo: dict[str, float | None] = {}  # training -> seconds
+    open_runs: set[str] = set()
     evaluations = 0
     for cell in plan.cells:
         config = plan.configs[cell.name]
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
-        done = sum(map(store.done, specs))
         parameters = parameter_count(config.model, vocabularies[config.data])
         operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
         speed = speed_of_like(measured, config.model.layers, parameters)
         seconds = operations / speed if speed else None
         if seconds is None and device is not None and device.type == "cpu":
             seconds = operations / CORE + 2 * config.model.layers * config.train.updates * LAYER
+        done = 0
+        for spec in specs:
+            folder = store.run(spec.id)
+            result = folder.trained(spec.config)
+            is_done = folder.evaluated(result, spec)
+            done += is_done
+            if result is None:
+                todo[spec.id] = seconds
+            elif not is_done:
+                evaluations += 1
+            if not is_done:
+                open_runs.add(spec.id)
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
-        trained = [store.run(spec.id).trained(spec.config) for spec in specs]
-        todo |= {spec.id: seconds for spec, is_trained in zip(specs, trained) if not is_trained}
-        evaluations += sum(trained) - done
-    count = workers(plan.config, device, len({spec.id for spec in plan.runs if not store.done(spec)}))
+    count = workers(plan.config, device, len(open_runs))
     known = [seconds for seconds in todo.values() if seconds is not None]
     total = schedule(known, count) if len(known) == len(todo) else None
     return Forecast(cells, count, total, device, len(todo), evaluations)

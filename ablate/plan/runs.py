@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from ablate.config import BadInput, Config, DataConfig
-from ablate.store.ids import RunSpec, evaluation_id, training_id
+from ablate.store.ids import RunSpec, all_but_the_seed, id_of_scores, id_of_seed, scoring
 from ablate.study import Cell, Study
 
 
@@ -16,12 +16,14 @@ def runs_of(
     """Every seed of every cell, in the study's order. `configs` are those of the cells. Raises BadInput."""
     teachers = teachers_of(study, configs)
     found: dict[tuple[str, int], RunSpec] = {}
-    for seed in seeds:
-        for cell, config in ((cell, configs[cell]) for cell in teachers):
+    for cell in teachers:
+        config = configs[cell]
+        corpus = corpora[config.data]
+        shared, scored = all_but_the_seed(config, corpus), scoring(config)
+        for seed in seeds:
             parents = tuple(found[teacher, seed].id for teacher in teachers[cell])
-            corpus = corpora[config.data]
-            training = training_id(config, seed, corpus, parents)
-            evaluation = evaluation_id(config, training)
+            training = id_of_seed(shared, seed, parents)
+            evaluation = id_of_scores(scored, training)
             found[cell, seed] = RunSpec(training, evaluation, study.name, setting, cell, seed, config, corpus, parents)
     return [found[cell.name, seed] for cell in study.cells() for seed in seeds]
 

@@ -42,9 +42,18 @@ class RunSpec:
 
 def training_id(config: Config, seed: int, corpus: str, parents: Sequence[str] = (), meaning: int = MEANING) -> str:
     """The id of a training under a meaning of the configuration: the present one, or that of an older record."""
-    determinants = {
+    return id_of_seed(all_but_the_seed(config, corpus, meaning), seed, parents)
+
+
+def id_of_seed(determinants: dict[str, Any], seed: int, parents: Sequence[str] = ()) -> str:
+    """The id of a training, from what determines all seeds alike and what determines this one."""
+    return digest(determinants | {"seed": seed} | ({"parents": list(parents)} if parents else {}))
+
+
+def all_but_the_seed(config: Config, corpus: str, meaning: int = MEANING) -> dict[str, Any]:
+    """What determines a training besides its seed and its parents."""
+    return {
         "meaning": meaning,
-        "seed": seed,
         "corpus": corpus,
         "precision": config.precision,
         "model": read(config.model, "model"),
@@ -52,12 +61,16 @@ def training_id(config: Config, seed: int, corpus: str, parents: Sequence[str] =
         "train": {key: value for key, value in read(config.train, "train").items() if key != NAMES_A_PARENT},
         **sources_used(model=config.model, optim=config.optim, train=config.train),
     }
-    return digest(determinants | ({"parents": list(parents)} if parents else {}))
 
 
 def evaluation_id(config: Config, training: str) -> str:
     """The id of an evaluation of a training."""
-    return digest({"training": training, **scoring(config)})
+    return id_of_scores(scoring(config), training)
+
+
+def id_of_scores(determinants: dict[str, Any], training: str) -> str:
+    """The id of an evaluation of a training, from what `scoring` returns."""
+    return digest({"training": training, **determinants})
 
 
 def read(section: Any, name: str) -> dict[str, Any]:

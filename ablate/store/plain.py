@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -36,6 +36,15 @@ def config_from(node: DictConfig) -> Config:
     _refuse_interpolations(node)
     values = {str(key): node[key] for key in _SCHEMA}
     return _frozen({key: escaped(value) if isinstance(value, str) else value for key, value in values.items()})
+
+
+def config_with(config: Config, node: DictConfig) -> Config:
+    """The configuration with the sections of a node in place of its own. Raises BadInput."""
+    try:
+        sections = OmegaConf.to_object(OmegaConf.merge(OmegaConf.masked_copy(_SCHEMA, list(node)), node))
+    except OmegaConfBaseException as error:
+        raise BadInput(str(error).splitlines()[0]) from None
+    return replace(config, **sections)  # type: ignore[arg-type]
 
 
 def config_from_plain(plain: dict[str, Any]) -> Config:

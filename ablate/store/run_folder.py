@@ -83,17 +83,18 @@ class RunFolder:
             return []
         return text[: text.rfind("\n") + 1].splitlines()
 
-    def trained(self, config: Config) -> bool:
-        """Whether training has ended, with diagnostics if the configuration asks for them."""
+    def trained(self, config: Config) -> TrainingResult | None:
+        """The result, if training has ended, with diagnostics if the configuration asks for them."""
         result = self.result()
-        return result is not None and bool(result.diagnostics or not config.diagnostics.times)
+        return result if result is not None and (result.diagnostics or not config.diagnostics.times) else None
 
     def done(self, spec: RunSpec) -> bool:
         """Whether the run is trained and, if it has weights to translate with, evaluated."""
-        result = self.result()
-        if result is None or not self.trained(spec.config):
-            return False
-        return not result.scorable or self.scores(spec.evaluation) is not None
+        return self.evaluated(self.trained(spec.config), spec)
+
+    def evaluated(self, result: TrainingResult | None, spec: RunSpec) -> bool:
+        """Whether nothing is missing but what `trained` found."""
+        return result is not None and (not result.scorable or self.scores(spec.evaluation) is not None)
 
     def lock(self, timeout: float = -1) -> BaseFileLock:
         """The lock that a process holds while it works on the run. Acquiring it may raise filelock.Timeout."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, ParamSpec
 
-from ablate.system.environment import clean_environment
+from ablate.system.environment import clean_environment, collect_rarely
 from ablate.system.output import lasting_output
 
 P = ParamSpec("P")
@@ -60,6 +60,7 @@ def command(main: Callable[P, int]) -> Callable[P, int]:
     @functools.wraps(main)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         clean_environment()
+        collect_rarely()
         before = {}
         if threading.current_thread() is threading.main_thread():  # Python lets no other thread set handlers
             before = {number: signal.signal(number, terminate) for number in handled() if number != signal.SIGINT}
