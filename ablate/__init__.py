@@ -1,7 +1,7 @@
 """ablate settles arguments about Transformer design with experiments.
 
 From Python: `ablate.results(study)` is a DataFrame of every run of a study, `ablate.load_run(run_id)` a trained model.
-Both, and the rooms `ablate.config`, `ablate.model`, ..., are imported when they are first asked for.
+Both, and the packages `ablate.config`, `ablate.model`, ..., are imported when they are first used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ablate from Python: what a notebook wants of finished studies and trained models."""
+"""ablate from Python: the results of finished studies, and trained models."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def results(study: str, root: str | Path = ".") -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A trained model and what belongs to it."""
+    """A trained model with its tokeniser and configuration."""
 
     model: Architecture
     tokenizer: Tokenizer
@@ -57,11 +57,11 @@ class LoadedRun:
     def translate(self, sentences: Iterable[str]) -> list[str]: ...
 
     def translate(self, sentences: str | Iterable[str]) -> str | list[str]:
-        """One sentence, or each of several, in the target language, by the beam search of the configuration.
+        """Translate one sentence, or each of several, by the beam search of the configuration.
 
-        A sentence of more than `config.data.max_tokens` tokens is cut to as many, as sources of the test set are.
-        What is empty stays empty, and special tokens written out, such as `</s>`, are text like any other. Raises
-        TypeError for anything but text.
+        A sentence of more than `config.data.max_tokens` tokens is cut to that length, as in the test set. An empty
+        sentence stays empty. Names of special tokens, such as `</s>`, are read as text. Raises TypeError for anything
+        but text.
         """
         from itertools import pairwise
 
@@ -73,22 +73,21 @@ class LoadedRun:
             return self.translate([sentences])[0]
         texts = list(sentences)
         if not all(isinstance(text, str) for text in texts):
-            raise TypeError("translate takes a sentence, or several, each a str")
+            raise TypeError("translate takes a str, or several of them")
         tokens, offsets = cut(*encode(texts, self.tokenizer, start=False), self.config.data.max_tokens)
         encoded = [tokens[start:end] for start, end in pairwise(offsets)]  # each ends in </s>
         sources = [ids for ids in encoded if len(ids) > 1]
         evaluation = self.config.evaluation
-        found = iter(
-            self.tokenizer.decode_batch(translate(self.model, sources, evaluation.beam, evaluation.length_penalty))
-        )
+        outputs = translate(self.model, sources, evaluation.beam, evaluation.length_penalty)
+        found = iter(self.tokenizer.decode_batch(outputs))
         return [next(found) if len(ids) > 1 else "" for ids in encoded]
 
 
 def load_run(run_id: str, root: str | Path = ".", plugins: Iterable[str | Path] = ()) -> LoadedRun:
     """The trained model of a run, on the CPU, from `runs/` and the corpus cache. Raises BadInput.
 
-    Plugins that the run uses are imported from where they were when it was planned; `plugins` names the files where
-    they have moved. A file whose source has changed is refused.
+    Plugins that the run uses are imported from where they were when it was planned. If they have moved, `plugins` names
+    their files. A file whose source has changed is refused.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The command: compose, plan, run, report."""
+"""The command `python -m ablate`: compose, plan, run, report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablate.config import BadInput, Until, plain_line
 from ablate.plugins import settle
 from ablate.system import signals
 
-if TYPE_CHECKING:  # each of these is imported where it is used, so that --help need not wait for them
+if TYPE_CHECKING:  # imported inside functions, so that --help is fast
     from omegaconf import DictConfig
 
     from ablate.plan.composition import Plan
@@ -22,15 +22,16 @@ if TYPE_CHECKING:  # each of these is imported where it is used, so that --help 
     from ablate.run.launching import Launch
     from ablate.run.progress import Progress
     from ablate.store.folders import Store
+    from ablate.store.ids import RunSpec
 
-LOCAL_LAUNCHERS = ("basic", "joblib")  # those of Hydra's launchers whose workers run on this machine
+LOCAL_LAUNCHERS = ("basic", "joblib")  # Hydra's launchers whose workers run on this machine
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if (folder / "config.yaml").exists())
 
 
 @signals.command
 def main() -> int:
-    """Run the command in sys.argv; its exit code (see `study`), 2 for bad input, those of signals when interrupted."""
+    """Run the command in sys.argv. Returns the exit code of `study`, or 2 for bad input."""
     given = sys.argv[1:]
     if {"--help", "-h"} & set(given):
         from ablate.plan import help
@@ -52,7 +53,9 @@ def main() -> int:
     from ablate.system.places import check_current_folder, expanded
 
     ConfigStore.instance().store("schema", schema())
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that one line can be made of it here
+    os.environ.setdefault(
+        "HYDRA_FULL_ERROR", "1"
+    )  # Hydra raises its errors, so that they can be shown in one line here
     try:
         check_current_folder()
         options = shell.command_line(given)
@@ -86,13 +89,13 @@ def load_plugins(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
 
 class Stuck(Exception):
-    """The disk is full, or a folder is gone: nothing more can be written, and nothing that was done is lost."""
+    """The disk is full, a folder is gone, or a package that reports need is missing. Runs that are done are kept."""
 
 
 def study(
     compose: Callable[[list[str]], DictConfig], arguments: Sequence[str], launch: Launch, launcher: str = "joblib"
 ) -> int:
-    """Plan a study, do what is missing of it, write its report.
+    """Plan a study, train and evaluate the runs that are missing, write its report.
 
     `launcher` names Hydra's launcher behind `launch`. Returns 0 if every run has finished or diverged, 1 if some
     failed. Raises BadInput.
@@ -100,7 +103,7 @@ def study(
     from ablate.plan.composition import plan as make_plan
 
     settle()
-    plan = make_plan(compose, arguments)  # before anything slow is imported, so that a slip is answered at once
+    plan = make_plan(compose, arguments)  # before the slow imports, so that bad input is reported at once
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
     from ablate.data.cache import cache_folder, corpus_folder
@@ -108,7 +111,8 @@ def study(
     from ablate.evaluation.scores import check_tokenizer
     from ablate.plan.forecast import forecast as make_forecast
     from ablate.plan.forecast import workers
-    from ablate.records.collect import check_corpus, check_prepared, check_test_set
+    from ablate.records.collect import check_test_set
+    from ablate.records.history import check_corpus, check_prepared
     from ablate.run import costs
     from ablate.run.launching import train
     from ablate.run.progress import Progress
@@ -118,7 +122,7 @@ def study(
     from ablate.training.machine import checked_device
 
     check_metrics(plan.study)
-    device = None  # where workers run on other machines, each of them finds its own
+    device = None  # workers on other machines each choose their own
     if launcher in LOCAL_LAUNCHERS:
         device = checked_device(plan.config.device, plan.config.precision)
     if plan.config.evaluation.bleu_tokenizer is not None:
@@ -148,13 +152,15 @@ def study(
     progress.say(caveat(cache_folder()))
     check_test_set(corpora)
     from ablate.run import representations
-    from ablate.run.until import next_batch
 
     try:
         train(plan, store, launch, progress, forecast.workers)
-        while plan.config.until is Until.resolved and (more := next_batch(plan, store, corpora, progress.say)):
-            plan = more
-            train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
+        if plan.config.until is Until.resolved:
+            from ablate.run.until import next_batch  # judges claims, which other commands leave to their report
+
+            while more := next_batch(plan, store, corpora, progress.say):
+                plan = more
+                train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.cost_probe:
             costs.measure(plan, store, device, progress.say)
         representations.compare(plan, store, corpora[plan.corpus], device, progress.say)
@@ -188,10 +194,10 @@ def outlook(plan: Plan, root: Path) -> list[str]:
 
 
 def so_far(plan: Plan, store: Store) -> str:
-    """What is done of a study that was cut short, and how to go on."""
+    """How many runs of an interrupted study are done, and how to continue."""
     done = sum(map(store.done, plan.runs))
-    command = shlex.join(["python", "-m", "ablate", *sys.argv[1:]])  # with Hydra's options, which are in no plan
-    return f"{done} of {len(plan.runs)} runs are done and kept; to go on: {command}"
+    command = shlex.join(["python", "-m", "ablate", *sys.argv[1:]])  # with Hydra's options, which the plan lacks
+    return f"{done} of {len(plan.runs)} runs are done and kept; to continue: {command}"
 
 
 def prepared(plan: Plan, progress: Progress) -> dict[str, dict[str, Any]]:
@@ -205,31 +211,48 @@ def prepared(plan: Plan, progress: Progress) -> dict[str, dict[str, Any]]:
 
 
 def report(plan: Plan, store: Store, corpora: Corpora, progress: Progress) -> int:
-    """Gather the records, build the report and the ledger, show the results."""
+    """Collect the records, write the report and the ledger, print the results. Returns 1 if some runs failed."""
     from ablate import tracking
-    from ablate.records.collect import collect, without_curves
-    from ablate.report import build, headline, ledger
+    from ablate.records.collect import collect, freeze_noise, without_curves
+    from ablate.store.plain import config_to_plain
 
-    collect(store, plan, corpora)
+    records = collect(store, plan, corpora)
     for line in without_curves(store, plan):
         progress.say(line)
-    folder = build(store.root, plan.study.name, plan.setting)
+    failed = [spec for spec in plan.runs if not store.done(spec)]
+    try:
+        from ablate.report.index import ledger
+        from ablate.report.render import build
+        from ablate.report.text.opening import headline
+
+        freeze_noise(store.root, records, config_to_plain(plan.preset))
+        folder = build(store.root, plan.study.name, plan.setting)
+    except ModuleNotFoundError as error:  # machines with a GPU often have only what training needs
+        say_failed(failed, store, progress)
+        raise Stuck(
+            f"the records are in {records}, but the report needs {error.name}, which is not installed here; "
+            f"where it is: python -m ablate.report {plan.study.name}"
+        ) from error
     tracker = tracking.start_report(plan, store, folder)
     ledger(store.root)
     for line in headline(folder):
         progress.say(line)
-    failed = [spec for spec in plan.runs if not store.done(spec)]
-    for spec in failed:
-        why = store.run(spec.id).failure() or "its worker died"
-        log = store.run(spec.id).file("failure.txt")
-        progress.say(f"failed: {spec.cell}/seed{spec.seed}: {why}; see {log}; the same command tries it again")
+    say_failed(failed, store, progress)
     progress.say(tracker.finish())
     progress.say(str(folder))
     return 1 if failed else 0
 
 
+def say_failed(failed: Sequence[RunSpec], store: Store, progress: Progress) -> None:
+    """Name each run that failed, and its log."""
+    for spec in failed:
+        why = store.run(spec.id).failure() or "its worker died"
+        log = store.run(spec.id).file("failure.txt")
+        progress.say(f"failed: {spec.label}: {why}; see {log}; the same command tries it again")
+
+
 def work(config: DictConfig) -> None:
-    """What a worker does: one run, by its id."""
+    """A worker's job: do one run, named by its id."""
     import multiprocessing
 
     if multiprocessing.parent_process() is not None:
@@ -248,6 +271,6 @@ def work(config: DictConfig) -> None:
 
 
 def complain(line: str, code: int = 2) -> int:
-    """Say it on one line of text, whatever it quotes; the exit code."""
+    """Print a message as one line on standard error; returns the exit code."""
     print(f"ablate: {plain_line(line)}", file=sys.stderr)
     return code

@@ -1,8 +1,8 @@
-"""Every choice and every size that makes up a run: its type, its meaning, its default, its bounds.
+"""Every key of the configuration: its type, its meaning, its default, its bounds.
 
-The defaults are the baseline of every study. They stand here and nowhere else: a file in `conf/` says only what it
-changes. A field's bounds are an interval in the usual notation, "[0, 1)". A field that is looked up in a table of
-components is a string, checked against the names in `CHOICES`; other vocabularies are Enums.
+The defaults are the baseline of every study. They are only here: a file in `conf/` has only what it changes. A field's
+bounds are an interval in the usual notation, "[0, 1)". A field that is looked up in a table of components is a string,
+checked against the names in `CHOICES`; other vocabularies are Enums.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class BadInput(ValueError):
 
 
 WORD = r"\p{L}\p{M}\p{N}_"  # inside a character class: the characters of words in any script, with combining marks
-NAME = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.-]*")  # what may be a folder's name, or part of one
-LONGEST_NAME = 80  # bytes; file systems allow names of three times as many
+NAME = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.-]*")  # a folder's name, or part of one
+LONGEST_NAME = 80  # bytes; file systems allow names three times as long
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # characters that a line of text cannot contain
 LONGEST_LINE = 2000  # characters of a message
 LONGEST_SAMPLE = 1000  # characters of a sentence that is shown as an example
@@ -44,7 +44,7 @@ def check_name(key: str, name: str) -> None:
 
 
 def plain_line(text: str) -> str:
-    """The message on one line, without control characters, whatever it quotes."""
+    """The message on one line, with control characters escaped."""
     return CONTROL.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))[:LONGEST_LINE]
 
 
@@ -59,6 +59,7 @@ CHOICES: dict[str, list[str]] = {  # key -> the names in its table of components
     "model.norm_placement": ["pre", "post"],
     "model.residual": ["add", "none"],
     "model.attention_scale": ["sqrt", "none"],
+    "model.embedding_scale": ["sqrt", "none"],
     "model.activation": ["relu", "gelu", "silu", "squared_relu"],
     "model.position": ["sinusoidal", "none"],
     "data.tokenizer": ["bpe", "characters"],
@@ -76,7 +77,7 @@ READ_BY = {  # key -> (the choice of its section that decides whether it is read
     "train.teacher_share": ("objective", frozenset({"distillation"})),
     "train.temperature": ("objective", frozenset({"distillation"})),
 }
-FIRST = object()  # marks a key that is as old as the first ids
+FIRST = object()  # marks a key that existed when the first ids were made
 
 
 class Device(Enum):
@@ -181,6 +182,7 @@ class ModelConfig:
     residual: str = knob("add", "whether a sublayer's input is added to its output, or dropped")
     attention_scale: str = knob("sqrt", "what divides attention scores: sqrt(d_k), or nothing")
     activation: str = knob("relu", "the feed-forward network's nonlinearity")
+    embedding_scale: str = knob("sqrt", "what multiplies embeddings: sqrt(d_model), or nothing", introduced="sqrt")
     position: str = knob("sinusoidal", "how word order enters the model", introduced="sinusoidal")
     ffn_ratio: float = knob(4.0, "width of the feed-forward network over d_model", "(0, 1024]")
     heads: int = knob(4, "attention heads; they divide d_model where head_width is null", "[1, 16384]")
@@ -196,7 +198,7 @@ class ModelConfig:
         check_choices(self, "model")
         check_bounds(self, "model")
         if self.d_model % 2:
-            raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines come in pairs, so take an even one")
+            raise BadInput(f"model.d_model={self.d_model} is odd: sines and cosines need an even number")
         if reads(self, "model", "heads") and self.head_width is None and self.d_model % self.heads:
             divisors = ", ".join(str(heads) for heads in range(1, self.d_model + 1) if self.d_model % heads == 0)
             raise BadInput(
@@ -280,7 +282,7 @@ class DataConfig:
 
     @property
     def label(self) -> str:
-        """What settings, records and reports call the corpus."""
+        """The name of the corpus in settings, records and reports."""
         own = Path(os.path.expanduser(self.path)).absolute().name if self.path else self.loader
         return self.name.replace("/", "_") or own
 
@@ -427,7 +429,7 @@ class Config:
 
 
 def check_key(key: str, given: str) -> None:
-    """Raise BadInput where the configuration has no such key."""
+    """Raise BadInput if the configuration has no such key."""
     section: Any = Config()
     for depth, part in enumerate(key.split(".")):
         known = [item.name for item in fields(section)] if is_dataclass(section) else []

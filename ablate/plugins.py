@@ -1,11 +1,11 @@
-"""Members that the package's tables get from outside: what a file does that `plugins=[snake.py]` names.
+"""Add members to the package's tables of choices from a plugin, a file that `plugins=[snake.py]` names.
 
     from ablate.plugins import register
 
     @register("model.activation", "snake")
     class Snake(nn.Module): ...
 
-Registering imports nothing heavy: the name becomes a choice at once, and a table takes the member when its own module
+Registering imports nothing heavy: the name becomes a choice at once, and the table gets the member when its own module
 is imported (`extend`). `ablate.store.plugin_files` executes the files.
 """
 
@@ -38,9 +38,9 @@ class Member:
     name: str
     path: str  # of the file that registered it
     sha256: str  # of the file's source
-    value: Any = None  # None: only the name and the hash are known, from a record
+    value: Any = None  # None if only the name and the hash are known, from a record
     details: dict[str, Any] = field(default_factory=dict)
-    reads: frozenset[str] | None = None  # the keys of its section that it reads; None for the usual ones
+    reads: frozenset[str] | None = None  # the keys of its section that it reads; None for the default
 
 
 def register(key: str, name: str, reads: Iterable[str] | None = None, **details: Any) -> Callable[[Value], Value]:
@@ -52,16 +52,15 @@ def register(key: str, name: str, reads: Iterable[str] | None = None, **details:
     an objective reads as distillation does (none without it).
     """
     if _source is None:
-        raise BadInput("register works in a file that plugins=[FILE.py] names, and nowhere else")
+        raise BadInput("register works only in a file that plugins=[FILE.py] names")
     if key not in TABLES:
         raise BadInput(f"there is no table {key} to register {name} in; there are {', '.join(TABLES)}")
     check_name(key, str(name))
     if (key, name) in _members or name in (*CHOICES.get(key, ()), *_tables.get(key, ())):
         raise BadInput(taken(key, name))
     if wrong := set(reads or ()) - readable(key):
-        choices = (
-            f"it may read {', '.join(sorted(readable(key)))}" if readable(key) else f"members of {key} take no reads="
-        )
+        keys = ", ".join(sorted(readable(key)))
+        choices = f"it may read {keys}" if keys else f"members of {key} take no reads="
         raise BadInput(f"{key}={name} reads {', '.join(sorted(wrong))}: {choices}")
     path, sha256 = _source
 
@@ -73,7 +72,7 @@ def register(key: str, name: str, reads: Iterable[str] | None = None, **details:
 
 
 def extend(key: str, table: dict[str, Any]) -> None:
-    """Add to a table what plugins have registered for it so far, and from now on. Its module calls this once."""
+    """Add to a table what plugins have registered for it, and what they register later. Its module calls this once."""
     _tables[key] = table
     for member in _members.values():
         if member.key == key and member.value is not None:
@@ -83,7 +82,7 @@ def extend(key: str, table: dict[str, Any]) -> None:
 
 
 def settle() -> None:
-    """Import every table that a plugin adds to, so that a member that does not fit is found now. Raises BadInput."""
+    """Import every table that a plugin adds to, so that a member that does not fit raises BadInput now."""
     for key in dict.fromkeys(member.key for member in _members.values()):
         import_module(TABLES[key].module)
 
@@ -100,14 +99,14 @@ def used(**sections: Any) -> list[Member]:
 
 
 def sources_used(**sections: Any) -> dict[str, dict[str, str]]:
-    """What plugins add to the determinants of an id: {"plugins": {key: hash of the source}}, or nothing."""
+    """The determinants that plugins add to an id: {"plugins": {key: hash of the source}}, or nothing."""
     sources = {member.key: member.sha256 for member in used(**sections)}
     return {"plugins": sources} if sources else {}
 
 
 @contextmanager
 def registering(path: str, sha256: str) -> Iterator[None]:
-    """While a file is executed, what it registers is its own; all of that is removed again if it raises."""
+    """Inside the block, registered members belong to this file. They are removed again if it raises."""
     global _source
     before, outer, _source = dict(_members), _source, (path, sha256)
     try:
@@ -129,7 +128,7 @@ def add(member: Member) -> None:
     if table is not None and member.value is not None:
         table[member.name] = entry(member)
     _members[member.key, member.name] = member
-    if member.name in BUILT_IN.get(member.key, ()):  # a record of a plugin whose member the package has adopted since
+    if member.name in BUILT_IN.get(member.key, ()):  # a record of a plugin whose member is now built in
         return
     if member.key in CHOICES:
         CHOICES[member.key].append(member.name)
@@ -154,20 +153,20 @@ def remove(member: Member) -> None:
 
 
 def readable(key: str) -> set[str]:
-    """What members of a table may name as the keys that they read."""
+    """The keys that members of a table may read."""
     if key == "model.architecture":
         return {item.name for item in fields(ModelConfig)}
     return {name.partition(".")[2] for name in decided_by(key)}
 
 
 def decided_by(key: str) -> dict[str, tuple[str, frozenset[str]]]:
-    """The entries of READ_BY that the choice `key` decides on."""
+    """The entries of READ_BY that depend on the choice `key`."""
     section, _, choice = key.partition(".")
     return {name: entry for name, entry in READ_BY.items() if (name.partition(".")[0], entry[0]) == (section, choice)}
 
 
 def restore(before: dict[tuple[str, str], Member]) -> None:
-    """Make `before`, which `members` returned earlier, the members again."""
+    """Restore the members that `members` returned earlier."""
     for place, member in members().items():
         if before.get(place) is not member:
             remove(member)
@@ -177,7 +176,7 @@ def restore(before: dict[tuple[str, str], Member]) -> None:
 
 
 def entry(member: Member) -> Any:
-    """What a table holds of a member. Raises BadInput where its details are not those of the table's entries."""
+    """A table's entry for a member. Raises BadInput if its details are not those of the table's entries."""
     table, details = TABLES[member.key], member.details
     try:
         if table.entry is not None:
@@ -190,7 +189,7 @@ def entry(member: Member) -> Any:
 
 
 def taken(key: str, name: str) -> str:
-    return f"{key} has a member {name} already, which a plugin cannot replace: give it another name"
+    return f"{key} already has a member {name}, which a plugin cannot replace: use another name"
 
 
 BUILT_IN = {key: frozenset(names) for key, names in CHOICES.items()}
@@ -204,6 +203,7 @@ TABLES = {  # key of the configuration, or kind of thing -> its table
     "model.norm_placement": Table("ablate.model.wiring", "NORM_PLACEMENTS"),
     "model.residual": Table("ablate.model.wiring", "RESIDUALS"),
     "model.attention_scale": Table("ablate.model.attention", "ATTENTION_SCALES"),
+    "model.embedding_scale": Table("ablate.model.embedding", "EMBEDDING_SCALES"),
     "model.activation": Table("ablate.model.feedforward", "ACTIVATIONS"),
     "model.position": Table("ablate.model.position", "POSITIONS"),
     "optim.kind": Table("ablate.training.optimizers", "OPTIMIZERS"),

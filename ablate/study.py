@@ -1,6 +1,6 @@
-"""A study: one question, the variants that answer it, the claims that they test, and the runs that all this takes.
+"""A study: one question, the variants that answer it, and the claims that they test.
 
-Pure: frozen values, and the runs and ids that follow from them. `ablate.store.study_file` reads and writes them.
+Frozen values without input or output. `ablate.store.study_file` reads and writes them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
 QUALITY = "quality"  # a study's metric: the test loss or BLEU, whichever decides (`ablate.analysis.quality`)
 MATCHED = "matched"  # ends the name of a variant's twin of the baseline's size
-WITHIN = 0.03  # of the baseline's parameters, embeddings left out: how near a twin's must come
+WITHIN = 0.03  # the largest difference in parameters from the baseline, as a share of them, without embeddings
 
 
 class Kind(Enum):
@@ -46,7 +46,7 @@ class Pairs(Enum):
     halves = "halves"  # of one variant: of 2n seeds, i and n + i, as if the halves were two variants
 
 
-HALVES = ("first half", "second half")  # what analysis calls them; the first is the baseline
+HALVES = ("first half", "second half")  # names of the two halves in analysis; the first is the baseline
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,22 @@ class Contrast:
     low: float | None = None  # the range of Kind.in_range, either end open
     high: float | None = None
     than: tuple[str, str] | None = None  # (variant, baseline) of the difference to exceed
-    note: str = ""  # what a reader must know of how this contrast came about
+    note: str = ""  # what a reader must know about how this contrast was chosen
     bleu_margin: float | None = None  # in BLEU, of a contrast in quality; None: the default
-    factor: str | None = None  # over whose levels Kind.trend and Kind.exponent look; names leave its level out
+    factor: str | None = None  # the factor of Kind.trend and Kind.exponent; names of cells leave its level out
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Every cell that it speaks of."""
+        """Every cell that it names."""
         return tuple(cell for cell in (self.variant, self.baseline, *(self.than or ())) if cell is not None)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that people say. No parts: not tested by this study; `command` says what would, `needs` what for."""
+    """A sentence that people say. A claim without parts is not tested by this study.
+
+    `command` would test it; `needs` names what has to be done before.
+    """
 
     id: str
     sentence: str
@@ -89,7 +92,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm of a study: a variant at one level of every factor, held against the cell that `baseline` names."""
+    """One arm of a study: a variant at one level of every factor, compared with the cell that `baseline` names."""
 
     name: str
     variant: str
@@ -109,15 +112,15 @@ class Study:
     question: str
     baseline: str
     variants: dict[str, dict[str, Any]]  # name -> overrides of configuration keys
-    factors: dict[str, dict[Any, dict[str, Any]]]  # name -> level -> overrides
-    metric: str
-    claims: tuple[Claim, ...]
-    limits: tuple[str, ...]  # what the study cannot tell, in its author's words
-    sizes: dict[str, dict[str, Any]]  # preset -> overrides that hold for every cell, and `factors` with its own levels
+    factors: dict[str, dict[Any, dict[str, Any]]] = field(default_factory=dict)  # name -> level -> overrides
+    metric: str = "test_bleu"
+    claims: tuple[Claim, ...] = ()
+    limits: tuple[str, ...] = ()  # what the study cannot show, in its author's words
+    sizes: dict[str, dict[str, Any]] = field(default_factory=dict)  # preset -> overrides of every cell, and `factors`
     grid: tuple[float, ...] = ()  # learning rates of tune=lr; none: optim.lr and its neighbours
     pairs: Pairs = Pairs.seeds
-    first_seed: int = 0  # where the command line does not set it
-    by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> overrides besides, of twins only
+    first_seed: int = 0  # unless the command line sets another
+    by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> more overrides, for twins only
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""
@@ -157,7 +160,7 @@ class Study:
 
     @property
     def compared(self) -> Study:
-        """The study that analysis sees, whose cells are held against each other: its own, or a variant's two halves."""
+        """The study whose cells analysis compares: this one, or the two halves of its only variant."""
         if self.pairs is Pairs.seeds:
             return self
         return replace(self, variants=dict.fromkeys(HALVES, self.variants[self.baseline]), baseline=HALVES[0])
@@ -165,8 +168,8 @@ class Study:
     def varied(self) -> set[str]:
         """The configuration keys that the study sets itself.
 
-        What only some levels of a factor set is not among them (`train.updates: 0`, say): the other levels leave it
-        open, and within a level all variants have the same.
+        A key that only some levels of a factor set (such as `train.updates: 0`) is not among them: the command line may
+        set it for the other levels, and within a level all variants have the same value.
         """
         everywhere = [set.intersection(*map(set, levels.values())) for levels in self.factors.values() if levels]
         return set().union(*self.variants.values(), *everywhere)

@@ -43,4 +43,14 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ablate.data.prepare.run_in_child", in_this_process)
 
 
-settings.register_profile("thorough")  # what tests/malformed.py makes of it: ten times as many examples
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take most of the time."""
+    monkeypatch.setattr("ablate.report.render.FIGURES", {})
+
+
+# A profile says how many examples each @given tries. Examples may take as long as they like, on a slow machine too.
+settings.register_profile("short", max_examples=20, derandomize=True, database=None, deadline=None)
+settings.register_profile("many", max_examples=100, deadline=None)
+settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.load_profile("short")  # unless --hypothesis-profile names another

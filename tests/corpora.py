@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -17,10 +19,16 @@ from ablate.store.plain import schema
 
 
 def composed(overrides: list[str]) -> DictConfig:
+    """What Hydra makes of these overrides. It is asked once, since composing takes most of the time of a plan."""
+    return deepcopy(composed_once(tuple(overrides)))
+
+
+@cache
+def composed_once(overrides: tuple[str, ...]) -> DictConfig:
     ConfigStore.instance().store("schema", schema())
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides=overrides)
+        return compose("config", overrides=list(overrides))
 
 
 def fixture_plan(*overrides: str) -> Plan:

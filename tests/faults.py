@@ -1,13 +1,11 @@
 """Studies in processes of their own, each a group of its own, and what befalls them on their way.
 
-A server that has imported everything forks a process for each study, which takes a second where a fresh interpreter
-takes ten. What a process is about to do to a file, Python tells its audit hooks, so the product knows nothing of this.
+What a process is about to do to a file, Python tells its audit hooks, so the product knows nothing of this.
 """
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import re
 import shutil
@@ -23,19 +21,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(
-    [
-        *(
-            "ablate.cli",
-            "ablate.records.collect",
-            "ablate.report.render",
-            "ablate.tracking.report_run",
-            "ablate.data.prepare",
-        ),
-        *("torch._dynamo", "ablate.training.member", "hydra.main", "hydra_plugins.hydra_joblib_launcher._core"),
-    ]
-)
+from forks import ended, fork, speak_to
+
 RANDOM = re.compile(r"(?<=\.)[a-z0-9_]{8}(?=\.part(\.lease)?$)")  # in the names of files in the making
 
 
@@ -175,16 +162,10 @@ class Study:
 
     def start(self, befall: Befall | None = None) -> BaseProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
-        process = FORK.Process(target=live, args=(self.folder, self.command(), self.environment, befall or Befall()))
-        process.start()
-        return process
+        return fork(live, self.folder, self.command(), self.environment, befall or Befall())
 
-    def wait(self, process: BaseProcess, seconds: float = 600) -> Ended:
-        process.join(seconds)
-        if process.exitcode is None:
-            os.killpg(process.pid or 0, signal.SIGKILL)
-            raise TimeoutError(f"{self.command()} did not end")
-        return Ended(process.exitcode, *(log(self.folder, name).read_text() for name in ("out", "err")))
+    def wait(self, process: BaseProcess) -> Ended:
+        return Ended(ended(process), *(log(self.folder, name).read_text() for name in ("out", "err")))
 
     def run(self, befall: Befall | None = None) -> Ended:
         return self.wait(self.start(befall))
@@ -197,9 +178,7 @@ def log(folder: Path, name: str) -> Path:
 
 def live(folder: Path, command: list[str], environment: dict[str, str], befall: Befall) -> None:
     """Be the command, and meet with what is to befall it."""
-    os.setsid()
-    for name, descriptor in (("out", 1), ("err", 2)):
-        os.dup2(os.open(log(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    speak_to(log(folder, "out"), log(folder, "err"))
     os.environ |= {"ABLATE_CACHE": str(folder / "cache"), **environment}
     sys.argv = ["ablate", *command]
     bring_tatoeba()
@@ -208,10 +187,12 @@ def live(folder: Path, command: list[str], environment: dict[str, str], befall: 
 
     from ablate.cli import main
     from ablate.data import prepare
+    from ablate.report import render
     from ablate.training import resume
 
     prepare.run_in_child = in_this_process  # a child's files would not be seen here
     resume.SHARE = float("inf")  # a run of a second would save but once
+    render.FIGURES = {"effects": render.FIGURES["effects"]}  # drawing takes longest
     us, here = os.getpid(), threading.local()
 
     def hook(event: str, given: tuple[Any, ...]) -> None:

@@ -21,6 +21,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from waiting import PATIENCE, SOON
 
 from ablate import cli
 from ablate.config import Config, Device
@@ -29,24 +30,23 @@ from ablate.plan.arguments import parse
 from ablate.store.folders import Store
 from ablate.store.plain import schema
 
-PATIENCE = {  # seconds that one command may take
-    signal.SIGPROF: (signal.ITIMER_PROF, 20.0),  # at work
-    signal.SIGALRM: (signal.ITIMER_REAL, 300.0),  # in all, on a machine that may have much else to do
+LIMITS = {  # seconds that one command may take
+    signal.SIGPROF: (signal.ITIMER_PROF, float(SOON)),  # at work
+    signal.SIGALRM: (signal.ITIMER_REAL, float(PATIENCE)),  # in all
 }
-THOROUGH = "thorough"  # the profile of hypothesis under which ten times as much is tried
+SHARES = {"short": 0.1, "many": 1, "thorough": 10}  # of the examples that `tried` names, by profile of hypothesis
 SMOKE = ("preset=smoke", "data=fixture", "wandb.mode=disabled", "cost_probe=false")
 
 
 def tried(times: int) -> settings:
-    """So many examples, the same ones each time; under the thorough profile ten times as many, and new ones.
+    """So many examples under the profile `many`, the same ones each time; `thorough` tries new ones.
 
     What fails is shown as it was found: a smaller input that fails takes as long to find as many a suite.
     """
-    thorough = settings.get_current_profile_name() == THOROUGH
+    profile = settings.get_current_profile_name()
     return settings(
-        max_examples=times * (10 if thorough else 1),
-        derandomize=not thorough,
-        deadline=None,
+        max_examples=max(3, int(times * SHARES[profile])),
+        derandomize=profile != "thorough",
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -71,13 +71,13 @@ def patience() -> Iterator[None]:
     def hang(number: int, frame: object) -> None:
         raise Hangs
 
-    before = {number: signal.signal(number, hang) for number in PATIENCE}
-    for timer, seconds in PATIENCE.values():
+    before = {number: signal.signal(number, hang) for number in LIMITS}
+    for timer, seconds in LIMITS.values():
         signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        for number, (timer, _) in PATIENCE.items():
+        for number, (timer, _) in LIMITS.items():
             signal.setitimer(timer, 0)
             signal.signal(number, before[number])
 
@@ -142,7 +142,8 @@ def quick(conf: Path) -> Iterator[None]:
             run_member(Store(root).run(str(parse(job[:1])[0].value())), Device.cpu)
 
     def run(given: Any, task: Callable[[Any], None], conf: Path) -> None:
-        sys.exit(cli.study(composed, given.overrides, launch))
+        ours = [argument for argument in given.overrides if not argument.lstrip("+~").startswith(("hydra.", "hydra/"))]
+        sys.exit(cli.study(composed, ours, launch))  # as Hydra, which takes its own keys out
 
     ConfigStore.instance().store("schema", schema())
     GlobalHydra.instance().clear()

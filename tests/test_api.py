@@ -24,7 +24,9 @@ from ablate.model.transformer import Transformer
 from ablate.plan.composition import Plan, plan
 from ablate.records.collect import collect
 from ablate.records.read import read_records
-from ablate.report import build, headline, ledger
+from ablate.report.index import ledger
+from ablate.report.render import build
+from ablate.report.text.opening import headline
 from ablate.report.verify import verify
 from ablate.run.progress import ending
 from ablate.run.until import next_batch

@@ -203,7 +203,7 @@ def test_numbers_that_are_not_finite_come_back(best: float, end: float | None, p
 RESULT = TrainingResult(
     version=VERSION, status="diverged", scorable=False, learned=0, diverged_at=3, updates=8, best_update=0,
     best_validation_loss=math.inf, validation_loss=None, parameters=1, parameter_counts={"embedding": 1},
-    flops_per_token=1.0, peak_memory=None, tokens_per_second=None, batch_real_share=1.0,
+    flops_per_token=1.0, peak_memory=None, tokens_per_second=None, batch_real_share=1.0, micro_batches=1,
     diagnostics=[{"update": 0, "gradient_norm": {"embedding": math.nan}}], final_dead_units=None, seconds=1.0,
     provenance={},
 )  # fmt: skip
@@ -229,9 +229,8 @@ def test_a_file_of_no_run_is_one_clear_line(kind: type[Stored], text: str) -> No
 
 
 def test_an_unknown_version_is_named() -> None:
-    with pytest.raises(Damaged, match=f"version {VERSION + 1}.*up to {VERSION}"):
-        unsealed(sealed(structs.replace(RESULT)).replace(f'"version": {VERSION}', f'"version": {VERSION + 1}'
-                 ).partition(', "sha256"')[0] + "}", TrainingResult)  # fmt: skip
+    with pytest.raises(ValueError, match=f"version {VERSION + 1}.*up to {VERSION}"):
+        structs.replace(RESULT, version=VERSION + 1)
 
 
 def test_a_flipped_digit_is_seen() -> None:

@@ -11,8 +11,9 @@ import pytest
 from flockless import BOTH
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import PATIENCE
 
-from ablate.store.schema import Damaged, Task, by_name, sealed, unsealed
+from ablate.store.schema import Damaged, Task, by_name, mapped, sealed, unsealed
 from ablate.system import atomic
 from ablate.system.atomic import sweep, temporary_file, write_atomic
 
@@ -24,7 +25,7 @@ plain = st.recursive(
 
 
 def task(value: dict) -> Task:
-    return Task(seed=1, corpus="c", config=by_name(value))
+    return Task(seed=1, corpus="c", config=mapped(by_name, value))
 
 
 @given(value=st.dictionaries(st.text(max_size=5), plain, max_size=4))
@@ -106,5 +107,5 @@ def test_sweeping_costs_no_writer_its_file(locks: str, monkeypatch: pytest.Monke
         write_atomic(tmp_path / "file", str(number))
         assert (tmp_path / "file").read_text() == str(number)
     (tmp_path / "end").touch()
-    assert sweeper.wait(60) == 0
+    assert sweeper.wait(PATIENCE) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["end", "file"]

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.data.batches import (
@@ -53,7 +53,6 @@ HUNDRED = [(2 + number % 7, 2 + number % 11) for number in range(100)]
 
 
 @given(lengths_of_pairs, st.integers(1, 200))
-@settings(deadline=None)
 def test_the_largest_batch_is_one_of_an_epoch_that_none_exceeds(
     lengths: list[tuple[int, int]], batch_tokens: int
 ) -> None:
@@ -65,7 +64,6 @@ def test_the_largest_batch_is_one_of_an_epoch_that_none_exceeds(
 
 
 @given(lengths_of_pairs, st.integers(1, 200), st.integers(0, 3))
-@settings(deadline=None)
 def test_every_epoch_goes_through_every_pair(lengths: list[tuple[int, int]], batch_tokens: int, epoch: int) -> None:
     batches = Batches(synthetic(lengths), batch_tokens, CPU)
     updates = range(epoch * batches.per_epoch, (epoch + 1) * batches.per_epoch)
@@ -74,7 +72,6 @@ def test_every_epoch_goes_through_every_pair(lengths: list[tuple[int, int]], bat
 
 
 @given(lengths_of_pairs, st.integers(1, 200))
-@settings(deadline=None)
 def test_shapes_are_few_and_hold_no_more_tokens_than_asked_for(
     lengths: list[tuple[int, int]], batch_tokens: int
 ) -> None:
@@ -87,7 +84,6 @@ def test_shapes_are_few_and_hold_no_more_tokens_than_asked_for(
 
 
 @given(lengths_of_pairs)
-@settings(deadline=None)
 def test_a_batch_holds_its_pairs_unchanged_and_padding(lengths: list[tuple[int, int]]) -> None:
     pairs = synthetic(lengths)
     batches = Batches(pairs, 40, CPU)
@@ -157,7 +153,6 @@ def test_no_other_lengths_waste_less(lengths: list[int], count: int) -> None:
 
 
 @given(lengths_of_pairs, st.integers(1, 70))
-@settings(deadline=None)
 def test_evaluation_sees_every_pair_once(lengths: list[tuple[int, int]], rows: int) -> None:
     seen = []
     for numbers, batch in EvaluationBatches(synthetic(lengths), FIRST, CPU, rows):

@@ -282,13 +282,8 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is counted otherwise")
-@pytest.mark.parametrize(
-    ("name", "side"),
-    [
-        pytest.param(name, side, marks=[] if (name, side) == ("val", "target") else pytest.mark.long)
-        for name in SETS
-        for side in SIDES
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("side", SIDES)
 def test_a_line_of_5000_words_takes_hardly_any_memory(name: str, side: str, usual: Path, tmp_path: Path) -> None:
     assert peak(tmp_path / "study", (name, side), 5000) < peak_without(usual) + SPARED

@@ -5,13 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from calibration import LOOKS, NOISES, ROWS, STUDIES, Row, table
+from short import case
 
 from ablate.analysis.sequential import SCALE, log_e_values
 
 pytestmark = pytest.mark.calibration
+LONG = {  # which take seconds and are like others that are short
+    *("A/A Gaussian family", "A/A t3 family", "shares 0.5 10", "shares 0.8 10"),
+    *("sequential shares 0.5", "sequential shares 0.8"),
+    *("stopping t", "stopping t3", "stopping Laplace", "stopping contaminated", "stopping family"),
+}
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [case(name, short=name not in LONG) for name in ROWS])
 def test_it_happens_as_often_as_promised(name):
     row = ROWS[name](STUDIES)
     assert row.holds, row

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE, SOON, eventually
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import prepare as preparing
@@ -24,7 +25,6 @@ from ablate.data.child import run_in_child
 from ablate.data.prepare import fingerprint, prepare
 
 FIXTURE = DataConfig(loader="fixture", name="fixture", min_words=3, max_words=8)
-SOON = 20  # seconds, of a busy machine: a training that goes on takes far longer
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def fail(data: DataConfig, number: int, say: Callable[[str], None]) -> None:
 
 def die(data: DataConfig, number: int, say: Callable[[str], None]) -> None:
     os.kill(os.getpid(), number)
-    time.sleep(60)
+    time.sleep(PATIENCE)
 
 
 def wait_in_python(data: DataConfig, folder: str, say: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ def wait_in_python(data: DataConfig, folder: str, say: Callable[[str], None]) ->
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             say(f"{os.getpid()} {process.stdout.readline()}")  # type: ignore[union-attr]
-            time.sleep(600)
+            time.sleep(PATIENCE)
         finally:
             process.kill()
 
@@ -169,10 +169,7 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(wait: Callable[..., No
 
 
 def assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + SOON
-    while any(map(runs, pids)):
-        assert time.monotonic() < deadline, f"{pids} still run"
-        time.sleep(0.05)
+    assert eventually(lambda: not any(map(runs, pids))), f"{pids} still run"
 
 
 def runs(pid: int) -> bool:
@@ -284,7 +281,7 @@ def test_a_signal_ends_a_command_that_trains_a_tokeniser(
         (child,) = map(int, children)
         for pid in {"the command": [process.pid], "the child": [child], "both": [child, process.pid]}[whom]:
             os.kill(pid, number)
-        error = process.communicate(timeout=2 * SOON)[1]
+        error = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == code, error
     assert error.count("\n") == (code == 2)
     assert_gone([child])

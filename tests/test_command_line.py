@@ -15,10 +15,11 @@ from ablate.system.command_line import CommandLine
 
 PACKAGE = Path(ablate.__file__).parent
 KEYS = {  # command -> the keys and flags of its documented interface
-    "report": ["compare", "root", "verify"],
+    "report": ["compare", "root", "plugins", "verify", "noise"],
     "merge": ["root"],
     "publish": ["setting", "root", "project", "entity", "dry_run"],
     "tracking": ["problem"],
+    "benchmark": ["data", "parts", "peers", "rounds", "updates", "against", "root", "study", "quick", "page"],
 }
 BY_HAND = {"startswith", "removeprefix", "partition", "split", "argv"}  # attributes that parsing by hand would use
 

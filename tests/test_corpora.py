@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENCE, SOON
 
 from ablate.config import BadInput, DataConfig
 from ablate.data import numbers
@@ -321,7 +322,6 @@ def test_cutting_keeps_the_beginning_and_the_end_of_a_sentence(length: int) -> N
 def test_a_corpus_smaller_than_a_batch_is_bad_input(tmp_path: Path) -> None:
     metadata = prepare(folder_of(tmp_path / "corpus", PRESENT[-1]), silent)
     check_size(metadata, metadata["train_tokens"])
-    check_size({"name": "of before"}, 10**9)
     with pytest.raises(BadInput) as caught:
         check_size(metadata, metadata["train_tokens"] + 1)
     assert "train.batch_tokens" in str(caught.value)
@@ -605,7 +605,7 @@ def test_what_the_hub_says_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("environment", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
 @pytest.mark.parametrize("data", ["multi30k", "hub data.name=owner/set"])
-def test_a_hub_that_cannot_be_reached_is_one_line_within_two_seconds(
+def test_a_hub_that_cannot_be_reached_is_soon_given_up_in_one_line(
     data: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     import os
@@ -621,7 +621,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line_within_two_seconds(
     alone = subprocess.run(
         [sys.executable, "-c", program], env=surroundings, capture_output=True, text=True, check=True
     )
-    assert float(alone.stdout) < 2
+    assert float(alone.stdout) < SOON
     done = subprocess.run(command, env=surroundings, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -633,13 +633,12 @@ def test_a_hub_that_cannot_be_reached_is_one_line_within_two_seconds(
 def test_a_hub_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
-    def hang() -> Any:
-        time.sleep(5)
-
-    monkeypatch.setattr(huggingface_hub, "get_session", hang)
+    given_up = threading.Event()
+    monkeypatch.setattr(huggingface_hub, "get_session", lambda: given_up.wait(PATIENCE))
     begun = time.monotonic()
     assert not hub.answers("owner/set")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SOON
+    given_up.set()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from results import a_result
 from ablate.config import BadInput, ModelConfig
 from ablate.model.flops import parameter_count
 from ablate.plan.composition import Plan
-from ablate.report import build
+from ablate.report.render import build
 from ablate.report.text.cost_table import IDLE
 from ablate.run import costs
 from ablate.store.folders import Store
@@ -49,6 +49,7 @@ MODELS = {"small": ModelConfig(d_model=32, layers=1), "large": ModelConfig(d_mod
 VOCABULARY = 500
 
 
+@pytest.mark.long
 def test_every_cell_is_timed_in_every_round_on_the_same_batches(measured: dict[str, Any]) -> None:
     assert list(measured["cells"]) == list(MODELS)
     small, large = measured["cells"].values()
@@ -59,6 +60,7 @@ def test_every_cell_is_timed_in_every_round_on_the_same_batches(measured: dict[s
         assert all(0 < tokens <= 256 for tokens in cell["tokens"])
 
 
+@pytest.mark.long
 def test_a_larger_model_costs_more(measured: dict[str, Any]) -> None:
     small, large = measured["cells"].values()
     assert (
@@ -67,6 +69,7 @@ def test_a_larger_model_costs_more(measured: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told by the size of a forked process")
+@pytest.mark.long
 def test_memory_holds_weights_gradients_and_adams_two_moments(measured: dict[str, Any]) -> None:
     counts = [parameter_count(model, VOCABULARY) for model in MODELS.values()]
     small, large = (cell["memory"] for cell in measured["cells"].values())
@@ -74,6 +77,7 @@ def test_memory_holds_weights_gradients_and_adams_two_moments(measured: dict[str
     assert 0.8 < (large - small) / (4 * 4 * (counts[1] - counts[0])) < 3  # four floats a parameter, and activations
 
 
+@pytest.mark.long
 def test_a_probe_says_on_what_it_ran(measured: dict[str, Any]) -> None:
     assert measured["provenance"]["threads"] == 1
     assert measured["provenance"]["torch"] == torch.__version__

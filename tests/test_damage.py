@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from malformed import SMOKE, Said, ablate, damaged, marks, quick, tried
 
 from ablate import cli
-from ablate.data.cache import cache_folder, write_sums
+from ablate.data.cache import cache_folder, check_sums, write_sums
 from ablate.report import render
 from ablate.training import loop, resume
 
@@ -182,6 +182,7 @@ def prepared() -> Path:
 def test_a_damaged_corpus_is_set_aside_and_prepared_anew(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
+    shutil.rmtree(prepared())  # that of another test may describe the same corpus in other words
     before = prepared()
     content = (before / name).read_bytes()
     (before / name).write_bytes(data.draw(damaged(content)))
@@ -189,9 +190,19 @@ def test_a_damaged_corpus_is_set_aside_and_prepared_anew(
         said = ablate(*SMOKE, "prepare_only=true")
         again = ablate(*SMOKE, "prepare_only=true")
     assert said.code == again.code == 0, said
-    assert said.out.count("was damaged: it is set aside") == 1
-    assert "set aside" not in again.out
+    assert said.out.count("was damaged: it is renamed to") == 1
+    assert "renamed to" not in again.out
     assert (before / name).read_bytes() == content
+
+
+def test_hashes_that_are_listed_twice_are_damage() -> None:
+    folder = prepared()
+    sums = (folder / "SHA256SUMS").read_bytes()
+    (folder / "SHA256SUMS").write_bytes(sums + sums)
+    with pytest.raises(ValueError, match="SHA256SUMS"):
+        check_sums(folder)
+    (folder / "SHA256SUMS").write_bytes(sums)
+    check_sums(folder)
 
 
 def evil_arrays(trace: Path) -> bytes:
@@ -221,7 +232,7 @@ def test_a_prepared_corpus_runs_no_code_even_where_its_hashes_are_right(
     with quick(cli.CONF):
         said = ablate(*SMOKE, "prepare_only=true")
     assert said.code == 0
-    assert said.out.count("was damaged: it is set aside") == 1
+    assert said.out.count("was damaged: it is renamed to") == 1
     assert not trace.exists()
     assert not [path for path in marks(cache_folder().parent).keys() - outside if "corpora" not in path]
 
@@ -229,4 +240,4 @@ def test_a_prepared_corpus_runs_no_code_even_where_its_hashes_are_right(
 def test_a_study_goes_on_over_a_damaged_corpus(tmp_path: Path, whole: bytes) -> None:
     (prepared() / "test.jsonl").write_bytes(b"{}")
     said = ended_well(tmp_path, whole)
-    assert said.out.count("was damaged: it is set aside") == 1
+    assert said.out.count("was damaged: it is renamed to") == 1

@@ -16,8 +16,8 @@ from records import a_study, some_runs, write_records
 import ablate
 from ablate.config import BadInput
 from ablate.publish.__main__ import main as publish
-from ablate.report import build
 from ablate.report.__main__ import main as report
+from ablate.report.render import build
 from ablate.report.setting_names import compared_settings, readings
 from ablate.report.verify import verify
 
@@ -172,7 +172,7 @@ def test_settings_with_commas_and_pluses_are_compared_indexed_and_verified(name:
     assert report(["toy", f"root={tmp_path}"]) == 0
     assert report(["toy", f"root={tmp_path}", f"compare={name},{SETTING}"]) == 0
     index = (tmp_path / "reports" / "README.md").read_text()
-    assert index.count("Side by side: ") == 1
+    assert index.count("Comparisons of settings: ") == 1
     assert f"(<toy/{name}+{SETTING}/report.md>)" in index
     found = verify(tmp_path)
     assert found.checked["comparison"] == 1

@@ -24,6 +24,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from waiting import SOON
 
 from ablate.config import BadInput, DataConfig
 from ablate.data.cache import SUMS, corpus_folder
@@ -285,7 +286,7 @@ def test_a_public_address_that_never_answers_is_given_up_at_once(tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as server:  # accepts connections and never replies
         begun = time.monotonic()
         assert fetch_pinned(f"http://127.0.0.1:{server.getsockname()[1]}/x.whl", "0" * 64, tmp_path) is None
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < SOON
 
 
 def test_a_python_without_pip_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +363,7 @@ bipartite = st.lists(st.tuples(decorated, decorated), min_size=1, max_size=40, u
 
 
 @given(bipartite, st.integers(1, 4), st.integers(1, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_sentence_lies_in_two_sets(pairs: corpora.Pairs, validation_pairs: int, test_sentences: int) -> None:
     data = replace(FIXTURE, validation_pairs=validation_pairs, test_sentences=test_sentences)
     try:
@@ -380,7 +381,6 @@ def test_no_sentence_lies_in_two_sets(pairs: corpora.Pairs, validation_pairs: in
 
 
 @given(bipartite, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_of_the_corpus_does_not_change_its_components(pairs: corpora.Pairs, shuffler: random.Random) -> None:
     shuffled = shuffler.sample(pairs, len(pairs))
     assert components(shuffled) == components(pairs)
@@ -455,7 +455,7 @@ def test_a_prepared_corpus_without_one_of_its_files_is_made_anew(cache: Path, na
     mark, said = prepare(FIXTURE, silent)["fingerprint"], []
     path = corpus_folder(mark) / name
     whole = path.read_bytes()
-    path.write_bytes(b"") if name == "SHA256SUMS" else path.unlink()
+    path.unlink()
     prepare(FIXTURE, said.append)
     assert path.read_bytes() == whole
     assert sum("was damaged" in line for line in said) == 1

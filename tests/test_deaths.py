@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from waiting import PATIENCE
 
 
 def study(root: Path) -> list[str]:
@@ -41,19 +42,20 @@ def kill_worker(root: Path, run: str, deaths: int, process: subprocess.Popen) ->
     return len(killed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("deaths", "code"), [(1, 0), (2, 1)])
 def test_a_worker_that_dies_takes_no_other_run_with_it(tmp_path: Path, deaths: int, code: int) -> None:
     run = planned(tmp_path)
     process = subprocess.Popen(study(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert kill_worker(tmp_path, run, deaths, process) == deaths
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     results = pd.read_csv(next(tmp_path.glob("reports/ffn_ratio/*/results.csv")), index_col="run_id")
     failed = set(results.index[results["status"] == "failed"])
     assert failed == ({run} if code else set())
     if code:
         assert f"runs/{run}" in out
-        assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
+        assert subprocess.run(study(tmp_path), capture_output=True, timeout=PATIENCE).returncode == 0
 
 
 @pytest.mark.long  # test_requests.py has the quick ones
@@ -66,12 +68,12 @@ def test_an_interrupted_study_says_how_to_go_on_and_goes_on(tmp_path: Path, numb
     while process.poll() is None and not list(tmp_path.glob("runs/*/evaluation-*.json")):
         time.sleep(0.02)
     os.kill(process.pid, number)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     assert "Traceback" not in err
     line = next(line for line in out.splitlines() if line.startswith("interrupted: "))
     assert "python -m ablate +sweep=ffn_ratio preset=smoke" in line
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/evaluation-*.json")}
     assert finished
-    assert subprocess.run(study(tmp_path), capture_output=True, timeout=300).returncode == 0
+    assert subprocess.run(study(tmp_path), capture_output=True, timeout=PATIENCE).returncode == 0
     assert all(path.stat().st_mtime_ns == time_of for path, time_of in finished.items())

@@ -13,6 +13,7 @@ import pytest
 from corpora import composed
 from records import a_study, some_runs, write_records
 from test_hostile import SOURCES, calls
+from waiting import PATIENCE
 
 import ablate as package
 from ablate.config import BadInput
@@ -41,14 +42,18 @@ COMMANDS = {  # module -> arguments that make it say much, with {root} and {othe
     "ablate.merge": [(["{other}", "root={root}"], 1), (["/x/é文"], 2)],
     "ablate.publish": [(["toy", "dry_run=true", "root={root}"], 0), (["--help"], 0), (["é", "root={root}"], 2)],
 }
+SHORT = ("ablate", "ablate.report")
 CASES = [
     pytest.param(module, arguments, code, encoding, id=f"{module} {arguments[0]} {encoding}",
-                 marks=() if encoding == "ascii" and place == 0 else pytest.mark.long)
+                 marks=() if (encoding, place) == ("ascii", 0) and module in SHORT else pytest.mark.long)
     for module, several in COMMANDS.items()
     for place, (arguments, code) in enumerate(several)
     for encoding in ENCODINGS
 ]  # fmt: skip
-WITHOUT = {"ablate.tracking", "ablate.training.probe"}  # which people do not start: a log, and JSON in ASCII
+WITHOUT = {"ablate.tracking", "ablate.training.probe", "ablate.benchmark"} | {  # a log, and JSON in ASCII
+    f"ablate.benchmark.subjects.{path.stem}"  # people do not start these
+    for path in (PACKAGE / "benchmark" / "subjects").glob("[!_]*.py")
+}
 STUDY = """\
 # @package _global_
 study:
@@ -93,7 +98,7 @@ def test_every_entry_point_speaks_every_encoding(
 
 def started(module: str, arguments: list[str], encoding: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, capture_output=True, env=os.environ | ENCODINGS[encoding], timeout=300)
+    return subprocess.run(command, capture_output=True, env=os.environ | ENCODINGS[encoding], timeout=PATIENCE)
 
 
 def test_these_are_all_entry_points() -> None:

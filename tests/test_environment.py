@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from short import sometimes
+from waiting import PATIENCE
 
 from ablate.cli import CONF
 from ablate.config import BadInput, WandbConfig
@@ -23,10 +25,12 @@ PLAN = ["preset=smoke", "data=fixture", "dry_run=true", "seeds=4"]
 
 def ablate(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "ablate", *arguments, f"root={cwd}"]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
-@pytest.mark.parametrize("name", ["datasets", "random", "tokenizers", "logging", "torch"])
+@pytest.mark.parametrize("name", sometimes(["datasets", "random", "tokenizers", "logging", "torch"], "datasets"))
 def test_a_users_own_module_hides_none_of_ours(name: str, tmp_path: Path) -> None:
     (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')\n")
     done = ablate(*PLAN, cwd=tmp_path)
@@ -44,7 +48,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg", "no such backend"])
+@pytest.mark.parametrize("backend", sometimes(["module://matplotlib_inline.backend_inline", "TkAgg", "none"], "none"))
 def test_commands_draw_whatever_backend_the_environment_names(backend: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", BACKEND], cwd=tmp_path, env=os.environ | {"MPLBACKEND": backend})
     assert done.returncode == 0
@@ -64,7 +68,7 @@ sys.exit(main())
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell which cores may be used")
-@pytest.mark.parametrize("name", BINDING)
+@pytest.mark.parametrize("name", sometimes(BINDING, "OMP_PROC_BIND"))
 def test_importing_torch_ties_no_command_to_one_core(name: str) -> None:
     value = {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "GOMP_CPU_AFFINITY": "0"}.get(name, "compact")
     done = subprocess.run([sys.executable, "-c", AFFINITY], env=os.environ | {name: value})
@@ -75,7 +79,7 @@ def test_importing_torch_ties_no_command_to_one_core(name: str) -> None:
 def test_a_file_of_ones_own_with_the_name_of_ours_is_refused(group: str, name: str, tmp_path: Path) -> None:
     (tmp_path / group).mkdir()
     (tmp_path / group / f"{name}.yaml").write_text("seeds: 1\n")
-    with pytest.raises(BadInput, match="give it another name"):
+    with pytest.raises(BadInput, match="rename it"):
         check_files([(group, name)], [tmp_path, CONF])
 
 
@@ -110,6 +114,7 @@ def test_files_have_the_rights_that_the_umask_leaves(umask: int, tmp_path: Path)
     write_atomic(tmp_path / "file", "again")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variable", ["FORCE_COLOR", "CLICOLOR_FORCE"])
 def test_what_goes_into_a_file_has_no_escape_codes(variable: str, tmp_path: Path) -> None:
     done = ablate(*PLAN, cwd=tmp_path, **{variable: "1"})

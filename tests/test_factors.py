@@ -21,11 +21,12 @@ from ablate.analysis.verdicts import Verdict
 from ablate.config import BadInput, Config
 from ablate.records.collect import run_record
 from ablate.records.read import read_records
-from ablate.report import build, ledger
 from ablate.report.__main__ import main
+from ablate.report.index import ledger
+from ablate.report.render import build
 from ablate.report.side_by_side import CARRIES, OPEN, TURNS, compare
-from ablate.store.folders import RunFolder
 from ablate.store.record_schema import RECORD_KEYS, LayersRecord
+from ablate.store.run_folder import RunFolder
 from ablate.store.study_checks import check_study
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import Cell, Study
@@ -85,7 +86,7 @@ def test_a_study_that_makes_no_sense_is_refused_in_a_line(mapping: dict) -> None
 
 @pytest.mark.parametrize("name", sorted({*RECORD_KEYS, *(item.name for item in fields(Config))}))
 def test_no_factor_is_called_as_something_in_a_record(name: str) -> None:
-    with pytest.raises(BadInput, match=f"study.factors.{name} .* another name"):
+    with pytest.raises(BadInput, match=f"study.factors.{name}: .* rename the factor"):
         check_study(study_from(a_mapping(factors={name: LEVELS}, claims=[], sizes={})))
 
 

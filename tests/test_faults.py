@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from faults import Ended, Jump, Kill, Refuse, Study, Vanish
-from test_kills import SMALL, check_whole, finished, left_by, left_over, sometimes
+from short import each_once, sometimes
+from test_kills import SMALL, check_whole, finished, left_by, left_over
+from waiting import SOON
 from wandb_server import served
 
 from ablate.tracking import DRAIN, REPORT_DRAIN
@@ -57,13 +59,13 @@ def goes_on_as(study: Study, whole: Study) -> Ended:
 
 # A full disk, and folders that cannot be written to
 
-FULL = {  # when -> which file is the first that the disk has no room for, and how many runs are done by then
-    "planning": ("*run.json*", 1, 0),
-    "training": ("*curve.csv", 7, 1),
-    "checkpointing": ("*.checkpoint.pt.*", 8, 2),
-    "scoring": ("*.evaluation-*", 4, 3),
-    "collecting records": ("root/experiments/*.runs.jsonl*", 1, 4),
-    "reporting": ("root/reports/*.summary.json*", 1, 4),
+FULL = {  # when -> which file is the first that the disk has no room for
+    "planning": ("*run.json*", 1),
+    "training": ("*curve.csv", 7),
+    "checkpointing": ("*.checkpoint.pt.*", 8),
+    "scoring": ("*.evaluation-*", 4),
+    "collecting records": ("root/experiments/*.runs.jsonl*", 1),
+    "reporting": ("root/reports/*.summary.json*", 1),
 }
 
 
@@ -75,14 +77,15 @@ class Full(Refuse):
         super().happen(path, source)
 
 
-@pytest.mark.parametrize("when", sometimes(FULL, "training", "reporting"))
+@pytest.mark.parametrize("when", sometimes(FULL, "training"))
 def test_a_disk_that_fills_up_stops_a_study_and_costs_nothing_that_was_finished(
     tmp_path: Path, whole: Study, when: str
 ) -> None:
-    study, (name, nth, done) = Study(tmp_path, SMALL), FULL[when]
+    study, (name, nth) = Study(tmp_path, SMALL), FULL[when]
     line = one_line(study.run(Full("[ac]*", name, nth, errno.ENOSPC)), 1)
     assert "No space left on device" in line
-    assert f"{done} of 4 runs are done and kept; to go on: python -m ablate +sweep=norm_placement" in line
+    done = len([*study.root.glob("runs/*/evaluation-*.json")])  # checkpoints are written by the clock
+    assert f"{done} of 4 runs are done and kept; to continue: python -m ablate +sweep=norm_placement" in line
     check_whole(study.root)
     goes_on_as(study, whole)
 
@@ -104,6 +107,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.long
 def test_a_real_disk_that_is_full(small_disk: Path, whole: Study) -> None:
     study = Study(small_disk, SMALL)
     stopped = study.run()
@@ -116,30 +120,31 @@ def test_a_real_disk_that_is_full(small_disk: Path, whole: Study) -> None:
 
 
 REFUSED = {"a read-only file system": errno.EROFS, "a folder of somebody else's": errno.EACCES}
+REMEDIES = {"root": "root=DIR", "cache": "ABLATE_CACHE"}
 
 
-@pytest.mark.parametrize("why", REFUSED)
-@pytest.mark.parametrize(("where", "remedy"), [("root", "root=DIR"), ("cache", "ABLATE_CACHE")])
+@pytest.mark.parametrize(("why", "where"), each_once(REFUSED, REMEDIES))
 def test_a_folder_that_cannot_be_written_to_is_named_before_anything_is_done(
-    tmp_path: Path, where: str, remedy: str, why: str
+    tmp_path: Path, where: str, why: str
 ) -> None:
     study = Study(tmp_path, SMALL)
     line = one_line(study.run(Refuse("*", f"{where}*", 1, REFUSED[why])), 2)
-    assert remedy in line
+    assert REMEDIES[where] in line
     assert not list(tmp_path.glob("root/runs/*"))
 
 
-@pytest.mark.parametrize(("where", "remedy"), [("root", "root=DIR"), ("cache", "ABLATE_CACHE")])
-def test_a_file_where_a_folder_should_be_is_named_too(tmp_path: Path, where: str, remedy: str) -> None:
+@pytest.mark.parametrize("where", REMEDIES)
+def test_a_file_where_a_folder_should_be_is_named_too(tmp_path: Path, where: str) -> None:
     (tmp_path / where).write_text("in the way")
     line = one_line(Study(tmp_path, SMALL).run(), 2)
-    assert remedy in line
+    assert REMEDIES[where] in line
     assert (tmp_path / where).read_text() == "in the way"
 
 
 # What is gone
 
 
+@pytest.mark.long
 def test_a_cache_that_vanishes_fails_the_runs_that_need_it_and_the_next_command_retries_them(
     tmp_path: Path, whole: Study
 ) -> None:
@@ -154,6 +159,7 @@ def test_a_cache_that_vanishes_fails_the_runs_that_need_it_and_the_next_command_
     goes_on_as(study, whole)
 
 
+@pytest.mark.long
 def test_a_cache_that_vanishes_when_all_is_trained_is_not_missed(tmp_path: Path, whole: Study) -> None:
     study = Study(tmp_path, SMALL)
     done = study.run(Vanish("replace", "*/evaluation-*.json", 4, study.cache))
@@ -161,6 +167,7 @@ def test_a_cache_that_vanishes_when_all_is_trained_is_not_missed(tmp_path: Path,
     assert left_by(study.root) == left_by(whole.root)
 
 
+@pytest.mark.long
 def test_files_of_ones_own_that_vanish_are_missed_by_the_next_command_only(tmp_path: Path) -> None:
     text = tmp_path / "mine"
     text.mkdir()
@@ -201,7 +208,7 @@ def test_what_is_damaged_in_a_store_is_not_believed(ended: Study, whole: Study, 
     assert (again.code, again.err) == (0, "")
     assert f"runs/{first.name}: result.json was damaged: it is kept as damaged-result.json" in again.out
     assert f"runs/{second.name}: {scores.name} was damaged: it is kept as damaged-{scores.name}" in again.out
-    assert again.out.count("its curves were damaged") == 1
+    assert again.out.count("its curve files were damaged") == 1
     redone = {path for path, of in finished(ended.root).items() if kept.get(path) != of}
     assert redone == {*first.glob("[er][ev]*.json"), scores}
     left, expected = left_by(ended.root), left_by(whole.root)
@@ -221,7 +228,7 @@ def test_weights_that_are_damaged_are_made_anew_where_they_are_needed(ended: Stu
         scores.unlink()
     again = ended.run()
     assert (again.code, again.err) == (0, "")
-    assert f"runs/{folder.name}: result.json is of weights that are damaged or missing" in again.out
+    assert f"runs/{folder.name}: result.json belongs to weights that are needed, and damaged or missing" in again.out
     assert left_by(ended.root) == left_by(whole.root)
 
 
@@ -230,7 +237,7 @@ def test_a_cache_that_is_damaged_is_made_anew(ended: Study, whole: Study, how: s
     for path in [*ended.cache.glob("corpora/*/*"), *ended.cache.glob("downloads/*")]:
         harm(path, how)
     again = goes_on_as(ended, whole)
-    assert "was damaged: it is set aside as" in again.out
+    assert "was damaged: it is renamed to" in again.out
     assert "fetching" in again.out
 
 
@@ -247,6 +254,7 @@ def test_a_checkpoint_that_is_damaged_is_set_aside_and_the_study_goes_on(
     assert checkpoint.with_name("damaged-checkpoint.pt").exists()
 
 
+@pytest.mark.long
 def test_a_run_that_cannot_be_scored_has_failed_alone_and_is_tried_again(tmp_path: Path, whole: Study) -> None:
     study = Study(tmp_path, SMALL)
     failing = study.run(Once("create", "*.evaluation-*", 2, errno.EACCES))
@@ -270,7 +278,8 @@ class Once(Refuse):
 SERVERS = ("hangs", "breaks", "refuses", "is not there")
 
 
-@pytest.mark.parametrize("what", sometimes(SERVERS, "hangs"))
+@pytest.mark.long
+@pytest.mark.parametrize("what", SERVERS)
 def test_a_wandb_that_does_not_serve_neither_stops_nor_slows_a_study(
     tmp_path: Path, whole: Study, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -285,7 +294,7 @@ def test_a_wandb_that_does_not_serve_neither_stops_nor_slows_a_study(
         done = study.run()
         trained = max(path.stat().st_mtime for path in study.root.glob("runs/*/evaluation-*.json"))
         (report,) = study.root.glob("reports/*/*/report.md")
-        assert report.stat().st_mtime - trained < DRAIN + REPORT_DRAIN + 15
+        assert report.stat().st_mtime - trained < DRAIN + REPORT_DRAIN + SOON
     assert (done.code, done.err) == (0, "")
     assert "W&B: " in done.out
     assert left_by(study.root) == left_by(whole.root)
@@ -300,7 +309,8 @@ def test_a_wandb_that_does_not_serve_neither_stops_nor_slows_a_study(
 WAYS = {"forwards": 3e8, "backwards": -3e8}  # seconds
 
 
-@pytest.mark.parametrize("way", sometimes(WAYS, "backwards"))
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS)
 def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, whole: Study, way: str) -> None:
     study = Study(tmp_path, SMALL)
     done = study.run(Jump("append", "*/curve.csv", 2, WAYS[way]))

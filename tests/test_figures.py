@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from records import a_run, a_study, some_runs, write_records
+from short import case, each_once
 
 from ablate.analysis.effects import comparisons
 from ablate.analysis.effects import values as scores_of
 from ablate.analysis.metrics import SMALLEST, metric
 from ablate.analysis.statistics import mean_interval, wilson
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import COLOURS, limits, looks, rendered, styled
 from ablate.report.wording import estimate
@@ -190,21 +194,33 @@ def read(root: Path, made: tuple[Study, list[dict]]) -> ReportData:
     return read_records(write_records(root, study, runs, **tuned))
 
 
-@pytest.fixture(params=KINDS, scope="module")
-def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ReportData, dict]:
-    """Of one kind, and the figures drawn of them so far."""
-    return read(tmp_path_factory.mktemp("records"), KINDS[request.param]()), {}
+WHOLE = ("over warmup", "over depth", "over width")  # which have nearly every figure among them
 
 
-@pytest.fixture(params=FIGURES, scope="module")
-def figure(request: pytest.FixtureRequest, records: tuple[ReportData, dict]) -> Figure | None:
-    """Every figure of every kind of records; drawing it must not warn."""
-    data, known = records
-    if request.param not in known:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            known[request.param] = drawn(data, request.param)
-    return known[request.param]
+def pairs() -> list[Any]:
+    """Every figure of every kind of records. Short are all figures of three kinds, and one of each other kind."""
+    names = list(FIGURES)
+    some = {(kind, names[number % len(names)]) for number, kind in enumerate(KINDS)}
+    return [case((kind, name), short=kind in WHOLE or (kind, name) in some) for kind in KINDS for name in names]
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ReportData]:
+    return cache(lambda kind: read(tmp_path_factory.mktemp("records"), KINDS[kind]()))
+
+
+@pytest.fixture(params=pairs(), ids=" of ".join, scope="module")
+def shown(request: pytest.FixtureRequest, kinds: Callable[[str], ReportData]) -> tuple[ReportData, Figure | None]:
+    """Records, and a figure of them; drawing it must not warn."""
+    kind, name = request.param
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return kinds(kind), drawn(kinds(kind), name)
+
+
+@pytest.fixture
+def figure(shown: tuple[ReportData, Figure | None]) -> Figure | None:
+    return shown[1]
 
 
 def drawn(data: ReportData, name: str) -> Figure | None:
@@ -279,18 +295,20 @@ def test_no_mark_of_a_figure_lies_outside_its_panel(figure: Figure | None) -> No
             assert bottom <= y <= top, panel.get_title()
 
 
-def test_every_figure_names_every_variant(figure: Figure | None, records: tuple[ReportData, dict]) -> None:
+def test_every_figure_names_every_variant(shown: tuple[ReportData, Figure | None]) -> None:
+    data, figure = shown
     if figure is not None:
         said = "\n".join(texts(figure))
-        for variant in records[0].study.variants:
+        for variant in data.study.variants:
             assert variant in said
 
 
 INSIDE = ("gradient_norms", "dead_units", "score_variance", "saturation", "initial_gradients")
 
 
-@pytest.mark.parametrize("name", INSIDE)
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("another architecture")])
+@pytest.mark.parametrize(
+    ("kind", "name"), each_once([kind for kind in KINDS if kind.startswith("another architecture")], INSIDE)
+)
 def test_a_figure_says_none_of_a_variant_that_has_no_such_parts(kind: str, name: str, tmp_path: Path) -> None:
     data = read(tmp_path, KINDS[kind]())
     figure = drawn(data, name)
@@ -311,13 +329,16 @@ def test_a_study_without_such_parts_has_no_such_figure(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_renders_to_the_same_bytes(name: str, tmp_path: Path) -> None:
-    for number, kind in enumerate(("two variants", "over depth", "over width")):
-        data = read(tmp_path / str(number), KINDS[kind]())
+def test_every_figure_is_drawn_of_some_records_and_renders_to_the_same_bytes(
+    name: str, kinds: Callable[[str], ReportData]
+) -> None:
+    for kind in ("two variants", "over depth", "over width", "over warmup", "over a grid"):
         with styled():
-            figures = [FIGURES[name].draw(data) for _ in range(2)]
+            figures = [FIGURES[name].draw(kinds(kind)) for _ in range(2)]
         if figures[0] is not None and figures[1] is not None:
             assert rendered(figures[0]) == rendered(figures[1])
+            return
+    raise AssertionError(f"{name} was drawn of no records")
 
 
 def test_a_legend_names_what_begins_with_an_underscore(tmp_path: Path) -> None:
@@ -336,15 +357,6 @@ def test_a_users_own_settings_of_matplotlib_change_no_figure(settings: dict, tmp
     expected = rendered(figure_of(data, "effects"))
     with matplotlib.rc_context(settings):
         assert rendered(figure_of(data, "effects")) == expected
-
-
-def test_every_figure_is_drawn_of_some_records(tmp_path: Path) -> None:
-    kinds = [
-        read(tmp_path / kind, KINDS[kind]())
-        for kind in ("two variants", "over warmup", "over depth", "over width", "over a grid")
-    ]
-    for name in FIGURES:
-        assert any(drawn(data, name) for data in kinds), name
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -371,8 +383,7 @@ def test_a_variant_looks_the_same_at_every_level(kind: str, tmp_path: Path) -> N
         assert not {cell.name for cell in data.cells} & set(texts(figure_of(data, name)))
 
 
-@pytest.mark.parametrize("name", MEASURED_AFTER)
-@pytest.mark.parametrize("making", [over_depth, over_width])
+@pytest.mark.parametrize(("making", "name"), each_once([over_depth, over_width], MEASURED_AFTER))
 def test_runs_of_zero_updates_are_in_no_figure_of_outcomes(name: str, making: Any, tmp_path: Path) -> None:
     study, runs = making()
     poison = {
@@ -470,7 +481,7 @@ def test_the_map_has_every_mean_and_every_difference(kind: str, tmp_path: Path) 
     held = [each.effect for each in comparisons(data.study, data.runs, data.estimator) if each.variant in trained]
     for panel, found, signed in ((upper, means, False), (lower, held, True)):
         said = [text.get_text().split("\n")[0] for text in panel.texts]
-        wanted = [estimate(each.mean, each.low, each.high, measure, signed).split(" ")[0] for each in found]
+        wanted = [estimate(each, measure, signed).split(" ")[0] for each in found]
         assert sorted(said) == sorted(wanted)
         assert sorted(panel.collections[0].get_array().ravel()) == pytest.approx(sorted(each.mean for each in found))
     low, high = lower.collections[0].get_clim()

@@ -16,8 +16,8 @@ from ablate.data.corpus import Corpus
 from ablate.plan.composition import plan
 from ablate.records.collect import collect
 from ablate.records.read import read_records
-from ablate.report import build
 from ablate.report.evidence import planned_seeds
+from ablate.report.render import build
 from ablate.store.folders import Store
 from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import HALVES

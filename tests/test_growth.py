@@ -22,8 +22,9 @@ from ablate.plan.composition import Plan
 from ablate.plan.forecast import forecast, speed_of_like
 from ablate.run.progress import TrainingRun, duration
 from ablate.store import speeds
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.growing import GrowingFile
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import TrainingResult
 from ablate.store.speeds import Speed
 from ablate.training.member import run_member

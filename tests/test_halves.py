@@ -14,7 +14,7 @@ from ablate.analysis.judging import judge_all
 from ablate.analysis.verdicts import Verdict
 from ablate.config import BadInput
 from ablate.records.read import read_records
-from ablate.report import build
+from ablate.report.render import build
 from ablate.report.wording import MINUS
 from ablate.store.record_schema import CostRecord
 from ablate.store.study_file import study_from, study_to_plain

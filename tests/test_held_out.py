@@ -28,10 +28,12 @@ from ablate.data.tokenise import encode
 from ablate.data.vocabulary import END, START
 from ablate.evaluation.measuring import load_model
 from ablate.plan.composition import Plan
-from ablate.records.collect import check_corpus, check_prepared
+from ablate.records.history import check_corpus, check_prepared
 from ablate.report.verify import scored_as
 from ablate.store.folders import Store
 from ablate.store.ids import evaluation_id
+from ablate.store.record_schema import Manifest
+from ablate.store.schema import to_plain
 from ablate.training.member import run_member
 
 FIXTURE = DataConfig(loader="fixture", name="fixture")
@@ -59,7 +61,7 @@ limits = st.integers(1, 30) | st.none()
 
 
 @given(pairs=bipartite, share=shares, sizes=st.tuples(limits, limits))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_pool_shares_no_sentence_and_does_not_depend_on_the_test_set(
     pairs: corpora.Pairs, share: float, sizes: tuple[int | None, int | None]
 ) -> None:
@@ -80,7 +82,6 @@ def test_the_pool_shares_no_sentence_and_does_not_depend_on_the_test_set(
 
 
 @given(pairs=bipartite)
-@settings(deadline=None)
 def test_the_pool_begins_with_the_test_set_that_there_is_without_it(pairs: corpora.Pairs) -> None:
     try:
         plain = split(pairs, replace(FIXTURE, test_sentences=LARGEST_MADE))
@@ -225,8 +226,11 @@ def recorded(root: Path, plan: Plan, corpus: dict[str, Any], data: DataConfig) -
     folder = root / "experiments" / plan.study.name / plan.setting
     folder.mkdir(parents=True)
     kept = {key: value for key, value in vars(data).items() if key != "path"}
-    manifest = {"corpus": corpus, "config": {"data": kept}}
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    manifest = Manifest(
+        study={"name": plan.study.name}, setting=plan.setting, preset="smoke", command="", corpus=corpus, seeds=1,
+        config={"data": kept}, plan=[],
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(to_plain(manifest)), encoding="utf-8")
 
 
 def without(metadata: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forks import QUICK
+from forks import ablate as command
 from malformed import SMOKE, ablate, quick, refusal
-from test_cli import ablate as command
+from short import each_once
 
 import ablate as package
 from ablate import cli
@@ -94,8 +96,7 @@ NAMES = [
 PLACES = ["data.name", "data.column", "data.source_column", "preset", "study.name", "variant"]
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", NAMES, ids=ascii)
+@pytest.mark.parametrize(("place", "name"), each_once(PLACES, NAMES), ids=ascii)
 def test_no_name_leads_out_of_the_root(place: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "text").mkdir()
     lines = "".join(f"{' '.join(words)}\n" for words in itertools.product("abcdef", repeat=3))
@@ -126,7 +127,7 @@ def test_no_name_leads_out_of_the_root(place: str, name: str, tmp_path: Path) ->
 def test_a_suffix_of_a_setting_names_no_folder_in_another() -> None:
     from corpora import composed
 
-    from ablate.plan.composition import setting_name
+    from ablate.plan.naming import setting_name
     from ablate.store.plain import config_from
 
     default = config_from(composed(["data=files", "data.path=/x/mine"]))
@@ -146,15 +147,7 @@ def secretive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patched.setenv("PIP_INDEX_URL", f"https://somebody:{SECRET}@127.0.0.1:1/simple")
         patched.setenv("NETRC", str(root / "none"))
         patched.delenv("WANDB_MODE", raising=False)
-        said = command(
-            *SMOKE[:2],
-            f"root={root}",
-            "seeds=1",
-            "train.updates=12",
-            "wandb.mode=offline",
-            "workers=1",
-            "cost_probe=false",
-        )
+        said = command(*SMOKE[:2], f"root={root}", "seeds=1", "train.updates=12", *QUICK[1:], "wandb.mode=offline")
     assert said.returncode == 0, said.stderr
     return root, said.stdout + said.stderr
 

@@ -17,7 +17,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts
 
 # Rooms from the top down; those on one line may not import each other.
 FLOORS = [
-    ["ablate.__main__"],
+    ["ablate.__main__", "ablate.benchmark"],  # which measures the doors below
     ["ablate.cli", "ablate.api", "ablate.merge", "ablate.publish"],
     ["ablate.run"],
     ["ablate.tracking", "ablate.report"],
@@ -132,5 +132,26 @@ def test_a_worker_loads_nothing_heavy_but_torch() -> None:
     assert not loaded_by("import ablate.training.member") & HEAVY
 
 
+def test_a_benchmark_measures_with_nothing_heavy_but_torch() -> None:
+    assert not loaded_by("import ablate.benchmark.command") & HEAVY
+
+
 def test_reports_do_not_load_torch() -> None:
     assert "torch" not in loaded_by("import ablate.report.__main__")
+
+
+def test_a_study_needs_nothing_heavy_but_torch_until_its_report(tmp_path: Path) -> None:
+    """As on a machine with a GPU and little else: it trains, and leaves records of which another machine reports."""
+    code = (
+        f"import sys\nsys.modules |= dict.fromkeys({sorted(HEAVY)})\n"
+        "from ablate.cli import main\nraise SystemExit(main())"
+    )
+    words = ("preset=smoke", "data=fixture", "seeds=1", "cost_probe=false", "wandb.mode=disabled", f"root={tmp_path}")
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "python -m ablate.report baseline" in done.stderr
+    again = subprocess.run(
+        [sys.executable, "-m", "ablate.report", "baseline", f"root={tmp_path}"], capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr

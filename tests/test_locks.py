@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 from flockless import BOTH, ERRORS, LOCKS
+from short import each_once, sometimes
+from waiting import PATIENCE
 
 from ablate.report.index import ledger
 from ablate.system import locks
@@ -22,7 +24,7 @@ from ablate.system.locks import is_held, lock
 HOLDER = """
 import pathlib, socket, sys, time
 from ablate.system import locks
-locks.BEAT, locks.SILENCE = 0.1, 1.0
+locks.BEAT, locks.SILENCE = 0.1, 2.0
 if sys.argv[2] == "elsewhere":
     socket.gethostname = lambda: "elsewhere"
 with locks.lock(pathlib.Path(sys.argv[1])):
@@ -46,7 +48,7 @@ def holder(path: Path, where: str = "here") -> Iterator[subprocess.Popen]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "BEAT", 0.1)
-    monkeypatch.setattr(locks, "SILENCE", 1.0)
+    monkeypatch.setattr(locks, "SILENCE", 2.0)
 
 
 @pytest.mark.parametrize("kind", LOCKS)
@@ -75,8 +77,7 @@ def test_a_folder_without_flock_is_named_with_what_is_not_guaranteed(
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("kind", BOTH)
-@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize(("kind", "where"), each_once(BOTH, ["here", "elsewhere"]))
 def test_the_lock_of_a_killed_process_is_free_and_that_of_a_living_one_is_not(
     kind: str, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -87,7 +88,7 @@ def test_the_lock_of_a_killed_process_is_free_and_that_of_a_living_one_is_not(
         assert is_held(path)
         process.kill()
         process.wait()
-        with lock(path, timeout=20):
+        with lock(path, timeout=PATIENCE):
             assert is_held(path)
     assert not is_held(path)
 
@@ -116,13 +117,13 @@ def test_a_folder_that_is_not_there_has_no_locks_and_is_not_made(
 WRITER = """
 import pathlib, sys
 from ablate.system import locks
-from ablate.report import ledger
-locks.BEAT, locks.SILENCE = 0.1, 1.0
+from ablate.report.index import ledger
+locks.BEAT, locks.SILENCE = 0.1, 2.0
 ledger(pathlib.Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("kind", LOCKS)
+@pytest.mark.parametrize("kind", sometimes(LOCKS, *BOTH))
 def test_the_ledger_waits_for_whoever_rewrites_it_and_leaves_nothing_else(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -134,6 +135,6 @@ def test_the_ledger_waits_for_whoever_rewrites_it_and_leaves_nothing_else(
             other.wait(4)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert other.wait(60) == 0
+        assert other.wait(PATIENCE) == 0
     ledger(tmp_path)
     assert [path.name for path in (tmp_path / "reports").iterdir()] == ["README.md"]

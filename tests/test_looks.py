@@ -22,9 +22,10 @@ from ablate.data.corpus import Corpus
 from ablate.plan.composition import Plan
 from ablate.records.collect import collect
 from ablate.records.looks import REPORT, UNTIL, Look, looks_in, sequential, with_look
-from ablate.records.read import ReportData, read_records
-from ablate.report import build
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
+from ablate.report.render import build
 from ablate.report.text.summary import summary
 from ablate.store.folders import Store
 
@@ -167,6 +168,7 @@ PLAIN = ("t interval", "Holm", "From ten seeds up", "stats.ttest")
 
 @pytest.mark.parametrize("factors", [None, FACTOR], ids=["plain", "with a factor"])
 @pytest.mark.parametrize("again", [True, False], ids=["sequential", "fixed"])
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_names_the_intervals_that_it_has(again: bool, factors: dict[str, Any] | None, tmp_path: Path) -> None:
     data = some_data(tmp_path, AGAIN if again else AGAIN[1:], factors)
     text = (build(tmp_path, "toy", data.setting) / "report.md").read_text()
@@ -186,7 +188,7 @@ def test_no_function_of_a_report_makes_an_interval_that_knows_no_looks(
 
     asked = [name for name, value in vars(FIXED).items() if callable(value)]
     data = some_data(tmp_path, AGAIN, FACTOR)
-    monkeypatch.setattr("ablate.records.read.FIXED", replace(FIXED, **dict.fromkeys(asked, refuse)))
+    monkeypatch.setattr("ablate.records.report_data.FIXED", replace(FIXED, **dict.fromkeys(asked, refuse)))
     build(tmp_path, "toy", data.setting)
 
 
@@ -204,7 +206,7 @@ def test_only_an_estimator_makes_intervals_for_reports(path: Path) -> None:
             names = {alias.name for alias in node.names}
             assert not names & MAKERS, f"{path} imports {names & MAKERS}: take them from ReportData's estimator"
             if names & {"FIXED", "ANYTIME"}:
-                assert path.name == "read.py"  # where the choice between the two is made
+                assert path.name == "report_data.py"  # where the choice between the two is made
 
 
 def test_every_caption_can_name_the_intervals(tmp_path: Path) -> None:
@@ -238,6 +240,7 @@ def losing_runs(first: float, later: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.usefixtures("undrawn")
 def test_rates_of_a_sequential_setting_stay_those_of_its_first_look(fixed: bool, tmp_path: Path) -> None:
     study = a_study(("a", "b"))
     rates = {"rates": {"a": 0.001, "b": 0.001}} if fixed else {}

@@ -14,9 +14,11 @@ from corpora import fixture_plan
 from ablate.data.corpus import Corpus
 from ablate.plan.composition import Plan
 from ablate.records.collect import collect, without_curves
-from ablate.report import build, ledger
 from ablate.report.__main__ import main
-from ablate.store.folders import CURVES, Store
+from ablate.report.index import ledger
+from ablate.report.render import build
+from ablate.store.folders import Store
+from ablate.store.run_folder import CURVES
 from ablate.training.member import run_member
 
 HARMS: dict[str, Callable[[Path], Any]] = {

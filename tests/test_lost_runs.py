@@ -9,9 +9,11 @@ import pytest
 from corpora import fixture_plan
 from filelock import BaseFileLock, FileLock, SoftFileLease
 from flockless import ERRORS
+from waiting import PATIENCE
 
 from ablate.store import held
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
+from ablate.store.run_folder import RunFolder
 from ablate.system import locks
 from ablate.training.member import run_member
 
@@ -23,7 +25,7 @@ def taken_over(path: Path) -> SoftFileLease:
     marker = locks.marker(path / ".lock")
     marker.unlink()
     other = SoftFileLease(marker, lease_duration=locks.SILENCE, heartbeat_interval=locks.BEAT)
-    other.acquire(timeout=5)
+    other.acquire(timeout=PATIENCE)
     return other
 
 

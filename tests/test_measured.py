@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 from records import a_run, a_study, some_runs, write_records
+from short import each_once
 
 from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
 from ablate.analysis.measured import QUALITY, STAND_INS, stand_ins, unmeasured
 from ablate.analysis.metrics import METRICS
 from ablate.config import BadInput
-from ablate.records.read import ReportData, read_records
-from ablate.report import build, headline, ledger
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import styled
+from ablate.report.index import ledger
+from ablate.report.render import build
 from ablate.report.side_by_side import compare, markdown, read_settings
+from ablate.report.text.opening import headline
 from ablate.run.until import open_questions
 from ablate.store.study_file import study_from
 from ablate.study import Study
@@ -89,11 +93,6 @@ def records(root: Path, name: str, how: str) -> Path:
     return write_records(root, study, blind(runs(study), bleu), **manifest, **more)
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ablate.report.render.FIGURES", {})
-
-
 @every_way
 @every_study
 def test_chrf_and_loss_stand_in_and_everything_says_so(name: str, how: str, tmp_path: Path, undrawn: None) -> None:
@@ -104,7 +103,7 @@ def test_chrf_and_loss_stand_in_and_everything_says_so(name: str, how: str, tmp_
     report = (folder / "report.md").read_text()
     assert said in report
     assert "chrF [95 %]" in report
-    assert "The same by test loss:" in report
+    assert "The same table by test loss:" in report
     shown = headline(folder)
     assert said in shown
     assert "chrF [95 %]" in shown[0]
@@ -150,8 +149,7 @@ def test_the_summary_has_no_number_of_it_and_those_of_the_stand_ins(
     assert all(row["test_chrf"] for row in rows if row["status"] == "finished")
 
 
-@every_study
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize(("name", "figure"), each_once(STUDIES, FIGURES))
 def test_no_figure_shows_it(figure: str, name: str, tmp_path: Path) -> None:
     with styled():
         drawn = FIGURES[figure].draw(read_records(records(tmp_path, name, "it is 0 in every run")))
@@ -244,7 +242,7 @@ def test_settings_are_compared_by_what_measures_something_in_all_of_them(tmp_pat
     assert "difference in chrF" in text
     assert "contradicted" in text
     assert "not measured here" in text
-    assert "cannot be told" in text
+    assert "unknown" in text
 
 
 def test_settings_may_be_given_as_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from corpora import fixture_plan
 from msgspec import structs
 
 from ablate.merge.__main__ import main
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import Task
 from ablate.training.member import run_member
 

@@ -22,11 +22,11 @@ from ablate.analysis.noise import Noise, Spread, mark, once, typical
 from ablate.analysis.power import POWER, detectable, seeds_for
 from ablate.config import Config
 from ablate.data.corpus import Corpus
-from ablate.records.collect import collect, write_gzip
+from ablate.records.collect import collect, freeze_noise, write_gzip
 from ablate.records.noise_library import frozen, is_frozen, library
 from ablate.records.read import NOISE, read_manifest, read_records
-from ablate.report import build
 from ablate.report.__main__ import main
+from ablate.report.render import build
 from ablate.report.text.detectable import noise_lines, outlook
 from ablate.store.folders import Store
 from ablate.store.plain import config_to_plain
@@ -180,7 +180,9 @@ def test_it_is_frozen_at_the_first_report_on_a_set_of_seeds(tmp_path: Path) -> N
     plan = fixture_plan("+sweep=norm_placement", "seeds=3")
 
     def collected(plan: Any) -> bytes:
-        return (collect(Store(tmp_path), plan, {plan.corpus: Corpus.load(plan.corpus)}) / NOISE).read_bytes()
+        folder = collect(Store(tmp_path), plan, {plan.corpus: Corpus.load(plan.corpus)})
+        freeze_noise(tmp_path, folder)
+        return (folder / NOISE).read_bytes()
 
     first = collected(plan)
     study = a_study(["a", "b"], name="later")

@@ -39,7 +39,7 @@ def test_logits_and_gradients_equal_those_of_torch(config: ModelConfig) -> None:
     decoded = decoder(
         model.embedding(target),
         memory,
-        tgt_mask=~causal_mask(0, target),
+        tgt_mask=causal_mask(0, target) < 0,
         tgt_key_padding_mask=target == PAD,
         memory_key_padding_mask=source == PAD,
     )

@@ -170,7 +170,7 @@ pieces = st.lists(st.tuples(st.sampled_from("aé漢์।-'\u200d ._1"), lengths
 
 
 @given(pieces)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_token_is_longer_than_its_bound_and_the_text_comes_back(parts: list[tuple[str, int]]) -> None:
     text = normalise("".join(letter * count for letter, count in parts))
     tokenizer = train_tokenizer([(text, text)] * 2, DataConfig(vocabulary_size=2000))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from records import a_run, a_study, some_runs
 from scipy import integrate, optimize, stats
@@ -66,13 +66,11 @@ def test_the_formula_of_an_interval_is_the_root_found_by_bisection():
     assert anytime_half_width(VALUES.std(ddof=1), 10) == pytest.approx(root - mean)
 
 
-@settings(deadline=None)
 @given(some_values)
 def test_evidence_knows_no_unit_and_no_sign(values):
     assert log_e_values(-3 * values) == pytest.approx(log_e_values(values), abs=1e-6)
 
 
-@settings(deadline=None)
 @given(some_values)
 def test_more_seeds_never_widen_an_interval_nor_raise_p(values):
     zeros = np.zeros(len(values))
@@ -82,7 +80,6 @@ def test_more_seeds_never_widen_an_interval_nor_raise_p(values):
         assert before.low <= after.low <= after.high <= before.high
 
 
-@settings(deadline=None)
 @given(some_values)
 def test_p_and_the_interval_tell_the_same(values):
     effect = anytime_effect(np.zeros(len(values)), values)
@@ -90,7 +87,6 @@ def test_p_and_the_interval_tell_the_same(values):
         assert (effect.p < 0.05) == (effect.low > 0 or effect.high < 0)
 
 
-@settings(deadline=None)
 @given(some_values)
 def test_it_asks_for_more_than_the_methods_for_a_fixed_number(values):
     zeros = np.zeros(len(values))
@@ -179,7 +175,6 @@ def test_all_against_none_takes_four_pairs():
     assert [anytime_difference_of_shares([0] * n, [1] * n).p < 0.05 for n in (2, 3, 4, 5)] == [False, False, True, True]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
 def test_swapping_the_arms_turns_the_difference_round(pairs):
     baseline, variant = np.array(pairs, dtype=float).T

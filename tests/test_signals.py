@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from short import sometimes
 from test_requests import SHORT, STUDY, at_work, start
+from waiting import PATIENCE, SOON, eventually
 
 from ablate.system import signals
 from ablate.system.signals import REQUESTS_TO_END, Terminated, command, handled
@@ -29,7 +31,7 @@ def test_a_signal_ends_a_command_with_its_code_and_what_was_open_is_closed(numbe
     def main() -> int:
         try:
             os.kill(os.getpid(), number)
-            time.sleep(10)
+            time.sleep(SOON)
         finally:
             closed.append(number)
         return 0
@@ -64,7 +66,7 @@ def test_a_second_hangup_does_not_disturb_the_end() -> None:
     def main() -> int:
         try:
             os.kill(os.getpid(), signal.SIGHUP)
-            time.sleep(10)
+            time.sleep(SOON)
         except Terminated:
             os.kill(os.getpid(), signal.SIGHUP)
             ended.append("well")
@@ -81,6 +83,7 @@ def test_a_second_hangup_does_not_disturb_the_end() -> None:
 IGNORED = {signal.SIGHUP: "nohup", signal.SIGINT: "a background job"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ignored", IGNORED, ids=IGNORED.get)
 def test_workers_ignore_what_the_command_ignores_and_still_heed_the_command(tmp_path: Path, ignored: int) -> None:
     words = [sys.executable, "-m", "ablate", *STUDY, f"root={tmp_path}", "workers=2"]
@@ -91,14 +94,15 @@ def test_workers_ignore_what_the_command_ignores_and_still_heed_the_command(tmp_
     folders = at_work(tmp_path, process, 2)
     rows = [(folder / "curve.csv").stat().st_size for folder in folders]
     os.killpg(process.pid, ignored)
-    deadline = time.monotonic() + 60
-    while any((folder / "curve.csv").stat().st_size <= size for folder, size in zip(folders, rows)):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
+
+    def trained_on() -> bool:
+        return all((folder / "curve.csv").stat().st_size > size for folder, size in zip(folders, rows))
+
+    assert eventually(lambda: trained_on() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
     assert not [folder for folder in folders if (folder / "checkpoint.pt").exists()]
     process.terminate()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143, err
     assert "Traceback" not in err
     assert all((folder / "checkpoint.pt").exists() for folder in folders)
@@ -153,7 +157,7 @@ def test_a_study_goes_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> Non
     assert process.stderr is not None
     process.stdout.close()
     process.stderr.close()
-    assert process.wait(300) == 0
+    assert process.wait(PATIENCE) == 0
     assert len(list(tmp_path.glob("reports/*/*/report.html"))) == 1
 
 
@@ -167,14 +171,14 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sometimes(COMMANDS, "bad input"))
 def test_a_reader_that_leaves_early_changes_no_exit_code_and_sees_no_traceback(name: str) -> None:
     words = [sys.executable, "-m", *COMMANDS[name]]
     code = subprocess.run(words, capture_output=True).returncode
     gone, writing = os.pipe()
     os.close(gone)
     process = subprocess.Popen(words, stdout=writing, stderr=subprocess.PIPE, text=True)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert "Traceback" not in err
     assert "Broken" not in err

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from corpora import fixture_plan
+from short import some_of
 from tiny import TINY, describe, every_choice, tiny_model, tokens
 
 from ablate.config import ModelConfig
@@ -184,7 +185,10 @@ def test_runs_that_cannot_be_compared_are_left_out(study: tuple[Store, Plan, Cor
     assert not file_of(store, plan).exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"runs": [], "tokens": 3, "encoder": 1, "decoder": 2}', "\0"])
+DAMAGED = ["", "[]", "{}", '{"runs": [], "tokens": 3, "encoder": 1, "decoder": 2}', "\0"]
+
+
+@pytest.mark.parametrize("content", some_of(DAMAGED))
 def test_a_damaged_file_is_written_again(study: tuple[Store, Plan, Corpus], content: str) -> None:
     store, plan, corpus = study
     value = to_plain(kept.measure(store, plan, corpus, CPU))

@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, fields, make_dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from corpora import composed
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from short import each_once
 
 from ablate.analysis.metrics import METRICS
 from ablate.cli import CONF
 from ablate.config import CHOICES, READS, BadInput, Config, DataConfig, ModelConfig, knob
 from ablate.data.prepare import fingerprint_of
 from ablate.data.sources import corpora
-from ablate.plan.composition import plan, text
+from ablate.plan.composition import Plan, plan
+from ablate.plan.naming import text
 from ablate.plugins import TABLES
 from ablate.store.ids import MEANING, evaluation_id, training_id
 from ablate.store.plain import config_from_plain, config_to_plain
@@ -29,6 +32,13 @@ EXPERIMENTS = CONF.parent / "experiments"
 CORPORA = sorted(path.stem for path in CONF.glob("data/*.yaml"))
 
 each_study = pytest.mark.parametrize("name", STUDIES)
+each_study_and_preset = pytest.mark.parametrize(("name", "preset"), each_once(STUDIES, PRESETS))
+
+
+@cache
+def planned(*overrides: str) -> Plan:
+    """Many laws are about the same plans."""
+    return plan(composed, list(overrides))
 
 
 @pytest.fixture
@@ -43,9 +53,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_child: None) -> di
     return {"files": [f"data.path={tmp_path}", "data.name=own"], "hub": ["data.name=owner/set"]}
 
 
-@each_study
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("corpus", CORPORA)
+@pytest.mark.parametrize(("name", "preset", "corpus"), each_once(STUDIES, PRESETS, CORPORA))
 def test_every_study_composes_with_every_preset_and_corpus(name: str, preset: str, corpus: str, asked: dict) -> None:
     made = plan(composed, [f"+sweep={name}", f"preset={preset}", f"data={corpus}", *asked.get(corpus, [])])
     assert made.study.name == name
@@ -59,7 +67,7 @@ def test_every_study_composes_with_every_preset_and_corpus(name: str, preset: st
 
 @each_study
 def test_every_cell_differs_from_the_baseline_in_just_what_it_says(name: str) -> None:
-    made = plan(composed, [f"+sweep={name}"])
+    made = planned(f"+sweep={name}")
     plain = {cell: config_to_plain(config) for cell, config in made.configs.items()}
     for cell in made.cells:
         if cell.baseline is not None:
@@ -73,7 +81,7 @@ def test_every_cell_differs_from_the_baseline_in_just_what_it_says(name: str) ->
 
 @each_study
 def test_the_baseline_of_every_study_is_the_default(name: str) -> None:
-    made, default = plan(composed, [f"+sweep={name}"]), plan(composed, [])
+    made, default = planned(f"+sweep={name}"), planned()
     plain = config_to_plain(default.config)
     for key, value in made.study.variants[made.study.baseline].items():
         section, leaf = key.split(".")
@@ -84,23 +92,21 @@ def test_the_baseline_of_every_study_is_the_default(name: str) -> None:
 
 @each_study
 def test_a_study_of_one_laptop_afternoon_trains_at_most_thirty_runs(name: str) -> None:
-    trained = [spec for spec in plan(composed, [f"+sweep={name}"]).runs if spec.config.train.updates]
+    trained = [spec for spec in planned(f"+sweep={name}").runs if spec.config.train.updates]
     assert 0 < len(trained) <= 30
 
 
-@each_study
-@pytest.mark.parametrize("preset", PRESETS)
+@each_study_and_preset
 def test_every_arm_that_a_share_is_claimed_of_has_five_runs(name: str, preset: str) -> None:
-    made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
+    made = planned(f"+sweep={name}", f"preset={preset}")
     shares = [part for claim in made.study.claims for part in claim.parts if part.kind is Kind.share_learned]
     if made.study.factors and shares and preset != "smoke":  # of a study made for this; norm_placement says it cannot
         assert made.config.seeds >= 5
 
 
-@each_study
-@pytest.mark.parametrize("preset", PRESETS)
+@each_study_and_preset
 def test_a_level_that_is_a_number_stays_one_in_json(name: str, preset: str) -> None:
-    made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
+    made = planned(f"+sweep={name}", f"preset={preset}")
     again = study_from(json.loads(json.dumps(study_to_plain(made.declared)))).at(preset)
     assert [cell.factors for cell in again.cells()] == [cell.factors for cell in made.study.cells()]
     assert again == made.study
@@ -108,22 +114,17 @@ def test_a_level_that_is_a_number_stays_one_in_json(name: str, preset: str) -> N
 
 @each_study
 def test_what_a_study_sets_for_all_its_cells_cannot_be_set_on_the_command_line(name: str) -> None:
-    made = plan(composed, [f"+sweep={name}"])
+    made = planned(f"+sweep={name}")
     for key in made.study.varied():
         with pytest.raises(BadInput, match="varies"):
-            plan(
-                composed,
-                [
-                    f"+sweep={name}",
-                    f"{key}={next(cell.overrides[key] for cell in made.cells if key in cell.overrides)}",
-                ],
+            planned(
+                f"+sweep={name}", f"{key}={next(cell.overrides[key] for cell in made.cells if key in cell.overrides)}"
             )
 
 
-@each_study
-@pytest.mark.parametrize("preset", PRESETS)
+@each_study_and_preset
 def test_every_cell_is_a_run_of_its_own(name: str, preset: str) -> None:
-    made = plan(composed, [f"+sweep={name}", f"preset={preset}"])
+    made = planned(f"+sweep={name}", f"preset={preset}")
     assert len({spec.evaluation for spec in made.runs if spec.seed == 0}) == len(made.cells)
 
 
@@ -134,31 +135,31 @@ def test_variants_that_would_train_alike_are_refused() -> None:
 
 
 def test_levels_that_train_nothing_leave_the_updates_of_the_others_open() -> None:
-    made = plan(composed, ["+sweep=residual", "train.updates=77"])
+    made = planned("+sweep=residual", "train.updates=77")
     assert {config.train.updates for config in made.configs.values()} == {0, 77}
 
 
 @each_study
 def test_a_study_survives_being_written_down(name: str) -> None:
-    study = plan(composed, [f"+sweep={name}"]).declared
+    study = planned(f"+sweep={name}").declared
     assert study_from(study_to_plain(study)) == study
 
 
 @each_study
 def test_every_claim_speaks_of_a_metric_that_exists(name: str) -> None:
-    for claim in plan(composed, [f"+sweep={name}"]).study.claims:
+    for claim in planned(f"+sweep={name}").study.claims:
         for part in claim.parts:
             assert part.metric in METRICS
 
 
 def test_a_configuration_survives_being_written_down() -> None:
     for preset in PRESETS:
-        config = plan(composed, [f"preset={preset}"]).config
+        config = planned(f"preset={preset}").config
         assert config_from_plain(config_to_plain(config)) == config
 
 
 def test_the_default_command_is_the_default_configuration() -> None:
-    config = plan(composed, []).config
+    config = planned().config
     for section in ("model", "optim", "train", "evaluation", "diagnostics", "wandb"):
         assert getattr(config, section) == getattr(Config(), section)
 
@@ -178,7 +179,7 @@ def test_the_default_command_is_the_default_configuration() -> None:
     ids=str,
 )  # fmt: skip
 def test_what_determines_a_run_changes_its_id_and_its_setting(overrides: list[str]) -> None:
-    default, changed = plan(composed, []), plan(composed, overrides)
+    default, changed = planned(), planned(*overrides)
     assert not {spec.id for spec in default.runs} & {spec.id for spec in changed.runs}
     assert default.setting == "tatoeba-laptop"
     key, _, value = overrides[0].partition("=")
@@ -190,7 +191,7 @@ def test_what_determines_a_run_changes_its_id_and_its_setting(overrides: list[st
     [["wandb.mode=offline"], ["root=/tmp"], ["device=cpu"], ["workers=1"], ["diagnostics.times=0"], ["seeds=5"]],
 )
 def test_what_does_not_determine_a_run_changes_neither(overrides: list[str]) -> None:
-    default, changed = plan(composed, []), plan(composed, overrides)
+    default, changed = planned(), planned(*overrides)
     assert {spec.id for spec in default.runs} <= {spec.id for spec in changed.runs}
     assert default.setting == changed.setting
 
@@ -246,15 +247,15 @@ def test_a_key_that_the_architecture_does_not_read_is_refused_and_in_no_id() -> 
     with pytest.raises(
         BadInput, match=r"model\.heads is set, which model.architecture=lstm does not read; it reads .*layers"
     ):
-        plan(composed, ["model.architecture=lstm", "model.heads=2"])
-    plan(composed, ["model.architecture=lstm", "model.layers=3"])
+        planned("model.architecture=lstm", "model.heads=2")
+    planned("model.architecture=lstm", "model.layers=3")
     lstm = replace(Config(), model=ModelConfig(architecture="lstm"))
     assert training_id(lstm, 0, "abc") == training_id(replace(lstm, model=replace(lstm.model, heads=2)), 0, "abc")
     assert training_id(lstm, 0, "abc") != training_id(replace(lstm, model=replace(lstm.model, layers=3)), 0, "abc")
 
 
 def test_another_evaluation_is_another_setting_of_the_same_runs() -> None:
-    default, changed = plan(composed, []), plan(composed, ["evaluation.beam=10"])
+    default, changed = planned(), planned("evaluation.beam=10")
     assert [spec.id for spec in default.runs] == [spec.id for spec in changed.runs]
     assert changed.setting == "tatoeba-laptop-beam=10"
 
@@ -269,9 +270,9 @@ def test_a_long_suffix_is_hashed() -> None:
         "optim.clip=2",
         "optim.warmup=0.1",
     ]
-    setting = plan(composed, many).setting
+    setting = planned(*many).setting
     assert len(setting) < 40
-    assert setting == plan(composed, many[::-1]).setting
+    assert setting == planned(*many[::-1]).setting
 
 
 @given(seed=st.integers(0, 1000))
@@ -323,7 +324,7 @@ def one_part(**changes: object) -> dict:
         ({**one_part(), "varaints": {}}, "varaints is unknown"),
         (one_part(kind="guess"), "directional, at_least_as_good"),
         (one_part(direction="up"), "higher, lower"),
-        (one_part(contrast="post - mid"), "mid, which is no variant"),
+        (one_part(contrast="post - mid"), "mid, which is not a variant"),
         (one_part(contrast="post"), "'variant - baseline'"),
         (one_part(contrast="post", kind="in_range"), "range"),
         (one_part(metric=None), "metric is missing"),
@@ -360,11 +361,11 @@ def test_a_study_of_the_wrong_form_is_refused_in_one_line(mapping: dict) -> None
 @pytest.mark.parametrize("overrides", [["data.name=../../x"], ["data.name=.hidden"], ["data.name=" + 101 * "x"]])
 def test_no_name_leads_out_of_its_folder(overrides: list[str]) -> None:
     with pytest.raises(BadInput, match="names a folder"):
-        plan(composed, overrides)
+        planned(*overrides)
 
 
 def test_a_slash_in_the_name_of_a_corpus_makes_no_folder() -> None:
-    assert plan(composed, ["data.name=owner/set"]).setting == "owner_set-laptop"
+    assert planned("data.name=owner/set").setting == "owner_set-laptop"
 
 
 @given(value=st.floats(1e-9, 1e9) | st.integers(0, 10**9))
@@ -374,5 +375,5 @@ def test_a_number_survives_being_an_override(value: float) -> None:
 
 def test_averaging_checkpoints_needs_enough_of_them() -> None:
     with pytest.raises(BadInput, match="validations"):
-        plan(composed, ["train.checkpoint=average_last_10"])
-    plan(composed, ["train.checkpoint=average_last_10", "train.validations=40"])
+        planned("train.checkpoint=average_last_10")
+    planned("train.checkpoint=average_last_10", "train.validations=40")

@@ -1,7 +1,5 @@
 import math
 import shutil
-import subprocess
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from corpora import fixture_plan
+from forks import ended, fork
 from msgspec import structs
 from tiny import VOCABULARY, tiny_model, tokens
 
@@ -18,6 +17,7 @@ from ablate.config import (
     LEARNED_BELOW,
     LEAST_VALIDATIONS,
     Config,
+    Device,
     DiagnosticsConfig,
     EvaluationConfig,
     ModelConfig,
@@ -28,9 +28,10 @@ from ablate.data.corpus import Corpus
 from ablate.data.prepare import fingerprint
 from ablate.data.vocabulary import PAD
 from ablate.model.token_loss import pair_loss, token_loss
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.ids import evaluation_id
 from ablate.store.plain import config_to_plain
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import VERSION, Task
 from ablate.system.atomic import PART
 from ablate.training import meter as metering
@@ -178,13 +179,25 @@ def trained(root: Path, *overrides: str, cell: int = 0) -> RunFolder:
     return folder
 
 
+@pytest.fixture(scope="module")
+def pre(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that was trained alone; to be read only."""
+    return trained(tmp_path_factory.mktemp("pre"))
+
+
+@pytest.fixture(scope="module")
+def post(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The other variant at the same seed."""
+    return trained(tmp_path_factory.mktemp("post"), cell=2)
+
+
 def losses(folder: RunFolder) -> list[str]:
     """Update, loss, rate, norm and tokens of each update; seconds left out."""
     return [line.rpartition(",")[0] for line in folder.lines("curve.csv")]
 
 
-def test_the_same_seed_in_two_empty_stores_gives_the_same_run(tmp_path: Path) -> None:
-    first, second = trained(tmp_path / "a"), trained(tmp_path / "b")
+def test_the_same_seed_in_two_empty_stores_gives_the_same_run(pre: RunFolder, tmp_path: Path) -> None:
+    first, second = pre, trained(tmp_path)
     assert losses(first) == losses(second)
     weights = [torch.load(folder.file("weights.pt"), weights_only=True) for folder in (first, second)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -195,34 +208,34 @@ def test_the_same_seed_in_two_empty_stores_gives_the_same_run(tmp_path: Path) ->
     assert structs.replace(ours, **clocks) == structs.replace(theirs, **clocks)
 
 
-def test_a_run_does_not_depend_on_what_its_process_did_before(tmp_path: Path) -> None:
-    alone = trained(tmp_path / "a", cell=2)
+def test_a_run_does_not_depend_on_what_its_process_did_before(post: RunFolder, tmp_path: Path) -> None:
+    trained(tmp_path, "train.updates=5", cell=0)
     torch.manual_seed(1234)
     torch.rand(100)
-    trained(tmp_path / "b", cell=0)
-    assert losses(trained(tmp_path / "b", cell=2)) == losses(alone)
+    assert losses(trained(tmp_path, cell=2)) == losses(post)
 
 
-def test_diagnostics_change_no_loss(tmp_path: Path) -> None:
-    with_them, without = trained(tmp_path / "a"), trained(tmp_path / "b", "diagnostics.times=0")
-    assert with_them.id == without.id
-    assert losses(with_them) == losses(without)
-    assert with_them.lines("diagnostics.jsonl")
+def test_diagnostics_change_no_loss(pre: RunFolder, tmp_path: Path) -> None:
+    without = trained(tmp_path, "diagnostics.times=0")
+    assert pre.id == without.id
+    assert losses(pre) == losses(without)
+    assert pre.lines("diagnostics.jsonl")
     assert not without.lines("diagnostics.jsonl")
 
 
-def test_variants_of_a_seed_see_the_same_batches_in_the_same_order(tmp_path: Path) -> None:
+def test_variants_of_a_seed_see_the_same_batches_in_the_same_order(
+    pre: RunFolder, post: RunFolder, tmp_path: Path
+) -> None:
     def tokens_seen(folder: RunFolder) -> list[str]:
         return [line.split(",")[4] for line in folder.lines("curve.csv")]
 
-    pre, other_seed, post = (trained(tmp_path, cell=cell) for cell in (0, 1, 2))
+    other_seed = trained(tmp_path, cell=1)
     assert tokens_seen(pre) == tokens_seen(post)
     assert tokens_seen(pre) != tokens_seen(other_seed)
 
 
-def test_a_result_says_what_later_analysis_needs(tmp_path: Path) -> None:
-    folder = trained(tmp_path)
-    result, scores = folder.result(), folder.scores(evaluation_id(Config(), folder.id))
+def test_a_result_says_what_later_analysis_needs(pre: RunFolder) -> None:
+    result, scores = pre.result(), pre.scores(evaluation_id(Config(), pre.id))
     assert result is not None
     assert scores is not None
     parts = {
@@ -285,36 +298,23 @@ def test_a_run_that_two_commands_ask_for_is_trained_once(tmp_path: Path) -> None
     spec = fixture_plan("+sweep=norm_placement").runs[0]
     store = Store(tmp_path)
     store.freeze([spec])
-    workers = [
-        subprocess.Popen([sys.executable, "-c", WORKER, str(store.run(spec.id).path)], stdin=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    workers = [fork(work, store.run(spec.id).path) for _ in range(2)]
+    assert [*map(ended, workers)] == [0, 0]
     assert len(store.run(spec.id).lines("curve.csv")) == 1 + spec.config.train.updates
     assert store.run(spec.id).failure() is None
 
 
-def test_a_run_is_the_same_alone_and_beside_another(tmp_path: Path) -> None:
-    alone = trained(tmp_path / "alone")
+def test_a_run_is_the_same_alone_and_beside_another(pre: RunFolder, tmp_path: Path) -> None:
     specs = fixture_plan("+sweep=norm_placement").runs[:2]
-    store = Store(tmp_path / "beside")
+    store = Store(tmp_path)
     store.freeze(specs)
-    workers = [
-        subprocess.Popen([sys.executable, "-c", WORKER, str(store.run(spec.id).path)], stdin=subprocess.DEVNULL)
-        for spec in specs
-    ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
-    assert losses(store.run(specs[0].id)) == losses(alone)
+    workers = [fork(work, store.run(spec.id).path) for spec in specs]
+    assert [*map(ended, workers)] == [0, 0]
+    assert losses(store.run(specs[0].id)) == losses(pre)
 
 
-WORKER = """
-import sys
-from pathlib import Path
-from ablate.config import Device
-from ablate.store.folders import RunFolder
-from ablate.training.member import run_member
-run_member(RunFolder(Path(sys.argv[1])), Device.cpu)
-"""
+def work(folder: Path) -> None:
+    run_member(RunFolder(folder), Device.cpu)
 
 
 Left = tuple[list[str], list[str], list[float]]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.analysis.variance import apportion, per_sentence
@@ -63,7 +63,6 @@ def test_the_seeds_part_is_what_a_t_interval_knows():
     assert found.seeds + found.both == pytest.approx(values.mean(axis=1).var(ddof=1) / SEEDS)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(2, 8), st.integers(0, 9))
 def test_no_part_is_negative(seeds, sentences, number):
     found = apportion(np.random.default_rng(number).normal(size=(seeds, sentences)))

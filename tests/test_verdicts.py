@@ -17,7 +17,7 @@ from ablate.analysis.power import seeds_for
 from ablate.analysis.statistics import Effect, holm
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
-from ablate.report.text.answer import worded
+from ablate.report.text.answer import reading as worded
 from ablate.report.text.claims import ledger_row
 from ablate.report.text.claims import verdict as claim_verdict
 from ablate.report.wording import MINUS

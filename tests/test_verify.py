@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from ablate.analysis.metrics import METRICS
-from ablate.records.read import EARLIER, ReportData, read_records, settings
+from ablate.records.read import EARLIER, read_records, settings
+from ablate.records.report_data import ReportData
 from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.evidence import SCORES, recompute
 from ablate.report.figures import FIGURES
+from ablate.report.index import ledger
+from ablate.report.render import build
 from ablate.report.side_by_side import compare
 from ablate.report.text.summary import summary
 from ablate.report.text.tracing import SOURCES, snippet
@@ -135,9 +138,9 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: edited(root / REPORT / "summary.json", '"contradicted"', '"supported"'),
         rf"{REPORT}/summary.json: claims.norm-3.verdict: supported is written, contradicted recomputed",
     ),
-    "a summary that is no JSON": (
+    "a summary that is not JSON": (
         lambda root: (root / REPORT / "summary.json").write_text("{"),
-        rf"{REPORT}/summary.json: is no JSON",
+        rf"{REPORT}/summary.json: is not JSON",
     ),
     "a line too many": (
         lambda root: edited(root / REPORT / "report.md", "\n## The evidence", "\nTrust us.\n\n## The evidence"),
@@ -173,12 +176,12 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a file that nothing gives": (
         lambda root: (root / REPORT / "figures.png").write_bytes(b""),
-        rf"{REPORT}/figures.png: is made from no record",
+        rf"{REPORT}/figures.png: belongs to no record",
     ),
     "a file that is gone": (lambda root: (root / REPORT / "results.csv").unlink(), rf"{REPORT}/results.csv: is miss"),
     "a page": (
         lambda root: edited(root / REPORT / "report.html", "50.4", "50.9"),
-        rf"{REPORT}/report.html: is not what these versions draw",
+        rf"{REPORT}/report.html: differs from what these versions draw",
     ),
     "a translation": (
         lambda root: lines_changed(root / RECORDS / "hypotheses.jsonl.gz", lambda run: run["beam"].sort(), 4),
@@ -259,7 +262,7 @@ def test_figures_are_compared_under_the_same_versions(
     edited(path, "<path", "<path ")
     (folder / "figures" / "scores.png").unlink()
     assert [str(each) for each in verify(root).differences] == [
-        f"{REPORT}/figures/effects.svg: is not what these versions draw of the records",
+        f"{REPORT}/figures/effects.svg: differs from what these versions draw from the records",
         f"{REPORT}/figures/scores.png: is missing",
     ]
 

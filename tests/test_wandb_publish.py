@@ -15,7 +15,8 @@ from records import a_study, some_runs, write_records
 from wandb_server import KEY, Server, served
 
 from ablate.publish.__main__ import main
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.tracking import wandb_id
 
 pytest.importorskip("wandb_workspaces")

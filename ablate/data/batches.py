@@ -13,8 +13,8 @@ from ablate.data.bounds import consecutive, most_rows
 from ablate.data.corpus import Pairs
 from ablate.data.vocabulary import PAD
 
-ORDER = 1  # identifies the random stream that orders the data, among those of a seed
-TARGET_BUCKETS, SOURCE_BUCKETS = 5, 4  # lengths that pairs are padded to: at most 20 shapes
+ORDER = 1  # the number of the random stream that orders the data
+TARGET_BUCKETS, SOURCE_BUCKETS = 8, 4  # lengths that pairs are padded to: at most 32 shapes
 EVALUATED_ROWS = 128  # pairs in a batch of validation or test, at most
 
 

@@ -1,4 +1,4 @@
-"""How many pairs a batch may hold. Every pass over sentences obeys, so that one long line cannot fill the memory.
+"""Bound the number of pairs in a batch, in every pass over sentences, so that one long line cannot fill the memory.
 
 A batch is padded to its longest pair. Its hidden states grow with the padded length, attention scores with the square.
 In fp32, at these bounds, a tensor of hidden states takes 128 KiB x d_model, one of scores 16 MiB a head, one of logits

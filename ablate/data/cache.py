@@ -62,24 +62,35 @@ def _lock(path: Path) -> BaseFileLock:
     return lock(locks / f"{path.name}.lock")
 
 
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Inside the block, an OSError becomes BadInput: `what` could not be kept in the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"could not keep {what} in {cache_folder()} ({error.strerror or type(error).__name__}): "
+            "make room there, or set ABLATE_CACHE to another folder"
+        ) from error
+
+
 def write_sums(folder: Path) -> None:
     sums = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
     (folder / SUMS).write_text(sums, encoding="utf-8")
 
 
 def check_sums(folder: Path, only: str | None = None) -> None:
-    """Raise ValueError where a file is missing or not as it was written. With `only`, check just the file of that name.
+    """Raise ValueError or OSError if a file is missing or changed. With `only`, check just the file of that name.
 
-    Files that are not in SUMS (.DS_Store, .nfs*) do not count. A folder without SUMS, from an early version, passes.
+    Files that are not in SUMS (.DS_Store, .nfs*) do not count.
     """
-    if (folder / SUMS).exists():
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        if not lines:
-            raise ValueError(f"{SUMS} is not as it was written")
-        for line in lines:
-            known, _, name = line.partition("  ")
-            if only in (None, name) and not ((folder / name).is_file() and sha256(folder / name) == known):
-                raise ValueError(f"{name} is not as it was written")
+    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    sums = {name: known for known, _, name in (line.partition("  ") for line in lines)}
+    if not lines or len(sums) < len(lines):
+        raise ValueError(f"{SUMS} is not as it was written")
+    for name, known in sums.items():
+        if only in (None, name) and sha256(folder / name) != known:
+            raise ValueError(f"{name} is not as it was written")
 
 
 def sha256(path: Path) -> str:
@@ -93,7 +104,7 @@ def corpus_folder(fingerprint: str) -> Path:
 
 
 def cached_metadata(fingerprint: str) -> dict[str, Any] | None:
-    """The corpus.json of a prepared corpus; None where it has not been prepared, or the file is damaged."""
+    """The corpus.json of a prepared corpus; None if it has not been prepared, or the file is damaged."""
     try:
         check_sums(corpus_folder(fingerprint), "corpus.json")
         return dict(json.loads((corpus_folder(fingerprint) / "corpus.json").read_text(encoding="utf-8")))
@@ -102,11 +113,11 @@ def cached_metadata(fingerprint: str) -> dict[str, Any] | None:
 
 
 def check_contents(earlier: Mapping[str, Any], now: Mapping[str, Any], user: str, otherwise: str) -> None:
-    """Raise BadInput where one fingerprint stands for two different preparations of a corpus.
+    """Raise BadInput if two preparations of a corpus with the same fingerprint differ.
 
     Versions of `tokenizers` may learn different vocabularies from the same text. `now` is the metadata of the corpus in
-    use; `earlier` has the hash and the version of the one that `user` used. Without a hash, as in early versions, any
-    is accepted. `otherwise` says what to do other than to go back to the earlier one.
+    use; `earlier` has the hash and the version of the one that `user` used. The first records have no hash, and accept
+    any. `otherwise` is the alternative to going back to the earlier version.
     """
     hashes = earlier.get("sha256"), now.get("sha256")
     if None not in hashes and hashes[0] != hashes[1]:

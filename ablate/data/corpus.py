@@ -1,4 +1,4 @@
-"""A prepared corpus as training and evaluation read it: token ids, the tokeniser, and the test set with its text."""
+"""A prepared corpus: token ids, the tokeniser, and the test set with its text."""
 
 from __future__ import annotations
 
@@ -159,12 +159,12 @@ class Corpus:
 
 
 def held_out_name(metadata: Mapping[str, Any]) -> str:
-    """What arrays, text and counts of the sentences that are not trained on are called: "pool" with data.held_out."""
+    """The name of the held-out set in arrays, files and counts: "pool" with data.held_out, else "test"."""
     return "pool" if "pool_sentences" in metadata else "test"
 
 
 def contents_hash(arrays: Mapping[str, np.ndarray], tokenizer: Tokenizer) -> str:
-    """sha256 of what models read: the arrays and the vocabulary, the same in whatever files they are stored."""
+    """sha256 of the input of models, the arrays and the vocabulary. It is independent of the file format."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

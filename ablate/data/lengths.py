@@ -1,4 +1,4 @@
-"""Sentences that are too long: what becomes of them, in words."""
+"""Describe how many sentences were dropped or cut because they are too long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ablate.data.bounds import longest_reference
 
 
 def describe_too_long(too_long: Mapping[str, int], max_tokens: int) -> list[str]:
-    """A phrase for each kind of sentence that the `too_long` of corpus.json counts; empty where there is none."""
+    """A phrase for each kind of sentence in `too_long` of corpus.json; empty if there is none."""
     most = f"{longest_reference(max_tokens):,}"
     return [f"{count:,} {TOO_LONG[key].format(most=most)}" for key, count in too_long.items() if count]
 

@@ -1,4 +1,4 @@
-"""Make the files of a prepared corpus from its raw text: clean, split, tokenise, encode, count."""
+"""Make the files of a prepared corpus from raw text: clean, split, tokenise, encode, count."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ablate.data.unknown import Shares, describe_unknown, much, unknown_shares
 def write(folder: Path, raw: Splits, data: DataConfig, identity: dict[str, str], say: Say) -> dict[str, Any]:
     """Write the files of a prepared corpus and return its metadata (corpus.json), which begins with `identity`.
 
-    The others are arrays.npz, tokenizer.json and test.jsonl, which is pool.jsonl with `data.held_out`. Empties `raw`.
-    Raises BadInput where too little text is left.
+    The other files are arrays.npz, tokenizer.json and test.jsonl, or with `data.held_out` pool.jsonl. Empties `raw`.
+    Raises BadInput if too little text is left.
     """
     import tokenizers
 

@@ -1,4 +1,4 @@
-"""A corpus as arrays: its sets encoded, limited in length, and counted."""
+"""Turn a corpus into arrays: encode its sets, limit their lengths, and count tokens."""
 
 from __future__ import annotations
 
@@ -53,9 +53,8 @@ def cut(tokens: np.ndarray, offsets: np.ndarray, length: int) -> tuple[np.ndarra
     """Every row cut to `length` tokens, of which the last is </s>."""
     lengths = np.diff(offsets)
     place = np.arange(len(tokens)) - np.repeat(offsets[:-1], lengths)  # [tokens]: the position in its row
-    tokens = np.where(place == length - 1, END, tokens).astype(
-        tokens.dtype
-    )  # rows of this very length end in </s> already
+    # rows of exactly this length end in </s> already
+    tokens = np.where(place == length - 1, END, tokens).astype(tokens.dtype)
     return tokens[place < length], _offsets(np.minimum(lengths, length))
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig, identity
 from ablate.data.cache import (
-    cache_folder,
     cached_metadata,
     check_contents,
     corpus_folder,
     exclusive_folder,
+    reported,
     sweep,
     write_sums,
 )
@@ -27,7 +27,7 @@ from ablate.plugins import sources_used
 if TYPE_CHECKING:
     from ablate.data.corpus import Corpus
 
-NOT_RECIPE = ("name", "loader", *corpora.OPTIONS)  # of these the fingerprint holds the text that they lead to, hashed
+NOT_RECIPE = ("name", "loader", *corpora.OPTIONS)  # the fingerprint has a hash of the text instead
 
 
 def on_stderr(line: str) -> None:
@@ -35,15 +35,15 @@ def on_stderr(line: str) -> None:
 
 
 def fingerprint(data: DataConfig, say: Say = on_stderr) -> str:
-    """12 hex digits that stand for the prepared corpus: its text and everything that is done to it. Raises BadInput."""
+    """A hash of the corpus's text and everything that is done to it, in 12 hex digits. Raises BadInput."""
     return fingerprint_of(data, source_hash(data, say))
 
 
 def source_hash(data: DataConfig, say: Say = on_stderr) -> str:
     """The hash of a corpus's text as it is published. Raises BadInput.
 
-    Where it is not known beforehand, the text is read, and fetched if need be. What may take long is read in a child
-    process, so that a signal ends it at once.
+    If it is not known beforehand, the text is read, and fetched if necessary. A large text is read in a child process,
+    so that a signal ends that at once.
     """
     if corpora.published(data).known(data) is None and corpora.is_large(data):
         return str(run_in_child(f"reading {data.label}", corpora.content, data, say=say))
@@ -51,7 +51,7 @@ def source_hash(data: DataConfig, say: Say = on_stderr) -> str:
 
 
 def fingerprint_of(data: DataConfig, content: str) -> str:
-    """The fingerprint of the corpus that this recipe makes of the text with the hash `content`."""
+    """The fingerprint of the corpus that this recipe makes from the text with the hash `content`."""
     recipe = {key: value for key, value in identity(data).items() if key not in NOT_RECIPE}
     if data.held_out is not None:
         del recipe["test_sentences"]  # it chooses from the pool, which is the same for every choice
@@ -81,7 +81,7 @@ def prepare(data: DataConfig, say: Say, known: str | None = None) -> dict[str, A
 
 
 def cached(mark: str) -> Corpus | None:
-    """The prepared corpus of this fingerprint; None where it is not in the cache, or damaged."""
+    """The prepared corpus of this fingerprint; None if it is not in the cache, or damaged."""
     from ablate.data.corpus import Corpus
 
     try:
@@ -91,9 +91,9 @@ def cached(mark: str) -> Corpus | None:
 
 
 def check_size(metadata: dict[str, Any], batch_tokens: int) -> None:
-    """Raise BadInput where the training set of a prepared corpus would not fill one batch of `batch_tokens`."""
-    tokens = metadata.get("train_tokens")  # corpora that were prepared by early versions do not have it
-    if tokens is not None and tokens < batch_tokens:
+    """Raise BadInput if the training set of a prepared corpus would not fill one batch of `batch_tokens`."""
+    tokens = metadata["train_tokens"]
+    if tokens < batch_tokens:
         raise BadInput(
             f"the corpus {metadata['name']} is smaller than a batch: its {metadata['train_pairs']:,} training pairs "
             f"have {tokens:,} target tokens; bring more text, or set train.batch_tokens={batch_tokens} lower"
@@ -104,32 +104,26 @@ def make(data: DataConfig, mark: str, say: Say) -> None:
     """Prepare the corpus with this fingerprint and move it into the cache, unless another process does so first."""
     from ablate.data.make import write
 
-    try:
-        folder = corpus_folder(mark)
-        with exclusive_folder(folder, say) as place:
-            if cached(mark) is not None:
-                return
-            raw = corpora.read(data, say)
-            content = corpora.content_of(raw, data)
-            if fingerprint_of(data, content) != mark:
-                raise BadInput(f"the text of {data.label} has changed while it was read: run this again")
-            metadata = write(place, raw, data, {"fingerprint": mark, "content": content}, say)
-            write_sums(place)
-            if folder.exists():
-                _set_aside(mark, metadata, say)
-            os.rename(place, folder)
-    except OSError as error:
-        raise BadInput(
-            f"could not keep the prepared corpus in {cache_folder()} ({error.strerror or type(error).__name__}): "
-            "make room there, or set ABLATE_CACHE to another folder"
-        ) from error
+    folder = corpus_folder(mark)
+    with reported("the prepared corpus"), exclusive_folder(folder, say) as place:
+        if cached(mark) is not None:
+            return
+        raw = corpora.read(data, say)
+        content = corpora.content_of(raw, data)
+        if fingerprint_of(data, content) != mark:
+            raise BadInput(f"the text of {data.label} has changed while it was read: run this again")
+        metadata = write(place, raw, data, {"fingerprint": mark, "content": content}, say)
+        write_sums(place)
+        if folder.exists():
+            _set_aside(mark, metadata, say)
+        os.rename(place, folder)
 
 
 def _set_aside(mark: str, metadata: dict[str, Any], say: Say) -> None:
-    """Move a damaged corpus out of the way of a new one with these metadata. BadInput where the new one differs."""
+    """Rename a damaged corpus to make room for a new one with these metadata. Raises BadInput if they differ."""
     folder = corpus_folder(mark)
     check_contents(cached_metadata(mark) or {}, metadata, f"{folder}, which is damaged,", "train all its runs again")
     aside = folder.with_name(f"{mark}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
     os.rename(folder, aside)
-    say(f"the prepared corpus {mark} was damaged: it is set aside as {aside.name}, and made anew")
+    say(f"the prepared corpus {mark} was damaged: it is renamed to {aside.name}, and prepared again")

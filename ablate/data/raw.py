@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 Say = Callable[[str], None]
 Pairs = list[tuple[str, str]]  # (source, target)
-Splits = dict[str, Pairs]  # {"all": pairs} where there are no official splits, else "train" and any of OFFICIAL
+Splits = dict[str, Pairs]  # {"all": pairs} if there are no official splits, else "train" and any of OFFICIAL
 
 OFFICIAL = ("validation", "test")  # kept as they were published
 

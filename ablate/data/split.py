@@ -1,4 +1,4 @@
-"""Training, validation and test sets. Official sets are kept as they are; no sentence lies in two of those made here.
+"""Make training, validation and test sets. Official sets are kept; no sentence is in two of the sets made here.
 
 Pairs are connected when their source sides are alike, or their target sides are (`clean.alike`). All pairs that are
 connected, directly or through others, form a *component*, which goes into one set. Pure functions; the order of the
@@ -66,7 +66,7 @@ def split(pairs: Pairs, data: DataConfig, made: tuple[str, ...] = OFFICIAL) -> S
 def _share_out(
     groups: list[Pairs], test_sources: int, validation_pairs: int, test_pairs: int
 ) -> tuple[Pairs, Pairs, list[Pairs]]:
-    """The test set, the validation set and the components that are left. Arguments are the sizes not to exceed."""
+    """The test set, the validation set and the remaining components. The arguments are the largest sizes."""
     test: Pairs = []
     validation: Pairs = []
     rest: list[Pairs] = []
@@ -85,7 +85,7 @@ def _share_out(
 
 
 def _take(groups: list[Pairs], size: int, largest: int) -> tuple[Pairs, list[Pairs]]:
-    """As many pairs as fit into `size`, of components of up to `largest` pairs; and the components that are left."""
+    """As many pairs as fit into `size`, from components of up to `largest` pairs, and the remaining components."""
     taken: Pairs = []
     rest: list[Pairs] = []
     for component in groups:

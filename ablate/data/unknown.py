@@ -1,4 +1,4 @@
-"""How much of the text is outside the vocabulary, where characters become <unk>."""
+"""Measure how much of the text is outside the vocabulary, so that it becomes <unk>."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ablate.data.vocabulary import END, START, UNKNOWN
 
 Shares = Mapping[str, Mapping[str, float]]  # split -> side -> share of <unk> among its tokens
 
-MUCH = 0.01  # a share from which messages name a remedy
+MUCH = 0.01  # the share above which messages name a remedy
 SPLITS = {"train": "training", "validation": "validation", "test": "test", "pool": "held-out"}
 
 
@@ -24,7 +24,7 @@ def unknown_shares(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, floa
 
 
 def describe_unknown(shares: Shares) -> str:
-    """The shares above zero, as in "training target 16 %, test target 15 %"; empty where there are none."""
+    """The shares above zero, as in "training target 16 %, test target 15 %"; empty if there are none."""
     parts = [
         f"{SPLITS.get(split, split)} {side} {_percent(share)}"
         for split, sides in shares.items()
@@ -35,7 +35,7 @@ def describe_unknown(shares: Shares) -> str:
 
 
 def much(shares: Shares) -> bool:
-    """Whether some share is so large that a remedy is worth naming."""
+    """Whether some share is so large that messages should name a remedy."""
     return any(share >= MUCH for sides in shares.values() for share in sides.values())
 
 

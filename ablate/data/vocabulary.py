@@ -1,4 +1,4 @@
-"""The ids of the tokens that are no text: of every vocabulary the first four."""
+"""The ids of the special tokens, which are the first four of every vocabulary."""
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]

@@ -56,7 +56,7 @@ def softmax_slope(model: Architecture, batch: Batch) -> dict[Part, float]:
 
 def visible(scores: Tensor, mask: Tensor) -> Tensor:
     """True at the keys that the mask allows, in the shape of the scores, [B, H, T, S]."""
-    return (mask if mask.dtype == torch.bool else mask > -torch.inf).expand(scores.shape)
+    return (mask > -torch.inf).expand(scores.shape)
 
 
 def scale_of(module: nn.Module) -> float:

@@ -16,8 +16,8 @@ from ablate.evaluation.losses import pair_losses
 from ablate.evaluation.scores import Scorer
 from ablate.model import build
 from ablate.model.architecture import Architecture
-from ablate.store.folders import RunFolder
 from ablate.store.ids import bleu_tokenizer, scoring
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import VERSION, EvaluationResult
 
 

@@ -15,11 +15,11 @@ from ablate.system.signals import command
 
 @command
 def main(arguments: Sequence[str]) -> int:
-    """Returns 0; 1 where runs could not be taken in; 2 for bad input."""
+    """Returns 0; 1 if some runs could not be copied; 2 for bad input."""
     line = CommandLine(
         "ablate.merge",
-        "Copy the runs of another store into this one. Finished runs of this store are never changed. A run that both "
-        "stores have with different results is a conflict: it is named, and the exit code is 1.",
+        "Copy the runs of another store into this one. Finished runs of this store are never changed. A run that the "
+        "two stores have with different results is a conflict: it is named, and the exit code is 1.",
     )
     line.name("FOLDER", "the other store, or its runs/")
     line.key("root", "DIR", "this store (the current folder)", default=".")
@@ -27,8 +27,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def work(given: argparse.Namespace) -> int:
-    conflicts = merge(expanded(given.name, "FOLDER"), Store(expanded(given.root, "root").resolve()))
-    return 1 if conflicts else 0
+    return int(bool(merge(expanded(given.name, "FOLDER"), Store(expanded(given.root, "root").resolve()))))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Copying the runs of another store. A run's id is a hash of everything that determines it."""
+"""Copy the runs of another store. Runs with the same id have the same determinants, so they should agree."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,22 +10,23 @@ import msgspec
 
 from ablate.config import BadInput
 from ablate.store import speeds
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.ids import training_id
 from ablate.store.plain import config_from_plain
 from ablate.store.plugin_files import recalled, without_paths
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import Damaged, EvaluationResult, Stored, Task, TrainingResult, unsealed
 from ablate.system.atomic import write_atomic
 
 RUN = "[0-9a-f]" * 12
 TRAINING = ("curve.csv", "validation.csv", "diagnostics.jsonl", "notes.txt", "weights.pt", "checkpoint.pt")
 T = TypeVar("T", bound=Stored)
-# These may differ from try to try.
+# Fields that may differ each time a run is trained.
 MEASURED = ("version", "seconds", "decoding_seconds", "peak_memory", "tokens_per_second", "provenance", "curves")
 
 
 def merge(source: Path, store: Store) -> list[str]:
-    """Copy the runs of another store, and print a line for each conflict. Returns the ids of these. Raises BadInput."""
+    """Copy the runs of another store, and print a line for each conflict. Returns their ids. Raises BadInput."""
     runs = source / "runs" if (source / "runs").is_dir() else source
     found = sorted(path for path in runs.glob(RUN) if path.is_dir() and not path.is_symlink())
     if not found:
@@ -32,18 +34,16 @@ def merge(source: Path, store: Store) -> list[str]:
     if runs.resolve() == (store.root / "runs").resolve():
         raise BadInput(f"{source} is this store itself")
     store.check_writable()
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     conflicts = []
     for path in found:
         try:
-            outcome = join(RunFolder(path), store.run(path.name))
+            counts[join(RunFolder(path), store.run(path.name))] += 1
         except Refused as error:
             print(f"conflict: {path.name}: {error}")
             conflicts.append(path.name)
-            continue
         except OSError as error:
             raise BadInput(f"{path} could not be copied: {error.strerror or error}") from None
-        counts[outcome] = counts.get(outcome, 0) + 1
     speeds.forget(store)
     print("; ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no run was copied")
     return conflicts
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 
 def join(theirs: RunFolder, ours: RunFolder) -> str:
-    """Take in one run; what came of it. Raises Refused."""
+    """Copy a run, or the parts of it that are missing here. Returns what was done. Raises Refused."""
     task, result = checked(theirs)
     ours.path.mkdir(parents=True, exist_ok=True)
     if ours.is_locked():
@@ -66,8 +66,8 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
         if known is None and (result is not None or not ours.file("checkpoint.pt").exists()):
             for name in TRAINING:
                 copy(theirs, ours, name)
-            ours.write("run.json", without_paths(task))  # the file that makes it a trained run comes last
-            copy(theirs, ours, "result.json")
+            ours.write("run.json", without_paths(task))
+            copy(theirs, ours, "result.json")  # last, because with it the run counts as trained
             taken = "taken in" if result is not None else "taken in, to be continued"
         else:
             taken = "here already"
@@ -85,7 +85,7 @@ def join(theirs: RunFolder, ours: RunFolder) -> str:
 
 
 def checked(folder: RunFolder) -> tuple[Task, TrainingResult | None]:
-    """run.json and result.json of a run that is what its name says. Raises Refused."""
+    """run.json and result.json of a run, if they belong to its id. Raises Refused."""
     task = readable(folder, "run.json", Task)
     result = readable(folder, "result.json", TrainingResult) if folder.file("result.json").exists() else None
     try:
@@ -94,7 +94,7 @@ def checked(folder: RunFolder) -> tuple[Task, TrainingResult | None]:
     except BadInput as error:
         raise Refused(f"run.json is damaged: {error}") from None
     if id != folder.id:
-        raise Refused("run.json is of another run, or of a version of ablate in which runs meant something else")
+        raise Refused("run.json belongs to another run, or to a version of ablate that computes ids differently")
     return task, result
 
 
@@ -116,7 +116,7 @@ def copy(theirs: RunFolder, ours: RunFolder, name: str) -> None:
 
 
 def difference(here: Stored, there: Stored) -> str:
-    """The first number of two results that differs; empty where only what varies from try to try does."""
+    """The first field in which two results differ, MEASURED aside; empty if there is none."""
     for name in here.__struct_fields__:
         ours, theirs = repr(getattr(here, name)), repr(getattr(there, name))  # as text nan equals nan
         if name not in MEASURED and ours != theirs:

@@ -10,7 +10,7 @@ from torch import nn
 from ablate.config import ModelConfig
 from ablate.model.architecture import Architecture
 from ablate.model.attention import ATTENTION_SCALES, CrossAttention, SelfAttention
-from ablate.model.embedding import TiedEmbedding
+from ablate.model.embedding import EMBEDDING_SCALES, TiedEmbedding
 from ablate.model.feedforward import ACTIVATIONS, FeedForward
 from ablate.model.initialisation import initialise
 from ablate.model.lstm import Attention, Decoder, Encoder, Lstm
@@ -62,7 +62,7 @@ def transformer(config: ModelConfig, vocabulary_size: int) -> Transformer:
         return Stack(layers, norm(d_model) if wiring.final_norm else NoNorm())
 
     return Transformer(
-        TiedEmbedding(vocabulary_size, d_model, position, dropout),
+        TiedEmbedding(vocabulary_size, d_model, position, dropout, EMBEDDING_SCALES[config.embedding_scale](d_model)),
         stack([EncoderLayer(wire, self_attention(), feedforward()) for _ in range(config.layers)]),
         stack([DecoderLayer(wire, self_attention(), cross_attention(), feedforward()) for _ in range(config.layers)]),
     )
@@ -72,7 +72,7 @@ def lstm(config: ModelConfig, vocabulary_size: int) -> Lstm:
     d_model, layers, dropout = config.d_model, config.layers, config.dropout
     no_position = Position(d_model, config.heads, config.d_k)  # recurrence already encodes word order
     return Lstm(
-        TiedEmbedding(vocabulary_size, d_model, no_position, dropout),
+        TiedEmbedding(vocabulary_size, d_model, no_position, dropout, EMBEDDING_SCALES["sqrt"](d_model)),
         Encoder(d_model, layers, dropout),
         Decoder(d_model, layers, dropout),
         Attention(d_model),

@@ -14,16 +14,20 @@ from ablate.model.kv_cache import Cache
 from ablate.model.position import Position
 from ablate.plugins import extend
 
+FEW_KEYS = 64  # up to so many, plain products are faster on a CPU than torch's fused kernel, which works in blocks
+
 
 class DotProduct(nn.Module):
-    """softmax(scale * q k^T) v over the keys that `mask` allows."""
+    """softmax(scale * q k^T + mask) v. The mask is 0 at keys that may be seen and -inf at the others."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
         self.scale = scale
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:  # [B, H, T, d_k] [B, H, S, d_k]
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=self.scale)
+        if q.device.type == "cpu" and k.shape[2] <= FEW_KEYS:
+            return attention_weights(attention_scores(q, k, self.scale), mask) @ v
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.to(q.dtype), scale=self.scale)
 
 
 class DotProductWithDropout(DotProduct):
@@ -39,13 +43,21 @@ class DotProductWithDropout(DotProduct):
 
 def attention_scores(q: Tensor, k: Tensor, scale: float) -> Tensor:
     """scale * q k^T, [B, H, T, S], before any mask."""
-    return scale * (q @ k.transpose(-2, -1))
+    return scale * (q @ k.contiguous().transpose(-2, -1))
 
 
 def attention_weights(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the keys: a boolean `mask` is true at allowed keys, any other is added to the scores."""
-    masked = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-    return torch.softmax(masked, dim=-1)
+    """Softmax over the keys of scores + mask.
+
+    On a CPU, torch's softmax over a short last dimension is many times slower than over the first one.
+    """
+    return torch.softmax((scores + mask).movedim(-1, 0), dim=0).movedim(0, -1).contiguous()
+
+
+def project(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """The output of each layer for the same x, by one matrix product."""
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    return F.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)
 
 
 class Attention(nn.Module):
@@ -85,14 +97,12 @@ class SelfAttention(Attention):
     def forward(self, x: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:  # [B, T, D]
         start = cache.length if cache is not None else 0
         at, keys = range(start, start + x.shape[1]), range(start + x.shape[1])
-        q = self.position.rotate(self.split(self.query(x)), at)
-
-        def project() -> tuple[Tensor, Tensor]:
-            return self.position.rotate(self.split(self.key(x)), at), self.split(self.value(x))
-
-        k, v = cache.update(project) if cache is not None else project()
+        q, k, v = (self.split(each) for each in project(x, self.query, self.key, self.value))
+        q, k = self.position.rotate(q, at), self.position.rotate(k, at)
+        if cache is not None:
+            k, v = cache.update(lambda: (k, v))
         bias = self.position.bias(q, at, keys)
-        return self.mix(q, k, v, mask if bias is None else torch.where(mask, bias, -torch.inf))
+        return self.mix(q, k, v, mask if bias is None else mask + bias)
 
 
 class CrossAttention(Attention):
@@ -101,10 +111,11 @@ class CrossAttention(Attention):
     def forward(self, x: Tensor, context: Tensor, mask: Tensor, cache: Cache | None = None) -> Tensor:
         """x [B, T, D], context [B, S, D]."""
 
-        def project() -> tuple[Tensor, Tensor]:
-            return self.split(self.key(context)), self.split(self.value(context))
+        def keys_values() -> tuple[Tensor, Tensor]:
+            k, v = project(context, self.key, self.value)
+            return self.split(k), self.split(v)
 
-        k, v = cache.update(project) if cache is not None else project()
+        k, v = cache.update(keys_values) if cache is not None else keys_values()
         return self.mix(self.split(self.query(x)), k, v, mask)
 
 

@@ -21,5 +21,15 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        kept = torch.empty_like(x).bernoulli_(1 - self.rate, generator=self.generator)
-        return x * kept.div_(1 - self.rate)
+        return x * self.kept(x.shape, x.device).to(x.dtype)
+
+    def kept(self, shape: torch.Size, device: torch.device) -> Tensor:
+        """1 / (1 - rate) at activations that are kept and 0 at the others.
+
+        Four activations share a draw of 64 bits, which is several times faster than a draw for each. The rate is
+        rounded to a multiple of 2^-16.
+        """
+        count, dropped = shape.numel(), min(round(self.rate * 2**16), 2**16 - 1)
+        draws = torch.empty(-(-count // 4), dtype=torch.int64, device=device)
+        lanes = draws.random_(-(2**63), None, generator=self.generator).view(torch.int16)[:count]
+        return lanes.ge_(dropped - 2**15).float().mul_(2**16 / (2**16 - dropped)).view(shape)

@@ -128,14 +128,19 @@ class Decoding:
 
 
 def padding_mask(real: Tensor) -> Tensor:
-    """True for the keys that are tokens, [B, 1, 1, S]."""
-    return real[:, None, None, :]
+    """0 at the keys that are tokens, -inf at padding, [B, 1, 1, S]."""
+    return additive(real)[:, None, None, :]
 
 
 def causal_mask(start: int, target: Tensor) -> Tensor:
-    """True where the key is not after the query, [T, start + T].
+    """0 where the key is not after the query, -inf elsewhere, [T, start + T].
 
     Targets are padded at their end, so a real query never sees padding.
     """
     length = target.shape[1]
-    return torch.ones(length, start + length, dtype=torch.bool, device=target.device).tril(start)
+    return additive(torch.ones(length, start + length, dtype=torch.bool, device=target.device).tril(start))
+
+
+def additive(allowed: Tensor) -> Tensor:
+    """0 where true and -inf where false, to be added to attention scores."""
+    return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, -torch.inf)

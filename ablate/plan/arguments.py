@@ -34,7 +34,7 @@ def choices(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def value_of(arguments: Sequence[str], key: str) -> Any:
-    """What the last argument for a key sets it to; None where there is none."""
+    """What the last argument for a key sets it to; None if there is none."""
     values = [each.value() for each in parse(arguments) if each.key_or_group == key]
     return values[-1] if values else None
 
@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str]) -> list[Override]:
 
 
 def advice(argument: str) -> str:
-    """How to write an argument whose value is probably meant as text."""
+    """How to write an argument whose value is probably text."""
     key, equals, value = argument.partition("=")
     if not equals or not key.lstrip("+").startswith(OPEN) or value[:1] in ("'", '"', "[", "{"):
         return ""
@@ -83,7 +83,7 @@ def checked(given: str, parsed: Override) -> str:
     """The key of an argument. Raises BadInput for an invalid argument."""
     key = str(parsed.key_or_group or "")
     if not key:
-        raise BadInput(f"{given} has no key; an override is KEY=VALUE")
+        raise BadInput(f"{given} has no key; an override has the form KEY=VALUE")
     if parsed.is_delete() and key.split("/")[0].split(".")[0] != "hydra":
         raise BadInput(f"{given}: keys cannot be deleted; set it with {key}=VALUE")
     if parsed.package is not None:

@@ -1,13 +1,10 @@
-"""From a command line to a plan: compose, check and name the study's cells, and list their runs."""
+"""From a command line to a plan: compose and check the study's cells, and list their runs."""
 
 from __future__ import annotations
 
 import copy
-import os
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -30,28 +27,25 @@ from ablate.config import (
 from ablate.data.prepare import fingerprint
 from ablate.plan.arguments import override_keys, parse
 from ablate.plan.matching import twins
+from ablate.plan.naming import check_encoding, setting_name
 from ablate.plan.quoting import GROUPS, literal, quoted, typed
 from ablate.plan.runs import runs_of
 from ablate.store.crossing import crossed, levels_from
-from ablate.store.ids import RunSpec, digest
-from ablate.store.plain import config_from, escaped
+from ablate.store.ids import RunSpec
+from ablate.store.plain import config_from, config_with, escaped
 from ablate.store.study_checks import check_study
 from ablate.store.study_file import study_from
 from ablate.study import RATE, RATE_KEY, Cell, Pairs, Study
 
 Compose = Callable[[list[str]], DictConfig]
 
-DETERMINANTS = ("model", "optim", "train", "data", "evaluation")  # sections that determine a result
-NAMES = ("name", "loader", "path")  # of a corpus: a result depends on its content, not on these
-LONGEST_SUFFIX = 60  # characters
-
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a command will do, before it does anything."""
+    """Everything that a command is going to do."""
 
-    study: Study  # with its factors' levels of this preset, and what match=, across= and tune= add
-    declared: Study  # as its file has it
+    study: Study  # with the levels of this preset, and the additions of match=, across= and tune=
+    declared: Study  # as in its file
     setting: str
     config: Config  # of the baseline
     cells: list[Cell]
@@ -59,15 +53,14 @@ class Plan:
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
     corpora: dict[DataConfig, str]  # recipe -> fingerprint
-    added: dict[str, Any] = field(default_factory=dict)  # what across=, match= and tune= added, for the manifest
+    added: dict[str, Any] = field(default_factory=dict)  # the additions of across=, match= and tune=, for the manifest
     preset: Config = field(default_factory=Config)  # without what the study and the command line set
 
     def with_seeds(self, seeds: int) -> Plan:
         """The same study with another number of seeds."""
         config = replace(self.config, seeds=seeds)
-        return replace(
-            self, config=config, runs=runs_of(self.study, self.setting, self.configs, seeds_of(config), self.corpora)
-        )
+        runs = runs_of(self.study, self.setting, self.configs, seeds_of(config), self.corpora)
+        return replace(self, config=config, runs=runs)
 
     @property
     def corpus(self) -> str:
@@ -88,14 +81,14 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     check_name("preset", first.preset)
     for key in keys:
         if key in study.varied():
-            raise BadInput(f"{key} is what the study {study.name} varies, so it cannot be set on the command line")
+            raise BadInput(f"{key} cannot be set on the command line, because the study {study.name} varies it")
     sizes = [f"{key}={quoted(value)}" for key, value in study.size(first.preset).items()]
     sizes += [f"first_seed={study.first_seed}"] if study.first_seed else []
     selections = [argument for argument, key in zip(typed_arguments, keys) if key in GROUPS]  # these name a setting
     levels = levels_from(first.across if across is None else across.value())
     for key in keys:
         if key in levels:
-            raise BadInput(f"{key} is what across= varies, so it cannot be set on the command line")
+            raise BadInput(f"{key} cannot be set on the command line, because across= varies it")
 
     composed = compose([*sizes, *arguments])
     base = replace(config_from(composed), across=levels or None)
@@ -106,9 +99,8 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     check_encoding(f"{study.name}/{setting}")
     check_halves(study, base)
     study, added = enlarged(study, base, composed)
-    cells, configs = study.cells(), {}
-    for cell in cells:
-        configs[cell.name] = cell_config(composed, cell)  # ten times as fast as composing anew
+    cells = study.cells()
+    configs = {cell.name: cell_config(base, composed, cell) for cell in cells}
     check_read(cells, configs, keys)
     recipes = dict.fromkeys([base.data, *(config.data for config in configs.values())])
     if len({recipe.test_sentences for recipe in recipes}) > 1:
@@ -126,29 +118,37 @@ def seeds_of(config: Config) -> range:
 
 
 def without_across(arguments: list[str]) -> tuple[list[str], Override | None]:
-    """The arguments but `across=`, and that: Hydra would merge it with the study's own, which it replaces."""
-    parsed = parse(arguments)
-    given = [each for each in parsed if each.key_or_group == "across"]
-    rest = [argument for argument, each in zip(arguments, parsed) if each.key_or_group != "across"]
-    return rest, given[-1] if given else None
+    """The arguments without `across=`, and that override. It replaces the study's own; Hydra would merge the two."""
+    given = None
+    rest = []
+    for argument, override in zip(arguments, parse(arguments)):
+        if override.key_or_group == "across":
+            given = override
+        else:
+            rest.append(argument)
+    return rest, given
 
 
-def cell_config(composed: DictConfig, cell: Cell) -> Config:
-    """A cell's configuration. Raises BadInput that names the cell."""
+def cell_config(base: Config, composed: DictConfig, cell: Cell) -> Config:
+    """A cell's configuration: that of all, with the sections that it changes. Raises BadInput that names the cell.
+
+    Composing it anew would take far longer, which is felt where there are many cells.
+    """
+    sections = {key.partition(".")[0] for key in cell.overrides}
     try:
-        return config_from(changed(composed, cell.overrides))
+        return config_with(base, changed(OmegaConf.masked_copy(composed, list(sections)), cell.overrides))
     except BadInput as error:
         raise BadInput(f"{cell.name}: {error}") from None
 
 
 def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
-    """The study with what across=, match= and tune= add to it, and that as its manifest keeps it. Raises BadInput."""
+    """The study with the additions of across=, match= and tune=, and these for the manifest. Raises BadInput."""
     added: dict[str, Any] = {}
     if config.across:
         added["across"] = config.across
         study = crossed(study, config.across)
     if config.match is Match.parameters:
-        found = twins(study, {cell.name: config_from(changed(composed, cell.overrides)) for cell in study.cells()})
+        found = twins(study, {cell.name: cell_config(config, composed, cell) for cell in study.cells()})
         added |= {"twins": found.variants, **({"twin_cells": found.cells} if found.cells else {})}
         study = study.twinned(found.variants, found.cells)
     if config.tune is Tune.lr:
@@ -160,26 +160,23 @@ def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study,
 
 
 def check_halves(study: Study, config: Config) -> None:
-    """Raise BadInput where a study of one variant against itself cannot be split into two fixed halves of its seeds."""
+    """Raise BadInput if a study that compares the halves of its seeds cannot be split into two fixed halves."""
     if study.pairs is not Pairs.halves:
         return
+    what = f"the study {study.name} compares two halves of one variant's seeds"
     if config.seeds % 2:
-        raise BadInput(
-            f"seeds={config.seeds}: the study {study.name} compares two halves of its seeds; give an even number"
-        )
+        raise BadInput(f"seeds={config.seeds}: {what}; give an even number")
     if config.tune is not Tune.none or config.until is not Until.none or config.across:
-        raise BadInput(
-            f"the study {study.name} compares two halves of one variant's seeds: it takes no tune=, across= or until="
-        )
+        raise BadInput(f"{what}: it takes no tune=, across= or until=")
 
 
 def around(rate: float) -> list[float]:
-    """A rate and its neighbours, each the double of the one before."""
+    """A learning rate and its neighbours, each twice the one before."""
     return [float(f"{rate * factor:.6g}") for factor in (0.25, 0.5, 1, 2, 4)]
 
 
 def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
-    """The composed configuration with these overrides on top. Raises BadInput that names the key."""
+    """The composed configuration with these overrides. Raises BadInput that names the key."""
     node = copy.deepcopy(composed)
     for key, value in overrides.items():
         try:
@@ -190,20 +187,18 @@ def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
 
 
 def check_read(cells: list[Cell], configs: dict[str, Config], keys: Sequence[str]) -> None:
-    """Raise BadInput where a key is set that the choices of its section do not read: it would change nothing."""
-    wanted = [
-        (f"variant {cell.name} sets {key}", key, [configs[cell.name]]) for cell in cells for key in cell.overrides
-    ]
-    wanted += [(f"{key} is set", key, [*configs.values()]) for key in keys]
-    for what, key, concerned in wanted:
+    """Raise BadInput if a key is set that the choices of its section do not read, because it would change nothing."""
+    uses = [(f"variant {cell.name} sets {key}", key, [configs[cell.name]]) for cell in cells for key in cell.overrides]
+    uses += [(f"{key} is set", key, [*configs.values()]) for key in keys]
+    for what, key, users in uses:
         name, _, inner = key.partition(".")
-        sections = [getattr(config, name) for config in concerned] if inner else []
+        sections = [getattr(config, name) for config in users] if inner else []
         if sections and not any(reads(section, name, inner) for section in sections):
             raise BadInput(f"{what}, which {not_read(sections[0], name, key)}")
 
 
 def not_read(section: Any, name: str, key: str) -> str:
-    """Why a section does not read a key, and what it takes."""
+    """Why a section does not read a key, and what would read it."""
     if isinstance(section, ModelConfig):
         known = ", ".join(f"model.{each}" for each in sorted(READS[section.architecture] or ()))
         return f"model.architecture={section.architecture} does not read; it reads {known}"
@@ -212,62 +207,10 @@ def not_read(section: Any, name: str, key: str) -> str:
 
 
 def check_distinct(runs: list[RunSpec]) -> None:
-    """Raise BadInput where two cells are the same runs, since nothing can be learnt from their difference."""
+    """Raise BadInput if two cells have the same runs, because their difference would show nothing."""
     seen: dict[str, str] = {}
     for spec in runs:
         other = seen.setdefault(spec.evaluation, spec.cell)
         if other != spec.cell:
-            raise BadInput(
-                f"variants {other} and {spec.cell} are the same runs here; each must change how a model is trained or "
-                "evaluated"
-            )
-
-
-def setting_name(config: Config, default: Config) -> str:
-    """`<data>-<preset>`, and a suffix for every other determinant of the result that was overridden."""
-    changed = difference(determinants(config), determinants(default))
-    changed |= {key: getattr(config, key) for key in ("tune", "match") if getattr(config, key).name != "none"}
-    changed |= {key: "+".join(map(text, levels)) for key, levels in (config.across or {}).items()}
-    if config.grid is not None:
-        changed["grid"] = "+".join(map(text, sorted(config.grid)))
-    if config.precision is not default.precision:
-        changed["precision"] = config.precision.name
-    leaves = [key.rpartition(".")[2] for key in changed]
-    suffix = ",".join(
-        f"{leaf if leaves.count(leaf) == 1 else key}={text(value)}"
-        for leaf, (key, value) in zip(leaves, changed.items())
-    )
-    if len(suffix) > LONGEST_SUFFIX or not re.fullmatch(r"[\w.,=+-]*", suffix, re.ASCII):  # it names a folder
-        suffix = digest(changed)
-    return "-".join(part for part in (config.data.label, config.preset, suffix) if part)
-
-
-def check_encoding(folder: str) -> None:
-    """Raise BadInput for a folder whose name cannot be written in the system's encoding of file names."""
-    try:
-        os.fsencode(folder)
-    except UnicodeEncodeError as error:
-        raise BadInput(f"{folder} names a folder, and file names are {error.encoding} here: set PYTHONUTF8=1") from None
-
-
-def determinants(config: Config) -> dict[str, Any]:
-    """Dotted key -> value, for all that determines a result except the seed and the precision."""
-    flat = {
-        f"{section}.{key}": value for section in DETERMINANTS for key, value in asdict(getattr(config, section)).items()
-    }
-    return {key: value for key, value in flat.items() if key not in {f"data.{name}" for name in NAMES}}
-
-
-def difference(these: dict[str, Any], those: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in these.items() if value != those[key]}
-
-
-def text(value: Any) -> str:
-    """The value of an overridden key as it stands in the name of a setting's folder, such as 0.001 in `lr=0.001`."""
-    if value in (None, "null"):
-        return "null" if value is None else '"null"'
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+            what = f"variants {other} and {spec.cell} are the same runs here"
+            raise BadInput(f"{what}; each must change how a model is trained or evaluated")

@@ -1,8 +1,8 @@
-"""Check the files of conf/ that a command chooses before Hydra reads them: plain YAML, and of the right form.
+"""Check the files of conf/ that a command chooses before Hydra reads them: they must be plain YAML of the right form.
 
-Studies are passed around, so a file may come from anybody. It may contain values only: no tags, which create objects;
-no aliases, by which a few lines expand to gigabytes; and no keys of Hydra's, which can run code. The plugins that it
-names must lie beside it (see `plugins_of`).
+A study's file may come from an untrusted source. It may contain values only: no tags, which create objects; no aliases,
+by which a few lines expand to gigabytes; and no keys of Hydra's, which can run code. The plugins that it names must be
+in its folder (see `plugins_of`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,8 @@ from ablate.plan.scalars import HydraLoader, check_scalars
 
 DEEPEST = 16  # mappings and lists within each other
 LONGEST = 2**20  # bytes
-WHOLE = {
-    "sweep": "study",
-    "preset": None,
-}  # groups whose files set keys of any section -> the key that each must have
-LOCAL = {  # keys that they may not have: a study says what to compare, not where and how
+WHOLE = {"sweep": "study", "preset": None}  # groups whose files set keys of any section -> the key that each must have
+LOCAL = {  # keys that they may not have: a study sets what is compared, but not where and how it runs
     "sweep": ("root", "run", "device", "workers", "wandb", "dry_run", "prepare_only", "cost_probe"),
     "preset": ("run",),
 }
@@ -39,7 +36,7 @@ def check_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> N
         paths = [folder / group / f"{name.removesuffix('.yaml')}.yaml" for folder in folders]
         found = [path for path in paths if path.is_file()]
         if len(found) > 1:  # Hydra would take the last one, which is ablate's
-            raise BadInput(f"{found[0]} has the same name as a file of ablate's conf/{group}/: give it another name")
+            raise BadInput(f"{found[0]} has the same name as a file in ablate's conf/{group}/: rename it")
         for path in found:
             check_file(path, group)
 
@@ -47,7 +44,7 @@ def check_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> N
 def plugins_of(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> list[Path]:
     """The plugins that chosen files name, by paths relative to the file's folder. Raises BadInput.
 
-    They must lie in that folder or below it, so that a study's file can run only what came with it.
+    They must be in that folder or below it, so that a study's file can run only code that came with it.
     """
     found = []
     for group, name in chosen:
@@ -82,7 +79,7 @@ def check_file(path: Path, group: str) -> None:
     except (TypeError, ValueError) as error:  # such as a number of too many digits
         raise BadInput(f"{path} is not YAML of plain values: {error}") from None
     if not isinstance(keys, dict):
-        raise BadInput(f"{path} should be KEY: VALUE, a line each")
+        raise BadInput(f"{path} should have lines KEY: VALUE")
     if group in WHOLE:
         check_keys(path, text, keys, group)
     check_scalars(path, node, group)
@@ -97,9 +94,9 @@ def check_events(path: Path, text: str) -> None:
         if depth > DEEPEST:
             raise BadInput(f"{where} nests too deeply: {DEEPEST} levels are enough")
         if isinstance(event, yaml.AliasEvent):
-            raise BadInput(f"{where} holds the alias *{event.anchor}: write out what it stands for")
+            raise BadInput(f"{where} has the alias *{event.anchor}: write out its value")
         if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)) and event.tag is not None:
-            raise BadInput(f"{where} holds the tag {event.tag}: only plain values can stand here")
+            raise BadInput(f"{where} has the tag {event.tag}: only plain values are allowed here")
 
 
 def check_repeated(path: Path, node: yaml.Node | None) -> None:
@@ -110,7 +107,7 @@ def check_repeated(path: Path, node: yaml.Node | None) -> None:
             if not isinstance(key, yaml.ScalarNode):
                 raise BadInput(f"{path}, line {key.start_mark.line + 1}, has a key that is not a word")
             if key.value in seen:
-                raise BadInput(f"{path}, line {key.start_mark.line + 1}, says {key.value} a second time")
+                raise BadInput(f"{path}, line {key.start_mark.line + 1}, has {key.value} a second time")
             seen.add(key.value)
             check_repeated(path, value)
     elif isinstance(node, yaml.SequenceNode):
@@ -123,7 +120,7 @@ def check_keys(path: Path, text: str, keys: dict[object, object], group: str) ->
     needed, known = WHOLE[group], [item.name for item in fields(Config) if item.name not in LOCAL[group]]
     for key in keys:
         if key not in known:
-            raise BadInput(f"{path} says {key}, which is not for it to say; it may say {', '.join(known)}")
+            raise BadInput(f"{path} cannot set {key}; it may set {', '.join(known)}")
     if needed and needed not in keys:
         raise BadInput(f"{path} has no {needed}")
     header = [line.split() for line in text.splitlines() if line.startswith("#")]

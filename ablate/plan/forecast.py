@@ -1,7 +1,8 @@
-"""Estimate what a plan will take: parameters, operations, time, workers. Nothing is trained for this."""
+"""Estimate the parameters, operations, time and workers of a plan, without training anything."""
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
 from statistics import median
@@ -30,7 +31,7 @@ class CellForecast:
     parameters: int
     runs: int
     done: int
-    seconds: float | None  # of training one run; None where nothing is known of this device
+    seconds: float | None  # of training one run; None if no run was measured on this device
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Forecast:
     workers: int
     seconds: float | None  # from now to the last run's end
     device: torch.device | None  # None where each worker chooses its own
-    trainings: int  # that are not done; cells which differ only in evaluation share theirs
-    evaluations: int  # of models that are trained already
+    trainings: int  # not yet done; cells that differ only in evaluation share their trainings
+    evaluations: int  # not yet done, of models that are trained
 
 
 def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
-    """`device` is what the runs are trained on; None where a launcher takes them to other machines."""
+    """Estimate for runs on `device`, which is None if a launcher runs them on other machines."""
     measured = [] if device is None else [speed for speed in speeds(store) if speed.device == device.type]
     vocabularies = {
         recipe: (cached_metadata(mark) or {}).get("vocabulary_size", recipe.vocabulary_size)
@@ -52,22 +53,31 @@ def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
     }
     cells = []
     todo: dict[str, float | None] = {}  # training -> seconds
+    open_runs: set[str] = set()
     evaluations = 0
     for cell in plan.cells:
         config = plan.configs[cell.name]
         specs = [spec for spec in plan.runs if spec.cell == cell.name]
-        done = sum(map(store.done, specs))
         parameters = parameter_count(config.model, vocabularies[config.data])
         operations = OPERATIONS * parameters * config.train.updates * config.train.batch_tokens
         speed = speed_of_like(measured, config.model.layers, parameters)
         seconds = operations / speed if speed else None
         if seconds is None and device is not None and device.type == "cpu":
             seconds = operations / CORE + 2 * config.model.layers * config.train.updates * LAYER
+        done = 0
+        for spec in specs:
+            folder = store.run(spec.id)
+            result = folder.trained(spec.config)
+            is_done = folder.evaluated(result, spec)
+            done += is_done
+            if result is None:
+                todo[spec.id] = seconds
+            elif not is_done:
+                evaluations += 1
+            if not is_done:
+                open_runs.add(spec.id)
         cells.append(CellForecast(cell.name, parameters, len(specs), done, seconds))
-        trained = [store.run(spec.id).trained(spec.config) for spec in specs]
-        todo |= {spec.id: seconds for spec, is_trained in zip(specs, trained) if not is_trained}
-        evaluations += sum(trained) - done
-    count = workers(plan.config, device, len({spec.id for spec in plan.runs if not store.done(spec)}))
+    count = workers(plan.config, device, len(open_runs))
     known = [seconds for seconds in todo.values() if seconds is not None]
     total = schedule(known, count) if len(known) == len(todo) else None
     return Forecast(cells, count, total, device, len(todo), evaluations)
@@ -76,7 +86,7 @@ def forecast(plan: Plan, store: Store, device: torch.device | None) -> Forecast:
 def workers(config: Config, device: torch.device | None, runs: int) -> int:
     """How many runs to train at a time: one for each core, as far as memory or the GPU's memory allows.
 
-    All of them where the device is not known, because then the launcher sets the limit.
+    All of them if the device is not known, because then the launcher sets the limit.
     """
     if config.workers != "auto":
         return max(1, min(int(config.workers), runs))
@@ -94,15 +104,14 @@ def workers(config: Config, device: torch.device | None, runs: int) -> int:
 
 def schedule(seconds: list[float], count: int) -> float:
     """When the last of these jobs ends, if each in turn goes to the first free worker."""
-    free = [0.0] * count
+    free = [0.0] * count  # a heap: when each worker is free
     for each in seconds:
-        first = free.index(min(free))
-        free[first] += each
+        heapq.heapreplace(free, free[0] + each)
     return max(free)
 
 
 def speed_of_like(measured: list[Speed], layers: int, parameters: int) -> float | None:
-    """Operations a second: the median of the runs most like this one in depth and size; None where there is no run.
+    """Operations a second: the median of the runs most like this one in depth and size; None if there is no run.
 
     A deep and narrow model spends most of its time on overhead, so depth counts as much as size.
     """

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ablate.config import (
-    CHOICES,
-    DataConfig,
-    DiagnosticsConfig,
-    EvaluationConfig,
-    ModelConfig,
-    OptimConfig,
-    TrainConfig,
-    WandbConfig,
-)
+from ablate.config import CHOICES, Config
 
 USAGE = """\
 ablate settles arguments about Transformer design with experiments.
@@ -28,48 +19,28 @@ ablate settles arguments about Transformer design with experiments.
   python -m ablate.publish STUDY [root=DIR]       make a view and a report in W&B (--help of each names all keys)
 """
 
-COMMON = """\
-Also
-  preset=NAME  data=NAME   as listed above
-  seeds=N                  runs of each variant
-  first_seed=N             the lowest of their seeds, for a test on runs that nobody has seen
-  workers=N                runs side by side (auto: one a core)
-  device=auto|cpu|cuda     where to train
-  precision=fp32|bf16      part of the preset
-  plugins=[FILE.py]        adds members to the tables of choices (see README); with --help, they are listed here
-  tune=lr                  every variant at a grid of learning rates; grid=[0.001,0.002] gives another grid
-  match=parameters         adds twins of the baseline's size for variants of another size
-  across={KEY:[A,B]}       crosses the study with levels of a key, which becomes a factor; quote it for the shell
-  until=resolved           adds seeds until every claim is decided
-  cost_probe=false         do not time the variants at the end
-  dry_run=true             print the plan and train nothing
-  root=DIR                 where runs/, experiments/ and reports/ go
-  --cfg job                print the configuration as composed
+EXAMPLES = """\
+Quote brackets and braces for the shell. Hydra's options work too: --cfg job prints the configuration.
 
 Example: python -m ablate +sweep=norm_placement model.layers=4 seeds=5
 """
-
-SECTIONS: dict[str, type] = {
-    "model": ModelConfig,
-    "optim": OptimConfig,
-    "train": TrainConfig,
-    "evaluation": EvaluationConfig,
-    "diagnostics": DiagnosticsConfig,
-    "data": DataConfig,
-    "wandb": WandbConfig,
-}
+HIDDEN = ("study", "preset", "run")  # keys that files set, or ablate itself
 
 
 def text(conf: Path) -> str:
-    """The whole help text, with the studies, corpora and presets found in the folder `conf`."""
-    parts = [
-        USAGE,
-        _listing("Studies (+sweep=)", studies(conf)),
-        _listing("Corpora (data=)", descriptions(conf / "data")),
-    ]
-    parts.append(_listing("Presets (preset=)", descriptions(conf / "preset")))
-    parts += [_section(name, section) for name, section in SECTIONS.items()]
-    return "\n".join([*parts, COMMON])
+    """The whole help text, with the studies, corpora and presets in the folder `conf`."""
+    sections = {item.name: item.default_factory for item in fields(Config) if is_dataclass(item.default_factory)}
+    return "\n".join(
+        [
+            USAGE,
+            _listing("Studies (+sweep=)", studies(conf)),
+            _listing("Corpora (data=)", descriptions(conf / "data")),
+            _listing("Presets (preset=)", descriptions(conf / "preset")),
+            *(_section(name, f"{name}.", section) for name, section in sections.items()),
+            _section("command", "", Config, (*HIDDEN, *sections)),
+            EXAMPLES,
+        ]
+    )
 
 
 def studies(conf: Path) -> dict[str, str]:
@@ -97,16 +68,20 @@ def _listing(title: str, entries: dict[str, str]) -> str:
     return "\n".join([title, *(f"  {name:{width}}  {what}" for name, what in entries.items())]) + "\n"
 
 
-def _section(name: str, section: type) -> str:
+def _section(title: str, above: str, section: Any, hidden: tuple[str, ...] = ()) -> str:
+    """A line for each key of a section. `above` is the beginning of its dotted keys."""
     lines = []
     for item in fields(section):
-        key = f"{name}.{item.name}={_value(item.default)}"
-        members = type(item.default).__members__ if isinstance(item.default, Enum) else ()
-        choices = ", ".join(CHOICES.get(f"{name}.{item.name}", members))
-        note = choices or item.metadata["within"] or ""
-        lines.append(f"  {key:34}  {item.metadata['meaning']}" + (f"; {note}" if note else ""))
-    return "\n".join([f"{name} (defaults; a corpus or preset may set others)", *lines]) + "\n"
+        if item.name not in hidden:
+            key = f"{above}{item.name}={_value(item.default)}"
+            members = type(item.default).__members__ if isinstance(item.default, Enum) else ()
+            choices = ", ".join(CHOICES.get(above + item.name, members))
+            note = choices or item.metadata["within"] or ""
+            lines.append(f"  {key:34}  {item.metadata['meaning']}" + (f"; {note}" if note else ""))
+    return "\n".join([f"{title} (defaults; a corpus or preset may set others)", *lines]) + "\n"
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return value.name if isinstance(value, Enum) else "null" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Parameter-matched twins: a variant of another size than the baseline, once more at the baseline's size."""
+"""Parameter-matched twins: copies of variants of another size than the baseline, at the baseline's size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def twins(study: Study, configs: dict[str, Config]) -> Twins:
 
     `configs` are those of the study's cells. A twin differs from its variant in d_model alone: the number of heads and
     their width stay (as d_kv does in Raffel et al. 2020, arXiv:1910.10683). With factors it has a d_model for each
-    level. Raises BadInput where no d_model comes near enough to the baseline's size, and where no variant needs a twin.
+    level. Raises BadInput if no d_model comes near enough to the baseline's size, or if no variant needs a twin.
     """
     found = Twins({})
     for name, overrides in study.variants.items():
@@ -33,11 +33,11 @@ def twins(study: Study, configs: dict[str, Config]) -> Twins:
         if not off:
             continue
         if "model.d_model" in overrides:
-            raise BadInput(f"match=parameters: {name} sets model.d_model itself, which is what a twin changes")
-        if unlike := [cell.name for cell in cells if cell not in off]:
+            raise BadInput(f"match=parameters: a twin changes model.d_model, but {name} sets it")
+        if matching := [cell.name for cell in cells if cell not in off]:
             raise BadInput(
-                f"match=parameters: {unlike[0]} is of the baseline's size already and {off[0].name} is not, so a twin "
-                f"of {name} would train some runs twice; leave out some levels of {', '.join(study.factors)}"
+                f"match=parameters: {matching[0]} has the baseline's size and {off[0].name} does not, so a twin of "
+                f"{name} would train some runs twice; leave out some levels of {', '.join(study.factors)}"
             )
         twin, widths = f"{name},{MATCHED}", {cell.name: widths_of(cell, configs) for cell in cells}
         if study.factors:
@@ -46,14 +46,12 @@ def twins(study: Study, configs: dict[str, Config]) -> Twins:
         else:
             found.variants[twin] = {**overrides, **widths[name]}
     if not found.variants:
-        raise BadInput(
-            f"match=parameters: all variants of {study.name} are of the baseline's size, within {WITHIN:.0%}"
-        )
+        raise BadInput(f"match=parameters: all variants of {study.name} have the baseline's size, within {WITHIN:.0%}")
     return found
 
 
 def widths_of(cell: Cell, configs: dict[str, Config]) -> Overrides:
-    """The overrides that bring a cell to its baseline's size. Raises BadInput where none does."""
+    """The overrides that give a cell its baseline's size. Raises BadInput if none does."""
     config, aim = configs[cell.name], inner_parameters(configs[str(cell.baseline)].model)
     model = matched(config.model, aim)
     size = inner_parameters(model)
@@ -67,12 +65,12 @@ def widths_of(cell: Cell, configs: dict[str, Config]) -> Overrides:
 
 
 def alike(model: ModelConfig, other: ModelConfig) -> bool:
-    """Whether two models have as many parameters, within the tolerance."""
+    """Whether two models have the same number of parameters, within the tolerance."""
     return abs(inner_parameters(model) / inner_parameters(other) - 1) <= WITHIN
 
 
 def matched(model: ModelConfig, aim: int) -> ModelConfig:
-    """The model at the even d_model that brings its parameters nearest to `aim`."""
+    """The model at the even d_model for which its number of parameters is nearest to `aim`."""
 
     def at(d_model: int) -> ModelConfig:
         return replace(model, d_model=d_model, head_width=model.d_k if reads(model, "model", "head_width") else None)

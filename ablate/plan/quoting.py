@@ -15,15 +15,15 @@ from ablate.store.plugin_files import listed
 
 GROUPS = ("data", "preset", "sweep")  # files of conf/ that are chosen by name
 TEXT_LISTS = ("plugins",)  # keys that hold a list of texts; one text alone is a list of one
-REPLACED = "across"  # a mapping that replaces the file's; with ++ Hydra lets it have other keys than that has
+REPLACED = "across"  # a mapping that replaces the file's; only with ++ does Hydra accept other keys than the file's
 STUDY_TEXT = ("name", "question", "baseline", "metric")  # keys of a study that hold text
-BARE = re.compile(r"(?!(?:null|true|false|inf|nan)\Z)[a-z_/][a-z0-9_/.-]*", re.ASCII | re.IGNORECASE)  # text as it is
+BARE = re.compile(r"(?!(?:null|true|false|inf|nan)\Z)[a-z_/][a-z0-9_/.-]*", re.ASCII | re.IGNORECASE)  # needs no quotes
 QUOTED = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)  # text in quotes, as in Hydra's grammar
 MISSING = "???"  # OmegaConf has no way to write it as text
 
 
 def quoted(value: Any) -> str:
-    """A value as the right side of an override, which Hydra and OmegaConf read as that value again.
+    """A value as the right side of an override, which Hydra and OmegaConf read as the same value.
 
     Raises BadInput for the text `???`.
     """
@@ -39,10 +39,10 @@ def quoted(value: Any) -> str:
 
 
 def literal(argument: str) -> str:
-    """An argument KEY=VALUE, with VALUE quoted where KEY holds text, so that it is taken as it was typed.
+    """An argument KEY=VALUE, with VALUE quoted if KEY holds text, so that Hydra reads it as it was typed.
 
-    A value that is in quotes already stays as it is, and so does `null` where the key may be null. What comes back is
-    not changed a second time. Raises BadInput for the text `???`.
+    A value in quotes is not changed, nor `null` if the key may be null. A second call changes nothing. Raises BadInput
+    for the text `???`.
     """
     key, equals, value = argument.partition("=")
     name = key.lstrip("+")
@@ -59,7 +59,7 @@ def literal(argument: str) -> str:
 
 
 def typed(override: str) -> str:
-    """The shortest argument that `literal` turns into this override: for people to read and to repeat."""
+    """The shortest argument that `literal` turns into this override, for people to read and to type."""
     key, _, value = override.partition("=")
     if key == f"++{REPLACED}":
         return f"{REPLACED}={value}"

@@ -18,14 +18,14 @@ from ablate.config import BadInput, Config, DataConfig
 HydraLoader = get_yaml_loader()  # reads more numbers than PyYAML does, and no dates
 TAG = "tag:yaml.org,2002:"
 DECIMAL = re.compile(r"[-+]?(?:0|[1-9][\d_]*)?(?:\.[\d_]*)?(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
-EACH = ""  # key of a shape that stands for all other keys
+EACH = ""  # the key of a shape that matches all other keys
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """What a word or a number may be."""
+    """The kinds of scalar that are allowed in a place."""
 
-    what: str = ""  # "name" or "text" where it must be read as text
+    what: str = ""  # "name" or "text" if it must be read as text
     number: bool = False  # a number in decimal notation is allowed
     null: bool = False  # null is allowed
 
@@ -36,9 +36,9 @@ NUMBER, OPTIONAL_NUMBER = Scalar(number=True), Scalar(number=True, null=True)
 
 
 def check_scalars(path: Path, node: yaml.Node | None, group: str) -> None:
-    """Raise BadInput where YAML reads a word or a number of a file of conf/ as something else than was typed.
+    """Raise BadInput if YAML reads a word or a number in a file of conf/ differently from how it was typed.
 
-    `group` is the folder: a file of `data` sets keys of that section, those of others set keys of any.
+    `group` is the folder: a file in `data` sets keys of that section, files in others set keys of any section.
     """
     shape = of_section(DataConfig) if group == "data" else {**of_section(Config), **OF_A_STUDY}
     for scalar, expected in scalars(node, shape):
@@ -62,7 +62,7 @@ def scalars(node: yaml.Node | None, shape: Any) -> Iterator[tuple[yaml.ScalarNod
 
 
 def misread(node: yaml.ScalarNode, expected: Scalar) -> str | None:
-    """What is wrong with a word or a number, and what to write instead."""
+    """How YAML misreads a word or a number, and what to write instead; None if it does not."""
     text, bare, reader = node.value, not node.style, HydraLoader("")
     tag = reader.resolve(yaml.ScalarNode, text, (bare, not bare)).removeprefix(TAG)
     if tag == "str":
@@ -75,7 +75,7 @@ def misread(node: yaml.ScalarNode, expected: Scalar) -> str | None:
     number = tag in ("int", "float")
     if (value is None and expected.null) or (number and str(value) == text and math.isfinite(value)):
         return None
-    if not expected.what and not (number and math.isfinite(value)):  # the configuration says what numbers may be
+    if not expected.what and not (number and math.isfinite(value)):  # the configuration checks the value
         return None
     if number and expected.number and math.isfinite(value) and DECIMAL.fullmatch(text):
         return None
@@ -123,20 +123,10 @@ STUDY = {
     "variants": {EACH: (NAME, dotted())},
     "factors": FACTORS,
     "claims": [
-        {
-            **PART,
-            "id": NAME,
-            "sentence": TEXT,
-            **dict.fromkeys(("command", "needs"), OPTIONAL_TEXT),
-            "parts": [PART],
-        }
+        {**PART, "id": NAME, "sentence": TEXT, **dict.fromkeys(("command", "needs"), OPTIONAL_TEXT), "parts": [PART]}
     ],
     "limits": [TEXT],
     "sizes": {EACH: (NAME, {**dotted(), "factors": FACTORS})},
     "grid": [NUMBER],
 }
-OF_A_STUDY = {
-    "study": STUDY,
-    "plugins": [TEXT],
-    "across": {key: [level] for key, level in dotted().items()},
-}
+OF_A_STUDY = {"study": STUDY, "plugins": [TEXT], "across": {key: [level] for key, level in dotted().items()}}

@@ -1,4 +1,4 @@
-"""Hydra's command line: its options, and how Hydra is started."""
+"""Parse Hydra's command line, and start Hydra."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USELESS = {  # options of Hydra's that cannot be used with studies
 
 
 def command_line(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's options, and as `overrides` the arguments KEY=VALUE, as they were typed. Raises BadInput."""
+    """Hydra's options, with the arguments KEY=VALUE as `overrides`, unchanged. Raises BadInput."""
     parser = hydra_parser()
     parser.exit_on_error = False
     try:
@@ -52,7 +52,7 @@ def run(given: argparse.Namespace, task: Callable[[DictConfig], None], conf: Pat
 def hydra_parser() -> argparse.ArgumentParser:
     """Hydra's parser of options, also for Python 3.14 and later.
 
-    There argparse checks each help text as it is added, and one of Hydra's is an object that is no string.
+    There argparse checks each help text when it is added, and one of Hydra's is not a string.
     """
 
     def add_argument(self: argparse.ArgumentParser, *names: str, **options: Any) -> argparse.Action:

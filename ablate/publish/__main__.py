@@ -27,13 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     line.key("root", "DIR", "the folder that has experiments/ and reports/ (the current one)", default=".")
     line.key("project", "NAME", "project in W&B (WANDB_PROJECT, or else ablate)")
     line.key("entity", "NAME", "user or team in W&B (WANDB_ENTITY, or else the key's own)")
-    line.key(
-        "dry_run",
-        "true",
-        "true prints both as JSON, needs no key and sends nothing",
-        type=truth,
-        default=False,
-    )
+    line.key("dry_run", "true", "true prints both as JSON, needs no key and sends nothing", type=truth, default=False)
     line.key("plugins", "FILE.py", "Python files that add metrics, with commas between", default="")
     return line.run(arguments, work)
 

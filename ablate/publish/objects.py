@@ -14,7 +14,7 @@ from wandb_workspaces import expr
 
 from ablate.analysis.metrics import metric
 from ablate.publish.pages import claims, header, runs
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text import tables
 from ablate.tracking import REPORT, access
 from ablate.tracking.place import fitting
@@ -45,7 +45,12 @@ def workspace(data: ReportData, root: Path, address: Address) -> ws.Workspace:
         project=address.project,
         name="".join(":" if category(c).startswith("S") else c for c in title(data)),  # W&B refuses symbols, such as =
         sections=[
-            ws.Section(name="Curves", panels=curves(data), is_open=True, panel_settings=over_updates()),
+            ws.Section(
+                name="Curves",
+                panels=curves(data),
+                is_open=True,
+                panel_settings=ws.SectionPanelSettings(x_axis="update"),
+            ),
             ws.Section(name="Scores", panels=scores(data), is_open=True),
             *(ws.Section(name="Report", panels=[drawn], is_open=True) for drawn in figures(data, root)),
         ],
@@ -95,11 +100,9 @@ def title(data: ReportData) -> str:
 def in_group(data: ReportData) -> str:
     """A filter for this setting's group. W&B's parser would double the = of its name, so symbols are escaped."""
     group = fitting("group", f"{data.study.name}/{data.setting}")
-    return "Metric('Group') == '" + "".join(c if c.isalnum() or c in "/-_." else escaped(c) for c in group) + "'"
-
-
-def escaped(character: str) -> str:
-    return f"\\U{ord(character):08x}"
+    return (
+        "Metric('Group') == '" + "".join(c if c.isalnum() or c in "/-_." else f"\\U{ord(c):08x}" for c in group) + "'"
+    )
 
 
 def curves(data: ReportData) -> list[Any]:
@@ -110,10 +113,7 @@ def curves(data: ReportData) -> list[Any]:
             x="update",
             y=[name],
             log_y=name in LOGARITHMIC,
-            groupby=wr.Metric("JobType"),
-            groupby_aggfunc="mean",
-            groupby_rangefunc="minmax",
-            max_runs_to_show=most(data),
+            **by_variant(data),
         )
         for name in CURVES
     ]
@@ -128,17 +128,14 @@ def scores(data: ReportData) -> list[Any]:
         wr.BarPlot(
             title=metric(name).label,
             metrics=[name],
-            groupby=wr.Metric("JobType"),
-            groupby_aggfunc="mean",
-            groupby_rangefunc="minmax",
-            max_runs_to_show=most(data),
+            **by_variant(data),
         )
         for name in names
     ]
 
 
 def figures(data: ReportData, root: Path) -> list[Any]:
-    """One panel with all figures of the report's run; none where this machine has no report."""
+    """One panel with all figures of the report's run; none if this machine has no report."""
     drawn = sorted((root / "reports" / data.study.name / data.setting / "figures").glob("*.png"))
     return [wr.MediaBrowser(title="Figures", media_keys=[f"figures/{path.stem}" for path in drawn])] if drawn else []
 
@@ -152,8 +149,10 @@ def in_a_grid(panels: list[Any], width: int = 8, height: int = 6) -> list[Any]:
     return panels
 
 
-def over_updates() -> ws.SectionPanelSettings:
-    return ws.SectionPanelSettings(x_axis="update")
+def by_variant(data: ReportData) -> dict[str, Any]:
+    """Arguments of a panel that shows each variant by its mean and range over seeds."""
+    mean = {"groupby": wr.Metric("JobType"), "groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}
+    return {**mean, "max_runs_to_show": most(data)}
 
 
 def most(data: ReportData) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text.answer import answer
 from ablate.report.text.caveats import qualifications
 from ablate.report.text.claims import ledger_row

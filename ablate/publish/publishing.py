@@ -1,4 +1,4 @@
-"""From the records of a study to its view and report in W&B: what `python -m ablate.publish` does."""
+"""Make a study's view and report in W&B from its records: the work of `python -m ablate.publish`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ablate.tracking.variables import check_variables
 def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry_run: bool) -> int:
     """Publish one setting, or all that are not smoke and can be read, and print the addresses.
 
-    Returns 0, or 1 where some cannot be read, each of which gets a line. Raises BadInput.
+    Returns 0, or 1 if some cannot be read; each of them gets a line. Raises BadInput.
     """
     chosen = settings_of(root, study, setting)
     if importlib.util.find_spec("wandb_workspaces") is None:
@@ -30,7 +30,8 @@ def publish(root: Path, study: str, setting: str | None, wandb: WandbConfig, dry
     os.environ["WANDB_SILENT"] = "true"  # this command prints all that a user needs
     from ablate.publish.objects import Address, plain
     from ablate.publish.server import default_entity, save
-    from ablate.records.read import ReportData, read_records
+    from ablate.records.read import read_records
+    from ablate.records.report_data import ReportData
 
     records: list[ReportData] = []
     for each in chosen:

@@ -1,8 +1,7 @@
-"""Requests to W&B's server: whether it answers, the default entity, saving the report and the view."""
+"""Send requests to W&B's server: for the default entity, and to save the report and the view."""
 
 from __future__ import annotations
 
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from wandb_workspaces.workspaces import internal
 
 from ablate.config import BadInput
 from ablate.publish.objects import Address, report, title, workspace
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
+from ablate.system.waiting import in_time
 from ablate.tracking import access, wandb_id
 
 ANSWERS = 10.0  # seconds that the server may take for its first answer
@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 def default_entity() -> str:
-    """The default entity of the key. Raises BadInput where the server cannot be reached, or refuses the key."""
+    """The default entity of the key. Raises BadInput if the server cannot be reached, or refuses the key."""
     check_reachable()
-    entity = in_time(lambda: wandb.Api().default_entity)
+    entity = within_deadline(lambda: wandb.Api().default_entity)
     if not entity:
         raise BadInput(f"{access.base_url()} names no default entity for this key; name one with entity=")
     return str(entity)
@@ -36,7 +36,7 @@ def default_entity() -> str:
 def save(data: ReportData, root: Path, address: Address) -> list[str]:
     """Create or update the report and the view; returns their addresses. Raises BadInput."""
     check_reachable()
-    return in_time(lambda: [save_report(data, root, address), save_workspace(data, root, address)])
+    return within_deadline(lambda: [save_report(data, root, address), save_workspace(data, root, address)])
 
 
 def save_report(data: ReportData, root: Path, address: Address) -> str:
@@ -47,7 +47,7 @@ def save_report(data: ReportData, root: Path, address: Address) -> str:
 
 
 def reports(address: Address) -> list[Any]:
-    """The reports of the project; none where the project does not exist yet. Saving then creates it."""
+    """The reports of the project; none if the project does not exist yet. Saving then creates it."""
     try:
         return list(wandb.Api().reports(f"{address.entity}/{address.project}"))
     except ValueError:
@@ -74,21 +74,12 @@ def check_reachable() -> None:
         raise BadInput(f"{access.base_url()} cannot be reached ({reason}); dry_run=true needs no network") from None
 
 
-def in_time(work: Callable[[], T]) -> T:
-    """The result of `work`. Raises BadInput where it fails or takes too long, because wandb retries for minutes."""
-    done: list[T] = []
-    failed: list[Exception] = []
-
-    def run() -> None:
-        try:
-            done.append(work())
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(DEADLINE)
-    if done:
-        return done[0]
-    what = str(failed[0]).partition("\n")[0][:200] if failed else f"no answer within {DEADLINE:g} s"
+def within_deadline(work: Callable[[], T]) -> T:
+    """The result of `work`. Raises BadInput if it fails or takes too long, because wandb retries for minutes."""
+    try:
+        return in_time(work, DEADLINE)
+    except TimeoutError:
+        what = f"no answer within {DEADLINE:g} s"
+    except Exception as error:
+        what = str(error).partition("\n")[0][:200]
     raise BadInput(f"{access.base_url()}: {what}")

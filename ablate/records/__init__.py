@@ -1,1 +1,1 @@
-"""From the store to `experiments/` and back: what a report or a later analysis needs, the weights aside."""
+"""Write and read records in `experiments/`: everything that reports and later analyses need, except the weights."""

@@ -1,16 +1,20 @@
-"""The looks that a setting's records keep when its runs are collected again."""
+"""What a setting's earlier records decide when a study runs again: its looks are kept, its corpus must be the same."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.config import Until
+from ablate.config import BadInput, DataConfig, Until
+from ablate.data.cache import check_contents
+from ablate.data.prepare import fingerprint_of, source_hash
 from ablate.plan.composition import Plan
 from ablate.plan.runs import runs_of
 from ablate.records.looks import REPORT, UNTIL, Look, look_at, looks_in, related, sequential, with_look, with_rates
+from ablate.store.folders import Store
+from ablate.store.record_schema import Manifest
+from ablate.store.schema import Damaged, decoded, to_plain
 from ablate.study import RATE
 
 
@@ -22,7 +26,8 @@ def looks_after(folder: Path, plan: Plan, runs: Sequence[dict[str, Any]], unlear
     seeds = {spec.seed for spec in plan.runs}
     purpose = UNTIL if plan.config.until is Until.resolved else REPORT
     now = look_at([(spec.cell, spec.seed, spec.id) for spec in plan.runs], purpose)
-    looks = with_look(earlier_looks(folder, plan), now)
+    earlier = [look for look in looks_in(recorded_manifest(folder)) if concerns(look, plan)]
+    looks = with_look(earlier, now)
     if RATE in plan.study.factors and sequential(looks, seeds):
         from ablate.analysis.tuning import best_rates  # here, because it loads scipy, which planning does without
 
@@ -32,20 +37,56 @@ def looks_after(folder: Path, plan: Plan, runs: Sequence[dict[str, Any]], unlear
     return looks
 
 
-def earlier_looks(folder: Path, plan: Plan) -> list[Look]:
-    """The looks in the records so far that concern runs of this plan.
-
-    A look is dropped where the plan has other run ids in every cell: then the meaning of the code, the corpus or the
-    study changed, and the results that were seen are not those of the new runs.
-    """
-    try:
-        looks = looks_in(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no records yet, or damaged ones
-        return []
-    return [look for look in looks if look.seeds and concerns(look, plan)]
-
-
 def concerns(look: Look, plan: Plan) -> bool:
-    """Whether some cell of the plan has a run that the look saw."""
+    """Whether some cell of the plan has a run that the look saw.
+
+    If no cell has one, then the meaning of the code, the corpus or the study has changed since the look, and the new
+    runs are not the ones whose results were seen.
+    """
     seeds = range(look.seeds[0], look.seeds[0] + 1)
     return any(spec.id in look.runs for spec in runs_of(plan.study, plan.setting, plan.configs, seeds, plan.corpora))
+
+
+def check_corpus(store: Store, plan: Plan) -> None:
+    """Raise BadInput if this setting's records are of another text under the same name.
+
+    Records of the same text by another recipe are accepted, and written anew.
+    """
+    manifest, data = recorded_manifest(store.records(plan.study.name, plan.setting)), plan.config.data
+    recorded = manifest["corpus"]
+    if recorded.get("fingerprint") in (None, plan.corpus):
+        return
+    content = source_hash(data)
+    if "content" in recorded:
+        same = recorded["content"] == content
+    else:  # the first records have no hash of the text, but a fingerprint of the text and the recipe
+        try:
+            same = recorded["fingerprint"] == fingerprint_of(DataConfig(**manifest["config"]["data"]), content)
+        except (TypeError, LookupError, ValueError):
+            same = False
+    if not same:
+        raise BadInput(
+            f"{plan.study.name}/{plan.setting} has records of another corpus called {data.label}: its text "
+            "has changed, or is not the same; give this one a name of its own with data.name="
+        )
+
+
+def check_prepared(store: Store, plan: Plan, mark: str, metadata: dict[str, Any]) -> None:
+    """Raise BadInput if records or trained runs used another preparation of a corpus (`check_contents`)."""
+    folder = store.records(plan.study.name, plan.setting)
+    recorded = recorded_manifest(folder)["corpus"]
+    if recorded.get("fingerprint") == mark:
+        records = folder.relative_to(store.root).as_posix()
+        check_contents(recorded, metadata, records, "give this corpus a name of its own with data.name=")
+    for spec in plan.runs:
+        if spec.corpus == mark and (result := store.run(spec.id).result()) is not None:
+            known = {"sha256": result.provenance.get("corpus_sha256"), **result.provenance}
+            check_contents(known, metadata, f"run {spec.id}", f"delete {store.run(spec.id).path}")
+
+
+def recorded_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of the records in a folder; one of no runs and no corpus if it is missing or damaged."""
+    try:
+        return to_plain(decoded((folder / "manifest.json").read_bytes(), Manifest))
+    except (OSError, Damaged):
+        return {"corpus": {}, "plan": []}

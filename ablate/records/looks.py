@@ -1,4 +1,4 @@
-"""The looks at a setting: every report on it, and what they mean for its intervals.
+"""The looks at a setting, which are the reports on it. They decide how its intervals are made.
 
 A look is a report on a set of seeds. The same set of seeds is one look, however often the report is made, and disjoint
 sets are separate tests. A setting is sequential where a look at it contains an earlier, smaller one, or where until=
@@ -8,33 +8,23 @@ decided how many seeds to train: then intervals for a fixed number of seeds woul
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from ablate.store import record_schema
+from msgspec import convert
+from msgspec.structs import replace
+
+from ablate.store.record_schema import Look
 from ablate.store.schema import RULES
 
-UNTIL, REPORT = "until=resolved", "report"  # what a look was made for
-
-
-@dataclass(frozen=True)
-class Look:
-    seeds: tuple[int, ...]  # sorted
-    purpose: str  # UNTIL or REPORT
-    runs: tuple[str, ...]  # ids of the runs with its lowest seed, one for each cell: they say what was trained
-    rates: dict[str, float] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
-    rules: int = RULES  # version of the rules that it was judged by
+UNTIL, REPORT = "until=resolved", "report"  # purposes of looks
 
 
 def looks_in(manifest: dict[str, Any]) -> list[Look]:
     """The looks that a manifest lists, from first to last. A manifest without a list is one look at its seeds."""
     if "looks" in manifest:
-        return [
-            Look(tuple(each["seeds"]), each["purpose"], tuple(each["runs"]), each.get("rates"), each.get("rules", 1))
-            for each in manifest["looks"]
-        ]
+        return convert(manifest["looks"], list[Look])
     purpose = UNTIL if "max_seeds" in manifest else REPORT
-    plan = [tuple(run[:3]) for run in manifest["plan"]]
+    plan = [run[:3] for run in manifest["plan"]]
     return [replace(look_at(plan, purpose), rules=1)] if plan else []
 
 
@@ -42,7 +32,8 @@ def look_at(plan: Iterable[Sequence[Any]], purpose: str) -> Look:
     """A look at a plan of (cell, seed, run id)."""
     plan = list(plan)
     seeds = sorted({seed for _, seed, _ in plan})
-    return Look(tuple(seeds), purpose, tuple(dict.fromkeys(id for _, seed, id in plan if seed == seeds[0])))
+    runs = tuple(dict.fromkeys(id for _, seed, id in plan if seed == seeds[0]))
+    return Look(tuple(seeds), purpose, runs, rules=RULES)
 
 
 def with_look(looks: Sequence[Look], new: Look) -> list[Look]:
@@ -85,12 +76,5 @@ def with_rates(looks: Sequence[Look], seeds: Iterable[int], rates: dict[str, flo
 
 
 def rates_of(looks: Iterable[Look], seeds: Iterable[int]) -> dict[str, float] | None:
-    """The learning rates that were fixed for a sequential setting; None where nothing was fixed."""
+    """The learning rates that were fixed for a sequential setting; None if nothing was fixed."""
     return next((look.rates for look in related(looks, seeds) if look.rates), None)
-
-
-def record(look: Look) -> record_schema.Look:
-    """A look as the manifest keeps it."""
-    return record_schema.Look(
-        seeds=list(look.seeds), purpose=look.purpose, runs=list(look.runs), rates=look.rates, rules=look.rules
-    )

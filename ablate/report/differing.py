@@ -1,4 +1,4 @@
-"""Where a file differs from what the records give: row and column, key, line; with both texts."""
+"""Find the differences between a committed file and the recomputed one: row and column, key, or line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ EXCERPT = 30  # characters of a line on each side of where it begins to differ
 @dataclass(frozen=True)
 class Difference:
     file: str  # its path from the root
-    said: str
+    what: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.said}"
+        return f"{self.file}: {self.what}"
 
 
 def differences(file: str, committed: str, recomputed: str) -> Iterator[Difference]:
-    """Of two texts of one file, by what its ending says it is."""
-    for said in () if committed == recomputed else READERS[file.rpartition(".")[2]](committed, recomputed):
-        yield Difference(file, said)
+    """The differences between two texts of a file, found in the way that its ending needs."""
+    if committed != recomputed:
+        for what in READERS[file.rpartition(".")[2]](committed, recomputed):
+            yield Difference(file, what)
 
 
 def versus(place: str, committed: object, recomputed: object) -> str:
@@ -33,7 +34,7 @@ def versus(place: str, committed: object, recomputed: object) -> str:
 
 
 def in_results(committed: str, recomputed: str) -> Iterator[str]:
-    """Of two tables of runs, whose rows are known by variant and seed."""
+    """Compare two tables of runs, by variant and seed."""
     there, found = rows(committed), rows(recomputed)
     for name in there:
         if name not in found:
@@ -46,7 +47,7 @@ def in_results(committed: str, recomputed: str) -> Iterator[str]:
             if (old := there[name].get(column)) != (new := row.get(column)):
                 yield versus(f"row {name}, column {column}", shown(old), shown(new))
     if there == found:
-        yield "its rows or columns stand in another order, or twice"
+        yield "its rows or columns have another order, or are repeated"
 
 
 def rows(text: str) -> dict[str, dict[str, str]]:
@@ -54,14 +55,14 @@ def rows(text: str) -> dict[str, dict[str, str]]:
 
 
 def in_object(committed: str, recomputed: str) -> Iterator[str]:
-    """Of two JSON objects."""
+    """Compare two JSON objects."""
     try:
         there = json.loads(committed)
     except ValueError as error:
-        yield f"is no JSON: {error}"
+        yield f"is not JSON: {error}"
         return
     if there == (found := json.loads(recomputed)):
-        yield "is written otherwise, with the same values"
+        yield "has the same values in another form"
     yield from in_value("", there, found)
 
 
@@ -77,7 +78,7 @@ def in_value(path: str, there: Any, found: Any) -> Iterator[str]:
 
 
 def by_name(values: list[Any]) -> dict[str, Any]:
-    """By what a value calls itself, or else by its place."""
+    """The values by their names, or else by their places."""
 
     def name(place: int, value: Any) -> str:
         names = [value[key] for key in ("variant", "id", "name") if key in value] if isinstance(value, dict) else []
@@ -87,7 +88,7 @@ def by_name(values: list[Any]) -> dict[str, Any]:
 
 
 def in_lines(committed: str, recomputed: str) -> Iterator[str]:
-    """Of two texts, by the line's number in the one that is committed."""
+    """Compare two texts, by line numbers of the committed one."""
     there, found = committed.splitlines(), recomputed.splitlines()
     for kind, first, last, new_first, new_last in SequenceMatcher(None, there, found, autojunk=False).get_opcodes():
         if kind == "equal":
@@ -101,7 +102,7 @@ def in_lines(committed: str, recomputed: str) -> Iterator[str]:
 
 
 def excerpts(old: str | None, new: str | None) -> tuple[str, str]:
-    """Both lines around the place where they part."""
+    """Both lines around the place where they begin to differ."""
     if old is None or new is None:
         return tuple("no such line" if text is None else f"“{text[: 2 * EXCERPT]}”" for text in (old, new))  # type: ignore[return-value]
     place = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)))

@@ -1,4 +1,4 @@
-"""Whether records agree with themselves: what they say of each run, recomputed from their evidence of it."""
+"""Check records against themselves: recompute the values of each run from its curves and translations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.evaluation.scores import Scorer, unmeasured
-from ablate.records.read import ReportData, evaluation_of, updated
+from ablate.records.read import evaluation_of
+from ablate.records.report_data import ReportData, has_updates
 from ablate.report.wording import listed
 from ablate.store.ids import evaluation_id, training_id
 from ablate.store.plain import config_from_plain
@@ -18,21 +19,18 @@ from ablate.store.plugin_files import recalled
 from ablate.study import Pairs
 
 SCORES = ("test_bleu", "test_bleu_greedy", "test_bleu_lower", "test_chrf")
-OF_A_RUN = (
-    *("corpus", "config.train.checkpoint"),
-    *("updates", "diverged_at", "best_update", "best_validation_loss"),
-)
+OF_A_RUN = ("corpus", "config.train.checkpoint", "updates", "diverged_at", "best_update", "best_validation_loss")
 OF_TRANSLATIONS = ("beam", "greedy", "loss", "tokens")
 OF_A_CORPUS = ("fingerprint", "unigram_cross_entropy")
-ABSENT = object()  # stands for the value of a key that is not there
-SIX_FIGURES = 1e-5  # curves keep no more of a number; this share of it is what that may cost
-LAST_BITS = 1e-9  # what another machine's arithmetic may make of the same numbers, as a share of them
-LOSS_DIGITS = 0.5e-4  # the losses of sentences are rounded by as much, in nats
+ABSENT = object()  # the value of a missing key
+SIX_FIGURES = 1e-5  # relative rounding error of curves, which keep six figures of a number
+LAST_BITS = 1e-9  # relative difference between machines' arithmetic
+LOSS_DIGITS = 0.5e-4  # rounding error of the losses of sentences, in nats
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """A value of a run's record beside what the evidence gives; None where one does not exist."""
+    """A value of a run's record, and the recomputed one. A value that does not exist is None."""
 
     name: str
     recorded: Any
@@ -48,7 +46,7 @@ class Recomputed:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run and all that its setting's records hold of it."""
+    """A run, with its curves and translations in the records."""
 
     data: ReportData
     run: dict[str, Any]
@@ -59,7 +57,7 @@ class Evidence:
 
     @property
     def has_curve(self) -> bool:
-        """False where the record says that the run's curves were damaged, so that they show nothing."""
+        """False if the record marks the run's curves as damaged."""
         return not self.curve.get("damaged", False)
 
     @property
@@ -68,19 +66,19 @@ class Evidence:
 
     @cached_property
     def validation(self) -> dict[int, float]:
-        """Update -> loss; empty where some loss was not a number, since then no minimum says anything."""
+        """Update -> loss; empty if some loss was not a number, because then there is no minimum."""
         found = self.curve["validation"]
         return {} if None in found["loss"] else dict(zip(found["update"], found["loss"]))
 
 
 def recompute(data: ReportData, run: dict[str, Any]) -> Iterator[Recomputed]:
-    """Everything that can be recomputed of a run."""
+    """Recompute all that can be recomputed of a run."""
     for check in CHECKS:
         yield from check(Evidence(data, run))
 
 
 def lacking(data: ReportData, run: dict[str, Any]) -> list[str]:
-    """The keys without which a run cannot be recomputed and that its records do not have."""
+    """The keys that are needed to recompute a run and missing from its records."""
     found = [f"its {key}" for key in missing(run, OF_A_RUN)]
     if (name := evaluation_of(run)) in data.hypotheses:
         found += [f"the {key} of its translations" for key in missing(data.hypotheses[name], OF_TRANSLATIONS)]
@@ -89,7 +87,7 @@ def lacking(data: ReportData, run: dict[str, Any]) -> list[str]:
 
 
 def missing(value: Any, keys: Sequence[str]) -> Iterator[str]:
-    """The dotted keys that lead nowhere in nested mappings."""
+    """The dotted keys that nested mappings do not have."""
     for key in keys:
         inner = value
         for part in key.split("."):
@@ -99,7 +97,7 @@ def missing(value: Any, keys: Sequence[str]) -> Iterator[str]:
 
 
 def strays(data: ReportData) -> Iterator[str]:
-    """What the records hold of no run, or twice of one."""
+    """Curves and translations that belong to no run, and runs that are there twice."""
     known, evaluated = ({key(run) for run in data.runs} for key in (lambda run: run["run_id"], evaluation_of))
     yield from (f"curves of run {id}, which is not in runs.jsonl" for id in data.curves.keys() - known)
     yield from (f"translations of {id}, which is not in runs.jsonl" for id in data.hypotheses.keys() - evaluated)
@@ -108,31 +106,30 @@ def strays(data: ReportData) -> Iterator[str]:
 
 
 def unmeasured_scores(data: ReportData) -> Recomputed:
-    """Which scores the manifest says the test set does not allow."""
+    """The scores that the test set does not allow, according to the manifest."""
     references = [sentence["references"] for sentence in data.test]
     found = unmeasured(references, data.bleu_tokenizer) if data.hypotheses else {}
     return Recomputed("unmeasured", data.manifest.get("unmeasured", {}), found)
 
 
 def planned_seeds(data: ReportData) -> Recomputed:
-    """The seeds that the manifest says were to be trained, beside those of its plan."""
+    """The seeds of the manifest, and those of its plan."""
     first, found = data.first_seed, data.seeds
     return Recomputed("seeds of the plan", span(range(first, first + data.manifest["seeds"])), span(found))
 
 
 def span(seeds: Sequence[int]) -> str:
-    """Seeds in a few words: the first and the last where none is left out between them."""
+    """Seeds in a few words: only the first and the last if they are consecutive."""
     whole = len(seeds) > 0 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
     return f"{seeds[0]} to {seeds[-1]}" if whole else listed(seeds) or "none"
 
 
 def identity(of: Evidence) -> Iterator[Recomputed]:
-    """The run is one of the plan; its configuration is its cell's, and gives its id."""
+    """Check that the run is in the plan, and that its configuration is its cell's and gives its id."""
     run, data = of.run, of.data
-    halves = data.study.pairs is Pairs.halves  # whose cells are made for the analysis, and in no plan
-    planned = [
-        ids for cell, seed, *ids in data.manifest["plan"] if seed == run["seed"] and (halves or cell == run["variant"])
-    ]
+    halves = data.study.pairs is Pairs.halves  # the halves are cells of the analysis, but not of the plan
+    plan = [(cell, ids) for cell, seed, *ids in data.manifest["plan"] if seed == run["seed"]]
+    planned = [ids for cell, ids in plan if halves or cell == run["variant"]]
     ids = [run["run_id"]] if run["version"] == 1 else [run["run_id"], run["evaluation_id"]]
     yield Recomputed("run_id", ids, planned[0] if planned else None)
     cell = next(cell for cell in data.cells if cell.name == run["variant"])
@@ -157,7 +154,7 @@ def identity(of: Evidence) -> Iterator[Recomputed]:
 
 
 def scores(of: Evidence) -> Iterator[Recomputed]:
-    """BLEU and chrF of the translations; the loss from that of each sentence."""
+    """Recompute BLEU and chrF from the translations, and the loss from those of the sentences."""
     run, entry = of.run, of.data.hypotheses.get(evaluation_of(of.run))
     if entry is None:
         yield from (Recomputed(column, run[column], None) for column in (*SCORES, "test_loss"))
@@ -175,7 +172,7 @@ def scores(of: Evidence) -> Iterator[Recomputed]:
 
 
 def training(of: Evidence) -> Iterator[Recomputed]:
-    """How it went and what was kept, from the curves; nothing where these were damaged."""
+    """Recompute the end of training and the kept checkpoint from the curves, unless these were damaged."""
     if not of.has_curve:
         return
     run, curve, losses = of.run, of.curve, of.validation
@@ -190,15 +187,15 @@ def training(of: Evidence) -> Iterator[Recomputed]:
     best = min(losses.values())
     yield Recomputed("best_validation_loss", run["best_validation_loss"], best, SIX_FIGURES * best)
     if of.finished and run["config"]["train"]["checkpoint"] == "best":
-        kept = min((loss for update, loss in losses.items() if update > 0 or not updated(run)), default=None)
+        kept = min((loss for update, loss in losses.items() if update > 0 or not has_updates(run)), default=None)
         yield Recomputed("loss at best_update", losses.get(run["best_update"]), kept)
         yield Recomputed("validation_loss", run["validation_loss"], kept, SIX_FIGURES * best)
 
 
 def learned(of: Evidence) -> Iterator[Recomputed]:
-    """By the best validation loss. A fault says nothing, nor does a run that was not to be trained."""
+    """Recompute whether the run learned, by its best validation loss, unless it failed or trains for no update."""
     run, unigram = of.run, of.data.corpus_of(of.run)["unigram_cross_entropy"]
-    if not updated(run):
+    if not has_updates(run):
         yield Recomputed("learned", run["learned"], None)
     elif run["status"] != "failed" and of.validation:
         below = min(of.validation.values()) <= LEARNED_BELOW * unigram

@@ -1,4 +1,4 @@
-"""reports/README.md: each setting of each study with its answer, and the ledger: every claim, verdict and evidence."""
+"""Write reports/README.md: each setting with its answer, and the ledger: every claim with its verdict and evidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
-from ablate.records.read import ReportData, read_context, read_runs, settings
+from ablate.records.read import read_context, read_runs, settings
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
 from ablate.report.setting_names import readings
@@ -19,20 +20,20 @@ from ablate.report.wording import escape, plural, spoken, table
 from ablate.system.atomic import sweep, write_atomic
 from ablate.system.locks import lock
 
-TELLING = ("sensitivity", "over_factor", "quality_and_cost", "effects")  # figures in order
+THUMBNAILS = ("sensitivity", "over_factor", "quality_and_cost", "effects")  # figures, the best one first
 HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A setting of a study, as the index shows it."""
+    """A setting of a study in the index."""
 
     study: str
     setting: str
     question: str
     answer: str
     thumbnail: str | None  # path of a figure, from reports/
-    notes: bool  # whether somebody wrote down what was predicted and found
+    notes: bool  # whether there is a README of predictions and findings
     compared: list[tuple[str, str]]  # folder and name of each comparison of the study's settings
 
 
@@ -44,7 +45,7 @@ def ledger(root: Path) -> Path:
     with lock(held):
         sweep(path.parent)
         write_atomic(path, markdown(root))
-        held.unlink(missing_ok=True)  # while it is locked: whoever waits for it then notices, and makes a new one
+        held.unlink(missing_ok=True)  # while it is locked: a process that waits for it then makes a new one
     return path
 
 
@@ -56,8 +57,7 @@ def markdown(root: Path) -> str:
 
 
 def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[str]]:
-    """Settings, rows sorted by claim, what they share, and a line for each folder that cannot be read, lest it hide
-    the others."""
+    """Settings, rows sorted by claim, shared runs, and a line for each folder that cannot be read."""
     used: dict[str, list[str]] = {}
     entries: list[Entry] = []
     rows: list[tuple[str, list[str]]] = []
@@ -70,12 +70,12 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
                 if manifest["preset"] == "smoke":
                     continue
                 data = ReportData(folder, found, manifest, runs, {}, (), {}, None, *read_context(folder))
-                said = answer(data)
+                text = answer(data)
                 notes = (folder.parent / "README.md").exists()
                 shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study, names)
                 for run in runs:
                     used.setdefault(run["run_id"], []).append(f"{study}/{setting}")
-                entries.append(Entry(study, setting, found.question, said, *shown))
+                entries.append(Entry(study, setting, found.question, text, *shown))
                 where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
                 rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in data.verdicts]
             except BadInput as error:
@@ -84,7 +84,7 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
 
 
 def sharing(used: dict[str, list[str]]) -> list[str]:
-    """Of runs by id, with the settings that they stand in: which settings have how many in common."""
+    """How many runs settings have in common. `used` has the settings of each run by its id."""
     counts = Counter(tuple(where) for where in used.values() if len(where) > 1)
     return [f"{spoken([escape(each) for each in where])}: {plural(count, 'run')}" for where, count in counts.items()]
 
@@ -97,6 +97,6 @@ def side_by_side(root: Path, study: str, known: Sequence[str]) -> list[tuple[str
 
 
 def thumbnail(root: Path, report: str) -> str | None:
-    """The figure of a report that was built which says most when it is small."""
-    paths = (f"{report}/figures/{name}.png" for name in (*TELLING, *FIGURES))
+    """The figure of a report that is best shown small."""
+    paths = (f"{report}/figures/{name}.png" for name in (*THUMBNAILS, *FIGURES))
     return next((path for path in paths if (root / "reports" / path).exists()), None)

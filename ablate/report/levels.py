@@ -1,4 +1,4 @@
-"""The levels at which a two-factor study looks at its variants, for figures that set them apart."""
+"""The levels of factors, for figures with a panel for each level."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 
 from ablate.config import READS
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.study import Cell
 
 
-def by_level(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """`depth=8` -> its cells, in the study's order; all under one empty name where there is no factor."""
+def by_level(cells: Iterable[Cell], apart_from: str | None = None) -> dict[str, list[Cell]]:
+    """`depth=8` -> its cells, in the study's order; `apart_from` is a factor that does not count.
+
+    Without a factor that counts, all cells are under one empty name.
+    """
     found: dict[str, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(coordinates(cell.factors), []).append(cell)
+        factors = {name: level for name, level in cell.factors.items() if name != apart_from}
+        found.setdefault(coordinates(factors), []).append(cell)
     return found
 
 
@@ -29,7 +33,7 @@ def numeric(value: object) -> bool:
 
 
 def places(levels: Sequence[float]) -> list[float]:
-    """Where levels stand on an axis, 1 apart on average: by logarithms where they grow by factors, else evenly."""
+    """The places of levels on an axis, 1 apart on average: by logarithms if they grow by factors, else evenly."""
     evenly = [float(place) for place in range(len(levels))]
     if len(levels) < 3 or min(levels) <= 0 or list(levels) != sorted(levels):
         return evenly
@@ -39,7 +43,7 @@ def places(levels: Sequence[float]) -> list[float]:
     return [0.0, *(float(place) for place in np.round(np.cumsum(factors) / factors.mean(), 9))]
 
 
-CLOSEST = 0.5  # distance of two levels, of the average, at which their marks are still apart
+CLOSEST = 0.5  # the smallest distance of two levels whose marks do not overlap, as a share of the average
 
 
 def model_of(data: ReportData, cell: Cell) -> dict[str, Any]:

@@ -1,29 +1,42 @@
-"""Rebuilding reports from the records, and holding reports against them: what `python -m ablate.report` does."""
+"""Rebuild reports from the records, or compare reports with their records: the work of `python -m ablate.report`."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from ablate.config import BadInput
-from ablate.report import build, ledger
+from ablate.records.read import settings
+from ablate.report import side_by_side
+from ablate.report.index import ledger
+from ablate.report.render import build
+from ablate.report.setting_names import compared_settings
+from ablate.report.verify import verify
+from ablate.report.wording import listed, plural
 from ablate.system.command_line import complain
+
+OF_A_FILE, IN_ALL = 3, 12  # differences that are printed
 
 
 def rebuild(root: Path, names: Sequence[str], compare: str | None = None) -> int:
     """Write the reports of these studies, or of all, or a comparison of settings, and print their folders.
 
-    Records that cannot be read get a line, and the others their report. Returns 0, 1 where some could not be read, 2
-    where none could. Raises BadInput.
+    Records that cannot be read get a line; the other reports are written. Returns 0, 1 if some records could not be
+    read, 2 if none could. Raises BadInput.
     """
     found = known(root, names)
     wanted = {study: found[study] for study in names or found}
+    if compare is None:
+        tasks = [partial(build, root, study, setting) for study, members in wanted.items() for setting in members]
+    else:
+        compared = compared_settings(compare, wanted)
+        tasks = [partial(side_by_side.compare, root, study, members) for study, members in compared.items()]
     folders, unread = [], 0
     try:
-        for make in reports(root, wanted) if compare is None else comparisons(root, wanted, compare):
+        for make in tasks:
             try:
                 folders.append(make())
             except BadInput as error:
@@ -37,25 +50,9 @@ def rebuild(root: Path, names: Sequence[str], compare: str | None = None) -> int
     return 2 if not folders else 1 if unread else 0
 
 
-def reports(root: Path, found: dict[str, list[str]]) -> list[Callable[[], Path]]:
-    """Functions that build the report of each setting."""
-    return [partial(build, root, study, setting) for study, settings in found.items() for setting in settings]
-
-
-def comparisons(root: Path, found: dict[str, list[str]], text: str) -> list[Callable[[], Path]]:
-    """Functions that compare these settings, in every study that has them all. Raises BadInput."""
-    from ablate.report.setting_names import compared_settings
-    from ablate.report.side_by_side import compare
-
-    return [partial(compare, root, study, settings) for study, settings in compared_settings(text, found).items()]
-
-
 def check(root: Path, names: Sequence[str]) -> int:
     """Recompute the reports, and print how much was compared, or the first differences. Raises BadInput."""
     known(root, names)
-    from ablate.report.verify import verify
-    from ablate.report.wording import listed, plural
-
     found = verify(root, names)
     for drawn_by, count in Counter(found.undrawn.values()).items():
         reports = f"the figures and pages of {plural(count, 'report')}"
@@ -65,9 +62,8 @@ def check(root: Path, names: Sequence[str]) -> int:
     if not found.differences:
         print(f"reports hold: {listed([plural(count, thing) for thing, count in found.checked.items()])}")
         return 0
-    print(
-        f"ablate.report: {plural(len(found.differences), 'difference')} between reports and records:", file=sys.stderr
-    )
+    total = plural(len(found.differences), "difference")
+    print(f"ablate.report: {total} between reports and records:", file=sys.stderr)
     shown: Counter[str] = Counter()
     for each in found.differences:
         if shown[each.file] < OF_A_FILE and shown.total() < IN_ALL:
@@ -89,9 +85,7 @@ def show_noise(root: Path) -> int:
 
 
 def known(root: Path, names: Sequence[str]) -> dict[str, list[str]]:
-    """Every study that has records, with its settings. Raises BadInput where one of `names` is not among them."""
-    from ablate.records.read import settings
-
+    """Every study that has records, with its settings. Raises BadInput if one of `names` is not among them."""
     found = settings(root)
     if not found:
         raise BadInput(f"no study has records under {root / 'experiments'}; python -m ablate +sweep=NAME makes some")
@@ -99,6 +93,3 @@ def known(root: Path, names: Sequence[str]) -> dict[str, list[str]]:
         if name not in found:
             raise BadInput(f"study {name} has no records; these have: {', '.join(found)}")
     return found
-
-
-OF_A_FILE, IN_ALL = 3, 12  # differences shown

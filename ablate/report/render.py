@@ -1,4 +1,4 @@
-"""Records in, a report's folder out."""
+"""Write a report's folder from the records of a setting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from ablate.analysis.metrics import metric
 from ablate.analysis.robust import RESAMPLES
 from ablate.config import LEARNED_BELOW, BadInput
 from ablate.records.looks import rules_of
-from ablate.records.read import EARLIER, ReportData, read_records
+from ablate.records.read import EARLIER, read_records
+from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
 from ablate.report.text import cost_table, listing, tables, tracing, training_budget, tuned, twins, uncertainty
@@ -63,7 +64,7 @@ def build(root: Path, study: str, setting: str) -> Path:
         write_atomic(folder / name, content)
     for path in (folder / "figures").glob("*.*"):
         if f"figures/{path.name}" not in files:
-            path.unlink()  # drawn of earlier records
+            path.unlink()  # drawn from earlier records
     return folder
 
 
@@ -83,14 +84,14 @@ def keep_earlier(data: ReportData, report: Path) -> ReportData:
 
 
 def draw(data: ReportData) -> dict[str, Figure]:
-    """By name, those for which there are data."""
+    """The figures by name, without those for which there are no data."""
     with styled():
         drawn = {name: entry.draw(data) for name, entry in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def texts(data: ReportData, figures: Iterable[str]) -> dict[str, str]:
-    """File name -> content, of what is the same bytes wherever it is rebuilt; the report shows these figures."""
+    """File name -> content, of the files that are the same bytes wherever they are rebuilt."""
     return {
         "results.csv": results_csv(data),
         "summary.json": json.dumps(summary(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -99,7 +100,7 @@ def texts(data: ReportData, figures: Iterable[str]) -> dict[str, str]:
 
 
 def pictures(text: str, title: str, figures: Mapping[str, Figure]) -> dict[str, str | bytes]:
-    """File name -> content, of what is the same bytes under the same `versions`: the figures, the page around them."""
+    """File name -> content, of the files that are the same bytes under the same `versions`: figures and page."""
     drawn = {name: rendered(figure) for name, figure in figures.items()}
     found: dict[str, str | bytes] = {
         f"figures/{name}.{ending}": content for name, endings in drawn.items() for ending, content in endings.items()
@@ -108,7 +109,7 @@ def pictures(text: str, title: str, figures: Mapping[str, Figure]) -> dict[str, 
 
 
 def versions() -> str:
-    """Of what draws figures and makes pages; report.html says it of its own."""
+    """The versions of the libraries that draw figures and make pages. report.html has them."""
     return ", ".join([*(f"{name} {version(name)}" for name in DRAWN_BY), platform.machine()])
 
 
@@ -120,7 +121,7 @@ DRAWN_BY = ("matplotlib", "seaborn", "pillow", "numpy", "scipy", "markdown-it-py
 
 
 def results_csv(data: ReportData) -> str:
-    """A row a run; what does not exist is empty."""
+    """A row for each run; a value that does not exist is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(data.columns)
@@ -191,7 +192,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
 
 
 def margin(data: ReportData) -> str:
-    """The margin of the table of variants, with its unit; none where nothing is compared."""
+    """The margin of the table of variants, with its unit; none if nothing is compared."""
     found, measure = data.comparisons, metric(data.study.metric)
     margins = sorted({each.margin for each in found if each.arms.seeds and each.margin})
     ends = list(dict.fromkeys(f"{each:.2g}" for each in (margins[0], margins[-1]))) if margins else []
@@ -200,7 +201,7 @@ def margin(data: ReportData) -> str:
 
 
 def learned(data: ReportData) -> str:
-    """When a run counts as having learned."""
+    """The condition for a run to count as having learned."""
     unigram = data.unigram
     if unigram is None:
         return ""
@@ -223,7 +224,7 @@ def where(data: ReportData) -> str:
 
 
 def budget(config: dict[str, Any], grid: list[float] | None = None, across: dict[str, list[Any]] | None = None) -> str:
-    """How long the baseline trains, and what takes the place of these values; empty where the records do not say."""
+    """How long the baseline trains, and the values that replace these; empty if the records do not have them."""
     try:
         train, optim = config["train"], config["optim"]
         warmup = round(optim["warmup"] * train["updates"])
@@ -232,7 +233,7 @@ def budget(config: dict[str, Any], grid: list[float] | None = None, across: dict
         return (
             f"It trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
             f"{warmup:,} of them warmup, at {'peak learning rates' if grid else 'a peak learning rate'} of {rates}."
-            + (f" That is without `across=`, by which {spoken(crossed)} in turn." if crossed else "")
+            + (f" With `across=`, {spoken(crossed)} in turn." if crossed else "")
         )
     except KeyError:
         return ""
@@ -245,7 +246,7 @@ def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     tokens = parser.parse(text)
     for token in tokens:
-        if token.children:  # where a page may end up, what lies beside the report does not
+        if token.children:  # links would break, because the page may be opened elsewhere
             links = ("link_open", "link_close")
             token.children = [child for child in token.children if child.type not in links]
         for child in token.children or ():

@@ -1,4 +1,4 @@
-"""Names of several settings in one text. A name may itself hold the separator: `tatoeba-laptop-heads=2,layers=3`."""
+"""Split a text into names of settings, which may contain the separator: `tatoeba-laptop-heads=2,layers=3`."""
 
 from __future__ import annotations
 

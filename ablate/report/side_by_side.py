@@ -1,4 +1,4 @@
-"""Settings of a study side by side: does what one says carry over to the other?"""
+"""Compare settings of a study: do the results of one carry over to the other?"""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.measured import STAND_INS
 from ablate.analysis.metrics import metric
+from ablate.analysis.statistics import Interval
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
 from ablate.records.read import settings as known_settings
+from ablate.records.report_data import ReportData
 from ablate.report.figures.intervals import draw_effect
 from ablate.report.figures.style import INK, limits, panels, styled
 from ablate.report.render import TEMPLATES, pictures
 from ablate.report.setting_names import compared_settings
-from ablate.report.text.answer import worded
+from ablate.report.text.answer import reading
 from ablate.report.text.claims import verdict
 from ablate.report.wording import ABSENT, escape, estimate, plural, spoken, table, with_unit
 from ablate.report.wording import name as coded
 from ablate.study import QUALITY
 from ablate.system.atomic import write_atomic
 
-CARRIES, TURNS, OPEN = "carries over", "does not carry over", "cannot be told"
+CARRIES, TURNS, OPEN = "carries over", "does not carry over", "unknown"
 
 
 def compare(root: Path, study: str, settings: str | Sequence[str]) -> Path:
@@ -47,20 +49,17 @@ def compare(root: Path, study: str, settings: str | Sequence[str]) -> Path:
 
 
 def read_settings(root: Path, study: str, settings: Sequence[str]) -> list[ReportData]:
-    """The records of settings that may be put side by side, by a metric that measures something in each.
-
-    Raises BadInput.
-    """
+    """The records of these settings, judged by a metric that measures something in each. Raises BadInput."""
     read = [read_records(root / "experiments" / study / setting) for setting in settings]
     declared, *others = {data.declared.metric for data in read}
     common = [name for name in (declared, *STAND_INS) if not any(name in data.unmeasured for data in read)]
     if others or not common:
         raise BadInput(f"{study}: {' and '.join(settings)} are compared by different metrics")
-    return [data.by(common[0]) for data in read]
+    return [data.judged_by(common[0]) for data in read]
 
 
 def instead(read: Sequence[ReportData]) -> str:
-    """Why the settings are not compared by the metric of the study, in a sentence; empty where they are."""
+    """Why the settings are not compared by the metric of the study, in a sentence; empty if they are."""
     used, declared = read[0].declared.metric, read[0].manifest["study"].get("metric", "test_bleu")
     if declared in (used, QUALITY):
         return ""
@@ -92,32 +91,33 @@ def markdown(read: Sequence[ReportData], figures: Iterable[str]) -> str:
 
 
 def claims(read: Sequence[ReportData]) -> str:
-    """A row a claim: its verdict in each setting, and whether it carries over."""
+    """A row for each claim: its verdict in each setting, and whether it carries over."""
     judged = [{each.claim.id: each for each in d.verdicts} for d in read]
     rows = []
     for id, first in judged[0].items():
         found = [each.get(id) for each in judged]
-        cells = [said(each) if each else "no such claim" for each in found]
+        cells = [verdict_and_effect(each) if each else "no such claim" for each in found]
         carries = carried([each.verdict if each else None for each in found], Verdict.unresolved)
         rows.append([escape(id), escape(first.claim.sentence), *cells, carries])
     header = ["claim", "says", *(escape(data.setting) for data in read), ""]
     return table(header, rows) if rows else ""
 
 
-def said(found: ClaimVerdict) -> str:
-    """The verdict, and the effect of a claim that has a single one."""
+def verdict_and_effect(found: ClaimVerdict) -> str:
+    """The verdict, and the effect if the claim has one contrast."""
     part = found.only
     if part is None or not part.seeds:
         return verdict(found)
-    signed = part.contrast.baseline is not None
-    return f"{verdict(found)}: {estimate(part.effect, part.low, part.high, metric(part.contrast.metric), signed)}"
+    effect = Interval(part.effect, part.low, part.high, part.seeds)
+    shown = estimate(effect, metric(part.contrast.metric), signed=part.contrast.baseline is not None)
+    return f"{verdict(found)}: {shown}"
 
 
 def variants(read: Sequence[ReportData]) -> str:
-    """A row a comparison that some setting has: its difference and reading in each, and whether it carries over."""
-    held = [{each.variant: each for each in d.comparisons if each.arms.seeds} for d in read]
+    """A row for each comparison: its difference and reading in each setting, and whether the reading carries over."""
+    held, names = held_in(read)
     rows = []
-    for name in dict.fromkeys(name for each in held for name in each):
+    for name in names:
         found = [each.get(name) for each in held]
         readings = [each.reading if each and not each.conditional else None for each in found]
         readings = [None if each is Reading.earlier else each for each in readings]
@@ -127,25 +127,29 @@ def variants(read: Sequence[ReportData]) -> str:
     return table(header, rows) if rows else ""
 
 
+def held_in(read: Sequence[ReportData]) -> tuple[list[dict[str, Comparison]], list[str]]:
+    """The comparisons with pairs of each setting, by variant, and the variants of them all."""
+    held = [{each.variant: each for each in data.comparisons if each.arms.seeds} for data in read]
+    return held, list(dict.fromkeys(name for each in held for name in each))
+
+
 def shown(found: Comparison | None) -> str:
     if found is None:
         return ABSENT
-    effect = found.effect
-    difference = estimate(effect.mean, effect.low, effect.high, metric(found.metric), signed=True)
-    return f"{difference}, {worded(found)}, {plural(effect.seeds, 'seed')}"
+    difference = estimate(found.effect, metric(found.metric), signed=True)
+    return f"{difference}, {reading(found)}, {plural(found.effect.seeds, 'seed')}"
 
 
 def carried(words: Sequence[Verdict | Reading | None], unresolved: Verdict | Reading) -> str:
-    """Only what is resolved everywhere can carry over or fail to."""
+    """Whether a verdict or a reading carries over. Only one that is resolved in all settings can, or can fail to."""
     if None in words or unresolved in words:
         return OPEN
     return CARRIES if len(set(words)) == 1 else TURNS
 
 
 def effects(read: Sequence[ReportData]) -> Figure | None:
-    """A panel a setting, a row a comparison; each panel has its own scale, since scores of two test sets share none."""
-    held = [{each.variant: each for each in d.comparisons if each.arms.seeds} for d in read]
-    names = list(dict.fromkeys(name for each in held for name in each))
+    """A panel for each setting, with its own scale because test sets differ, and a row for each comparison."""
+    held, names = held_in(read)
     if not names:
         return None
     figure, axes = panels(1, len(read), 1.3 + 0.5 * len(names), sharey=True)

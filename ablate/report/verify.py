@@ -1,11 +1,11 @@
-"""Whether the committed reports say what the committed records give. Nothing is written."""
+"""Check that the committed reports are those of the committed records. Nothing is written."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from ablate.config import BadInput
 from ablate.evaluation.scores import check_tokenizer
-from ablate.records.read import ReportData, read_records, settings
+from ablate.records.read import read_records, settings
+from ablate.records.report_data import ReportData
 from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
 from ablate.report.evidence import SCORES, Evidence, lacking, planned_seeds, recompute, strays, unmeasured_scores
@@ -25,22 +26,29 @@ from ablate.report.wording import listed
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 GENERATOR = re.compile(r'<meta name="generator" content="(.*?)">')
-SHARED = (*SCORES, "test_loss", "validation_loss", "learned")  # what one run is in every setting that it stands in
+SHARED = (
+    *SCORES,
+    "test_loss",
+    "validation_loss",
+    "learned",
+)  # keys that a run has with the same values in all its settings
 
 
 @dataclass
 class Verification:
-    """What was compared so far, and what did not agree."""
+    """What has been compared, and the differences."""
 
     root: Path
     differences: list[Difference] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
-    undrawn: dict[str, str] = field(default_factory=dict)  # report -> the versions that drew its figures, not these
+    undrawn: dict[str, str] = field(default_factory=dict)  # report -> the other versions that drew its figures
     without_curves: int = 0  # runs whose curves were damaged before they were recorded
-    runs: dict[str, tuple[str, dict]] = field(default_factory=dict)  # scored run -> where it was first, and as what
+    runs: dict[str, tuple[str, dict]] = field(
+        default_factory=dict
+    )  # scored run -> the file that had it first, and its record there
 
     def records(self, data: ReportData) -> None:
-        """What a setting's records say of their runs, against the evidence in them."""
+        """Compare the values in a setting's runs with the evidence in its records."""
         try:
             check_tokenizer(data.bleu_tokenizer)
         except BadInput as error:
@@ -58,9 +66,8 @@ class Verification:
             for each in recompute(data, run):
                 self.checked["recorded value"] += 1
                 if not each.agrees:
-                    self.differences.append(
-                        Difference(file, versus(f"{where}, {each.name}", each.recorded, each.found))
-                    )
+                    what = versus(f"{where}, {each.name}", each.recorded, each.found)
+                    self.differences.append(Difference(file, what))
             first, known = self.runs.setdefault(scored_as(data, run), (file, run))
             self.differences += [
                 Difference(file, f"{where}, {name}: {run[name]} is written, {known[name]} of the same run in {first}")
@@ -71,7 +78,7 @@ class Verification:
         self.without_curves += sum(not Evidence(data, run).has_curve for run in data.recorded)
 
     def report(self, folder: Path, text: Mapping[str, str], title: str, figures: Mapping[str, Figure]) -> None:
-        """A report's folder against what belongs there; pictures only where the same versions drew them."""
+        """Compare a report's folder with its recomputed files; pictures only if the same versions drew them."""
         drawn_by = generator(folder / "report.html")
         names = {f"figures/{name}.{ending}" for name in figures for ending in ("png", "svg")} | {"report.html"}
         for name, content in text.items():
@@ -86,7 +93,7 @@ class Verification:
                 self.fault(folder / name, "is missing")
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.relative_to(folder).as_posix() not in {*names, *text}:
-                self.fault(path, "is made from no record")
+                self.fault(path, "belongs to no record")
 
     def text(self, path: Path, recomputed: str) -> None:
         if not path.exists():
@@ -98,10 +105,10 @@ class Verification:
         self.checked["picture"] += 1
         content = recomputed.encode() if isinstance(recomputed, str) else recomputed
         if path.exists() and path.read_bytes() != content:
-            self.fault(path, "is not what these versions draw of the records")
+            self.fault(path, "differs from what these versions draw from the records")
 
-    def fault(self, path: Path, said: str) -> None:
-        self.differences.append(Difference(path_from(self.root, path), said))
+    def fault(self, path: Path, what: str) -> None:
+        self.differences.append(Difference(path_from(self.root, path), what))
 
 
 def verify(root: Path, studies: str | Sequence[str] = ()) -> Verification:
@@ -124,8 +131,9 @@ def verify(root: Path, studies: str | Sequence[str] = ()) -> Verification:
                 found.checked["setting"] += 1
             else:
                 found.fault(folder, "is missing: these records have no report")
-    for folder in folders(root, studies):
-        if folder.name not in known.get(folder.parent.name, []):
+    for folder in sorted((root / "reports").glob("*/*/")):
+        study = folder.parent.name
+        if folder.name not in known.get(study, []) and (not studies or study in studies):
             side_by_side(found, folder)
     if not studies:
         found.text(root / "reports" / "README.md", index(root))
@@ -133,21 +141,15 @@ def verify(root: Path, studies: str | Sequence[str] = ()) -> Verification:
 
 
 def scored_as(data: ReportData, run: Mapping[str, Any]) -> str:
-    """A run and how it was scored. Settings that share a run may differ in translation, scores or test set."""
+    """A run and how it was scored. Settings that share a run may translate or score it differently."""
     text = run["config"].get("data", {})
     size = text.get("test_sentences") if text.get("held_out") is not None else None
     evaluation = {**run["config"].get("evaluation", {}), "bleu_tokenizer": data.bleu_tokenizer}
     return json.dumps([run["run_id"], evaluation, size], sort_keys=True)
 
 
-def folders(root: Path, studies: Sequence[str]) -> Iterator[Path]:
-    for path in sorted((root / "reports").glob("*/*/")):
-        if not studies or path.parent.name in studies:
-            yield path
-
-
 def side_by_side(found: Verification, folder: Path) -> None:
-    """A comparison of settings, or else a report that nothing is known of."""
+    """Compare a folder that should hold a comparison of settings."""
     study = folder.parent.name
     known = settings(found.root).get(study, [])
     names = next(readings(folder.name, "+", known), folder.name.split("+"))
@@ -161,7 +163,7 @@ def side_by_side(found: Verification, folder: Path) -> None:
 
 
 def generator(page: Path) -> str | None:
-    """The versions that a page says it was made by; empty where it does not say, None where there is no page."""
+    """The versions that made a page; empty if the page does not name them, None if there is no page."""
     if not page.exists():
         return None
     named = GENERATOR.search(page.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Numbers and foreign text as a report prints them: digits that uncertainty leaves, nothing taken for markup."""
+"""Format numbers and text for reports: as many digits as the uncertainty allows, and no text read as markup."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from collections.abc import Sequence
 import regex
 
 from ablate.analysis.metrics import Metric
+from ablate.analysis.statistics import Effect, Interval
+from ablate.analysis.verdicts import Reading
 from ablate.config import WORD
 
-SPECIAL = re.compile(r"([\\`*\[\]{}<>|&~#$!@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # within a word _ means itself
-PLAIN = regex.compile(rf"[{WORD}.,=+/ -]*[{WORD}.=+-]")  # what code spans and table cells take as it stands
+SPECIAL = re.compile(r"([\\`*\[\]{}<>|&~#$!@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # _ within a word is plain text
+PLAIN = regex.compile(rf"[{WORD}.,=+/ -]*[{WORD}.=+-]")  # text that needs no escaping in code spans and table cells
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"
 
 
 def escape(text: object) -> str:
-    """Text as Markdown that reads as that text, on one line, in a table or out of it."""
+    """Markdown that shows this text on one line, also in a table."""
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
 def name(text: object) -> str:
-    """A variant's name as code, so that `none` is not read as a word; as plain text where code could not hold it."""
+    """A variant's name as code, so that `none` is not read as a word; as escaped text if it cannot be code."""
     return f"`{text}`" if PLAIN.fullmatch(str(text)) else escape(text)
 
 
@@ -57,8 +59,9 @@ def decimals_for(mean: float, half_width: float, most: int) -> int:
     return min(wanted, 8) if small else min(wanted, most) if half_width > 0 else most
 
 
-def estimate(mean: float, low: float, high: float, measure: Metric, signed: bool = False) -> str:
-    """42.3 [41.9, 42.7]; an interval that one seed cannot give is left out, and so is one without width."""
+def estimate(found: Interval | Effect, measure: Metric, signed: bool = False) -> str:
+    """42.3 [41.9, 42.7]; without the interval if it is unknown or has no width; a dash if the mean is unknown."""
+    mean, low, high = found.mean, found.low, found.high
     if low == high:
         return number(mean, measure.digits, signed)
     decimals = decimals_for(mean, (high - low) / 2, measure.digits)
@@ -95,3 +98,19 @@ def plural(count: int, noun: str) -> str:
 def with_unit(measure: Metric) -> str:
     """The label, and the unit unless the label says it."""
     return measure.label if measure.unit in measure.label else f"{measure.label} ({measure.unit})"
+
+
+def in_units(measure: Metric) -> str:
+    """The unit after a number, and the label unless the unit is in it."""
+    return measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
+
+
+PHRASES = {  # a reading of a variant and its baseline in words
+    Reading.better: "{variants} {be} better than {baseline}",
+    Reading.worse: "{variants} {be} worse than {baseline}",
+    Reading.higher: "{variants} {be} higher than {baseline}",
+    Reading.lower: "{variants} {be} lower than {baseline}",
+    Reading.negligible: "{variants} {differ} from {baseline} by less than the margin",
+    Reading.unresolved: "{variants} cannot yet be told apart from {baseline}",
+    Reading.earlier: "{variants} {be} compared with {baseline} under earlier rules only",
+}

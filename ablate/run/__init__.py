@@ -1,1 +1,1 @@
-"""From a plan to finished artefacts: launching, recovery, progress, the cost probe."""
+"""Do the runs of a plan: launching, recovery, progress, the cost probe."""

@@ -1,4 +1,4 @@
-"""The costs of a study's cells, kept beside its records as cost.json: measured once its runs are done.
+"""Measure the costs of a study's cells when its runs are done, and keep them beside its records as cost.json.
 
 A probe of a few seconds in its own process (`ablate.training.probe`) measures them. It runs on the machine of the
 command, whose device is idle by then, and not through the launcher: a launcher's workers still hold the memory of
@@ -31,31 +31,32 @@ from ablate.store.record_schema import CostRecord
 from ablate.training.machine import device_name
 
 NAME = "cost.json"
-MEANING = 2  # raised when the probe comes to measure something else
-PATIENCE = 900  # seconds that a probe may take, on whatever machine
+MEANING = 2  # raised when the probe measures something else than before
+PATIENCE = 900  # seconds that a probe may take
 
 
 def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable[[str], None]) -> None:
     """Probe the study's cells, unless the same cells were probed with the same version of torch on the same device.
 
-    `device` is None where a launcher trains on other machines. An error is reported in one line, and the records then
+    `device` is None if a launcher trains on other machines. An error is reported in one line, and the records then
     have no costs.
     """
     if device is None:
-        return say("costs are not measured: the launcher trains the runs on other machines than this one")
-    asked = {cell.name: request_of(plan, cell.name) for cell in plan.cells if plan.configs[cell.name].train.updates}
-    keys = {cell: digest(request) for cell, request in asked.items()}
-    path = store.root / "experiments" / plan.study.name / plan.setting / NAME
+        return say("costs are not measured: the launcher trains the runs on other machines")
+    requests = {cell.name: request_of(plan, cell.name) for cell in plan.cells if plan.configs[cell.name].train.updates}
+    keys = {cell: digest(request) for cell, request in requests.items()}
+    path = store.records(plan.study.name, plan.setting) / NAME
     here = {"device": device.type, "device_name": device_name(device), "torch": str(torch.__version__)}
     mark = digest({"cells": keys, "meaning": MEANING, **here})
-    if not asked or mark_of(path) == mark:
+    if not requests or mark_of(path) == mark:
         return
-    path.unlink(missing_ok=True)  # it holds the costs of other cells, or of another machine
-    trained_on = devices(plan, store)
+    path.unlink(missing_ok=True)  # it has the costs of other cells, or of another machine
+    results = [result for spec in plan.runs if (result := store.run(spec.id).result()) is not None]
+    trained_on = {str(result.provenance["device"]) for result in results}
     if trained_on != {device.type}:
         there = " and ".join(sorted(trained_on)) or "nothing"
         return say(f"costs are not measured: the runs were trained on {there}, and this machine has {device.type}")
-    alike = {key: asked[cell] for cell, key in keys.items()}  # what costs the same is measured once
+    alike = {key: requests[cell] for cell, key in keys.items()}  # cells of the same cost are measured once
     try:
         measured = probed(alike, device)
         cells = {cell: measured["cells"][key] for cell, key in keys.items()}
@@ -65,7 +66,7 @@ def measure(plan: Plan, store: Store, device: torch.device | None, say: Callable
 
 
 def request_of(plan: Plan, cell: str) -> dict[str, Any]:
-    """What the probe is told of a cell: all that the cost of an update depends on, so neither rate nor seed."""
+    """The probe's input for a cell: all that the cost of an update depends on, so neither learning rate nor seed."""
     config = plan.configs[cell]
     named = named_teachers(plan.study, next(each for each in plan.cells if each.name == cell), config)
     teachers = [plan.configs[teacher] for teacher in named]
@@ -86,18 +87,11 @@ def request_of(plan: Plan, cell: str) -> dict[str, Any]:
 
 
 def probed(cells: dict[str, dict[str, Any]], device: torch.device) -> dict[str, Any]:
-    """What the probe measured. Raises what running a process and reading JSON may raise."""
-    asked = {"device": device.type, "plugins": [*loaded()], "cells": cells}
+    """The probe's output. Raises the errors of running a process and of reading JSON."""
+    requests = json.dumps({"device": device.type, "plugins": [*loaded()], "cells": cells})
     command = [sys.executable, "-m", "ablate.training.probe"]
-    done = subprocess.run(
-        command,
-        input=json.dumps(asked),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=PATIENCE,
-        check=True,
-    )
+    text: dict[str, Any] = {"encoding": "utf-8", "errors": "replace"}
+    done = subprocess.run(command, input=requests, capture_output=True, timeout=PATIENCE, check=True, **text)
     found = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(found, dict)
     return found
@@ -108,12 +102,6 @@ def mark_of(path: Path) -> str | None:
         return str(json.loads(path.read_text(encoding="utf-8"))["mark"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-def devices(plan: Plan, store: Store) -> set[str]:
-    """The kinds of device that the study's runs were trained on."""
-    results = [store.run(spec.id).result() for spec in plan.runs]
-    return {str(result.provenance["device"]) for result in results if result is not None}
 
 
 def reason(error: Exception) -> str:

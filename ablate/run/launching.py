@@ -1,4 +1,4 @@
-"""Hand runs to Hydra's launcher, and see to it that every run ends, whatever becomes of single workers."""
+"""Launch runs through Hydra's launcher until every run has ended, even if workers crash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Launch = Callable[[Sequence[Sequence[str]], Path, int], None]  # (overrides of e
 
 
 def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers: int) -> None:
-    """Launch the runs that are not done, those that others learn from first. The terminal and W&B follow on disk."""
+    """Launch the runs that are not done, teachers first. The terminal and W&B show them by reading the run folders."""
     todo = store.freeze(plan.runs)
     locked = sum(store.run(run).is_locked() for run in todo)
     progress.say(f"another command is working on {locked} of them: this one waits for those" if locked else None)
@@ -39,7 +39,7 @@ def train(plan: Plan, store: Store, launch: Launch, progress: Progress, workers:
 
 
 def waves(plan: Plan, todo: list[str]) -> Iterator[list[str]]:
-    """The runs in groups, each of which learns only from runs of the groups before it."""
+    """The runs in groups. The runs of a group learn only from runs of earlier groups."""
     parents = {spec.id: [parent for parent in spec.parents if parent in todo] for spec in plan.runs if spec.id in todo}
     sorter = TopologicalSorter(parents)
     sorter.prepare()
@@ -52,11 +52,11 @@ def waves(plan: Plan, todo: list[str]) -> Iterator[list[str]]:
 def launch_all(
     plan: Plan, store: Store, todo: list[str], launch: Callable[[list[list[str]]], None], progress: Progress
 ) -> None:
-    """Launch until every run has ended, whatever becomes of single workers.
+    """Launch until every run has ended, even if workers crash.
 
-    Launchers raise when a worker dies, and then its neighbours end too. What counts is what is on disk: runs that had
-    not begun are launched again together, then those that were under way one by one, so that a run which kills its
-    worker does so alone, and is the only one that fails.
+    A launcher raises when a worker dies, and ends the other workers. The run folders then show which runs had begun.
+    Those that had not begun are launched again together. The others are then launched one by one, so that a run that
+    kills its worker is the only one that fails.
     """
     same = [f"root={quoted(str(store.root))}", f"device={plan.config.device.name}", *plugin_arguments()]
     suspects: list[str] = []
@@ -74,7 +74,7 @@ def launch_all(
         for run in died:
             store.run(run).clear_active()
             if alone:
-                store.run(run).append("failure.txt", ["its worker died, beside others and alone: killed, or no memory"])
+                store.run(run).append("failure.txt", ["its worker died, also when it ran alone: killed, or no memory"])
             else:
                 suspects.append(run)
         if broke_off and not died and not alone:  # no run was the cause, so it would only happen again
@@ -83,7 +83,7 @@ def launch_all(
 
 
 def plugin_arguments() -> list[str]:
-    """The override that makes a worker import the plugins of this process; none where there are none."""
+    """The override that makes a worker import the plugins of this process; empty if there are none."""
     paths = ",".join(map(quoted, loaded()))
     return [f"plugins=[{paths}]"] if paths else []
 
@@ -95,7 +95,7 @@ def unfinished(plan: Plan, store: Store, runs: list[str]) -> list[str]:
 
 
 def in_a_line(error: BaseException) -> str:
-    """Hydra's and OmegaConf's messages run over several lines, the choices among them, and may hide in a cause."""
+    """An error of Hydra or OmegaConf in one line, with its cause, whose message may name the choices."""
     messages = [str(error)]
     if error.__cause__ is not None:
         messages.append(str(error.__cause__).splitlines()[0])

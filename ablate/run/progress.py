@@ -1,6 +1,6 @@
-"""Progress on the terminal: the plan, the runs in training, a line for each run that ends.
+"""Show progress on the terminal: the plan, the runs in training, a line for each run that ends.
 
-It reads the run folders; workers do not know about it. Where standard output is a file it prints plain lines.
+It reads the run folders; workers do not know about it. If standard output is a file it prints plain lines.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from rich.text import Text
 
 from ablate.plan.composition import Plan
 from ablate.plan.forecast import Forecast
-from ablate.store.folders import RunFolder, Store
+from ablate.store.folders import Store
 from ablate.store.growing import GrowingFile
 from ablate.store.ids import RunSpec
+from ablate.store.run_folder import RunFolder
 
 POLL = 0.5  # seconds between looks at the run folders
-PLAIN_WIDTH = 110  # characters where standard output is no terminal
+PLAIN_WIDTH = 110  # characters if standard output is not a terminal
 
 
 class Progress:
@@ -48,26 +49,17 @@ class Progress:
         )
         for key, levels in (config.across or {}).items():
             self.say(f"across {key}: {', '.join(map(str, levels))}")
-        table = Table(box=None, pad_edge=False)
-        for header, justify in (
-            ("variant", "left"),
-            ("sets", "left"),
-            ("parameters", "right"),
-            ("runs", "right"),
-            ("each", "right"),
-        ):
-            table.add_column(header, justify=justify)  # type: ignore[arg-type]
+        table = a_table("variant", "sets", right=("parameters", "runs", "each"))
         for cell, row in zip(plan.cells, forecast.cells, strict=True):
             sets = " ".join(f"{key}={value}" for key, value in cell.overrides.items()) or "(baseline)"
             runs = f"{row.runs}" + (f", {row.done} done" if row.done else "")
             table.add_row(cell.name, sets, f"{row.parameters:,}", runs, duration(row.seconds))
         self.console.print(table)
         how = f"{forecast.workers} at a time" if forecast.device else "on devices that the launcher's workers choose"
-        long = "how long it takes is unknown" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
+        takes = "the time is unknown" if forecast.seconds is None else f"about {duration(forecast.seconds)}"
         work = [f"{plural(forecast.trainings, 'run')} to train"]
         work += [f"{plural(forecast.evaluations, 'evaluation')} of trained runs"] if forecast.evaluations else []
-        timed = f", {how}; {long}" if forecast.trainings else ""
-        self.say(f"{' and '.join(work)}{timed}")
+        self.say(" and ".join(work) + (f", {how}; {takes}" if forecast.trainings else ""))
 
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:
@@ -113,13 +105,11 @@ class _Watcher:
                 self.progress.say(f"[{self.total - len(self.waiting)}/{self.total}] {line}")
 
     def picture(self) -> Group:
-        table = Table(box=None, pad_edge=False)
-        for header in ("run", "update", "loss", "tokens/s", "left"):
-            table.add_column(header, justify="left" if header == "run" else "right")
+        table = a_table("run", right=("update", "loss", "tokens/s", "left"))
         for spec in self.waiting:
             row = self.rows[spec.id].row()
             if row is not None:
-                table.add_row(label(spec), *row)
+                table.add_row(spec.label, *row)
         ended = self.total - len(self.waiting)
         return Group(table, Text(f"{ended} of {self.total} runs have ended"))
 
@@ -134,7 +124,7 @@ class TrainingRun:
         self.last, self.tokens = "", 0  # the last row, and target tokens of all rows
 
     def row(self) -> tuple[str, str, str, str] | None:
-        """Update, loss, speed, time left; None where the run has not started."""
+        """Update, loss, speed, time left; None if the run has not started."""
         if self.folder.file("result.json").exists() and self.folder.trained(self.spec.config):
             return "translating the test set", "", "", ""
         try:
@@ -154,32 +144,35 @@ class TrainingRun:
         for line in lines:
             if line[:1].isdigit():
                 self.last, self.tokens = line, self.tokens + int(line.split(",")[4])
-            else:  # the header: the curve starts here, perhaps for the second time
+            else:  # the header: the curve starts, perhaps anew
                 self.last, self.tokens = "", 0
 
 
 def ending(folder: RunFolder, spec: RunSpec) -> str | None:
-    """A line about a run that has ended; None for any other run."""
+    """A line about a run, if it has ended."""
     failure = folder.failure()
     if failure is not None:
-        return f"{label(spec)} failed: {failure} (runs/{spec.id}/failure.txt)"
+        return f"{spec.label} failed: {failure} (runs/{spec.id}/failure.txt)"
     if not folder.done(spec):
         return None
     result, scores = folder.result(), folder.scores(spec.evaluation)
     assert result is not None
     if result.status == "diverged":
-        return f"{label(spec)} diverged at update {result.diverged_at}"
+        return f"{spec.label} diverged at update {result.diverged_at}"
     loss = f"validation loss {result.validation_loss:.3f}"
     if scores is None:
-        return f"{label(spec)} finished: {loss}"
-    seconds = result.seconds + scores.seconds
+        return f"{spec.label} finished: {loss}"
     bleu, chrf = scores.test_bleu, scores.test_chrf
     score = f"BLEU {bleu:.1f}" if bleu is not None else f"chrF {chrf:.1f}"
-    return f"{label(spec)} finished: {score}, {loss}, {duration(seconds)}"
+    return f"{spec.label} finished: {score}, {loss}, {duration(result.seconds + scores.seconds)}"
 
 
-def label(spec: RunSpec) -> str:
-    return f"{spec.cell}/seed{spec.seed}"
+def a_table(*left: str, right: tuple[str, ...]) -> Table:
+    """An empty table with these headers, flush left and flush right."""
+    table = Table(box=None, pad_edge=False)
+    for header in left + right:
+        table.add_column(header, justify="left" if header in left else "right")
+    return table
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,6 +1,6 @@
-"""Similarity of what the runs of a study compute inside, kept beside its records as similarity.json.
+"""Measure how similar the representations of a study's models are, and keep it beside the records as similarity.json.
 
-It is measured when the study is reported, because it needs the weights, which records do not hold.
+It is measured when the study is reported, because it needs the weights, which records do not have.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ TOKENS = 300  # of the test set, the same for all runs
 
 
 def compare(plan: Plan, store: Store, corpus: Corpus, device: torch.device | None, say: Callable[[str], None]) -> None:
-    """Call `measure`. Whatever error that raises becomes a line, and the study goes on."""
+    """Call `measure`. An error becomes a line, and the study goes on."""
     try:
         measure(store, plan, corpus, device or torch.device("cpu"))
     except Exception as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        say(f"similarity of the runs could not be measured, the records go without: {lines[0][:200]}")
+        say(f"similarity of the runs could not be measured, so the records have none: {lines[0][:200]}")
 
 
 def measure(store: Store, plan: Plan, corpus: Corpus, device: torch.device) -> SimilarityRecord:
-    """Write similarity.json, unless it already covers all trainings that have weights, and return what it holds.
+    """Write similarity.json, unless it already covers all trainings that have weights, and return its content.
 
     Runs that did not finish, trained for no update, have damaged weights or another corpus than the baseline are left
     out.
     """
-    path = store.root / "experiments" / plan.study.name / plan.setting / NAME
+    path = store.records(plan.study.name, plan.setting) / NAME
     known = recorded(path)
-    trainings = {spec.id: spec for spec in reversed(plan.runs)}  # a training counts as the first cell's that uses it
+    trainings = {spec.id: spec for spec in reversed(plan.runs)}  # a training is listed under the first cell that has it
     planned = [entry(spec) for spec in trainings.values()]
     specs = [spec for spec in reversed(trainings.values()) if comparable(store, plan, spec)]
     covered = all(entry(spec) in known.runs for spec in specs) and all(run in planned for run in known.runs)
@@ -74,7 +74,7 @@ def comparable(store: Store, plan: Plan, spec: RunSpec) -> bool:
 
 
 def sentences(corpus: Corpus, device: torch.device) -> Iterator[Batch]:
-    """Each test sentence with its first reference, one at a time, so that nothing is padded."""
+    """Each test sentence with its first reference, one at a time, so that there is no padding."""
     _, first = np.unique(corpus.test_sentence, return_index=True)
     for row in first:
         yield pad_to_longest(corpus.test, np.array([row]), device)
@@ -85,7 +85,7 @@ def entry(spec: RunSpec) -> tuple[str, int, str]:
 
 
 def recorded(path: Path) -> SimilarityRecord:
-    """What the file holds; no runs where there is no file or a damaged one."""
+    """The content of the file; no runs if it is missing or damaged."""
     try:
         return decoded(path.read_bytes(), SimilarityRecord)
     except (OSError, Damaged):

@@ -1,4 +1,4 @@
-"""Signals to the command: at the first its workers write checkpoints, then it ends; at the second all end at once."""
+"""Handle signals to the command: after the first its workers write checkpoints; after the second all end at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOW_CURSOR = "\x1b[?25h"
 
 @contextlib.contextmanager
 def stopping(store: Store, runs: list[str]) -> Iterator[None]:
-    """Inside the block, the first signal makes the workers that train these runs write checkpoints."""
+    """Inside the block, the first signal makes the workers of these runs write checkpoints."""
 
     def children() -> list[tuple[str, int]]:
         return [(run, pid) for run in runs if (pid := store.run(run).worker()) is not None]

@@ -11,16 +11,17 @@ from ablate.analysis.kinds import SURVIVORS
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.plan.composition import Plan
 from ablate.records.collect import Corpora, collect
-from ablate.records.read import ReportData, read_records
+from ablate.records.read import read_records
+from ablate.records.report_data import ReportData
 from ablate.store.folders import Store
 
 BATCH = 2  # seeds added at a time
 
 
 def next_batch(plan: Plan, store: Store, corpora: Corpora, say: Callable[[str], None]) -> Plan | None:
-    """The plan with more seeds; None where all is decided, max_seeds are trained, or a run failed."""
+    """The plan with more seeds; None if all is decided, max_seeds are trained, or a run failed."""
     seeds, most = plan.config.seeds, plan.config.max_seeds
-    if not all(store.done(spec) for spec in plan.runs):
+    if not all(map(store.done, plan.runs)):
         return None
     data = read_records(collect(store, plan, corpora))
     if data.earlier:
@@ -35,7 +36,7 @@ def next_batch(plan: Plan, store: Store, corpora: Corpora, say: Callable[[str], 
         say(f"max_seeds={most} are trained; undecided: {', '.join(undecided)}")
         return None
     more = min(seeds + BATCH, most)
-    say(f"after {seeds} seeds undecided: {', '.join(undecided)}; on to {more}")
+    say(f"undecided after {seeds} seeds: {', '.join(undecided)}; training {more} seeds")
     return plan.with_seeds(more)
 
 
@@ -45,15 +46,11 @@ def unmeasured_claims(data: ReportData) -> list[str]:
 
 
 def open_questions(data: ReportData) -> list[str]:
-    """Claims that more seeds may decide; of a study that tests no claim, the variants whose reading is open."""
+    """Claims that more seeds may decide. If the study tests no claim, the variants whose reading is unresolved."""
     tested = [found for found in data.verdicts if found.verdict is not None]
     if tested or unmeasured_claims(data):
-        return [
-            found.claim.id
-            for found in tested
-            if found.verdict is Verdict.unresolved
-            and any(part.verdict is Verdict.unresolved and part.note != SURVIVORS for part in found.parts)
-        ]
-    return [
-        found.variant for found in data.comparisons if found.reading is Reading.unresolved and not found.conditional
-    ]
+        parts = [(found, part) for found in tested if found.verdict is Verdict.unresolved for part in found.parts]
+        undecided = [f for f, part in parts if part.verdict is Verdict.unresolved and part.note != SURVIVORS]
+        return list(dict.fromkeys(found.claim.id for found in undecided))
+    unresolved = [found for found in data.comparisons if found.reading is Reading.unresolved]
+    return [found.variant for found in unresolved if not found.conditional]

@@ -1,4 +1,4 @@
-"""How sacreBLEU takes a sentence apart, by the language that it is in."""
+"""The tokeniser with which sacreBLEU scores a language."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ from ablate.study import RATE, Claim, Contrast, Study
 
 Across = dict[str, list[Any]]  # key of the configuration -> its levels
 EXAMPLE = "across={train.updates:[1000,4000]}"
-WORDS = {True: "true", False: "false", None: "null"}  # levels of these values are called so
+WORDS = {True: "true", False: "false", None: "null"}  # names of levels with these values
 
 
 def levels_from(across: Any) -> Across:
-    """What the command line or a study's file gives for `across`, with numbers in ascending order. Raises BadInput."""
+    """The levels of `across` on the command line or in a study's file; numbers in ascending order. Raises BadInput."""
     if across is None:
         return {}
     if not isinstance(across, Mapping) or not across:
@@ -45,10 +45,11 @@ def _levels(key: str, levels: Any) -> list[Any]:
 def crossed(study: Study, across: Across) -> Study:
     """The study with a factor for each key, after its own, and its claims at each combination of the levels.
 
-    Raises BadInput for a key that the study sets itself.
+    Raises BadInput for a key that a variant or a level of the study sets.
     """
+    levels = [overrides for levels in study.factors.values() for overrides in levels.values()]
     for key in across:
-        if key in sets(study):
+        if key in set().union(*study.variants.values(), *levels):
             raise BadInput(f"across: the study {study.name} varies {key} itself")
     names = factor_names(study, across)
     factors = {names[key]: {level_name(level): {key: level} for level in levels} for key, levels in across.items()}
@@ -57,21 +58,14 @@ def crossed(study: Study, across: Across) -> Study:
 
 
 def places(claim: Claim, factors: Mapping[str, Mapping[Any, Any]]) -> list[str]:
-    """The combinations of levels that a claim is judged at; one that looks over a factor is judged once for all of
-    its levels."""
+    """The combinations of levels at which a claim is judged. One about a factor is judged once for all its levels."""
     over = {part.factor for part in claim.parts}
     levels = [[f",{name}={level}" for level in factors[name]] for name in factors if name not in over]
     return ["".join(each) for each in itertools.product(*levels)] if claim.parts else [""]
 
 
-def sets(study: Study) -> set[str]:
-    """Every key that a variant or a level of the study sets."""
-    levels = [overrides for levels in study.factors.values() for overrides in levels.values()]
-    return set().union(*study.variants.values(), *levels)
-
-
 def factor_names(study: Study, across: Across) -> dict[str, str]:
-    """Key -> its factor's name: the key's last part, or the whole key where something else is called that."""
+    """Key -> its factor's name: the last part of the key, or the whole key where another thing has that name."""
     leaves = [key.rpartition(".")[2] for key in across]
     found = {}
     for key, leaf in zip(across, leaves):
@@ -82,12 +76,12 @@ def factor_names(study: Study, across: Across) -> dict[str, str]:
 
 
 def level_name(level: Any) -> Any:
-    """How cells and tables call a level: numbers and words as they are."""
+    """The name of a level in cells and tables. Numbers and words are their own names."""
     return WORDS[level] if level is None or isinstance(level, bool) else level
 
 
 def at_level(claim: Claim, place: str) -> Claim:
-    """The claim of the cells at one place, `,updates=1000`."""
+    """The same claim about the cells whose names end in `place`, such as `,updates=1000`."""
     if not place:
         return claim
     where = place.removeprefix(",").replace(",", ", ")

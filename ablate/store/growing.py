@@ -1,4 +1,4 @@
-"""Files that others append to, read a piece at a time: the cost is that of what is new, however long the file is."""
+"""Read a file that another process appends to. Each call reads only the new lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class GrowingFile:
         try:
             with self.path.open("rb") as file:
                 file.seek(max(0, self.offset - 1))
-                if self.offset and file.read(1) != b"\n":  # no line ends here any more
+                if self.offset and file.read(1) != b"\n":  # the file was replaced: no line ends here any more
                     self.offset = file.seek(0)
                 text = file.read()
         except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""A run folder that is written to only while this process holds the run's lock."""
+"""A run folder that can be written to only while this process holds the run's lock."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from filelock import BaseFileLock
 
-from ablate.store.folders import RunFolder
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import EvaluationResult, Task, TrainingResult
 from ablate.system.locks import is_lost
 
 
 class Lost(Exception):
-    """Another process has taken over the run, because this one did nothing for too long."""
+    """Another process has taken over the run, because this one was inactive for too long."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a study consists of on disk, and the ids by which it is known: hashes of what determines a result.
+"""The ids of trainings and evaluations: hashes of what determines their results.
 
 A training is determined by its corpus, the sections `model`, `optim` and `train`, the seed, the precision, and the
 trainings that it learns from (its parents). An evaluation is determined by a training and the section `evaluation`.
@@ -17,13 +17,13 @@ from ablate.config import Config, identity, reads
 from ablate.plugins import sources_used
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 
-MEANING = 1  # raised when the same configuration would train differently than before; records keep theirs
-NAMES_A_PARENT = "teacher"  # the key of `train` that names another variant: the id of its training stands for it
+MEANING = 2  # raised when the same configuration trains differently than before; records keep the one of their time
+NAMES_A_PARENT = "teacher"  # the key of `train` that names another variant; ids hold the id of its training instead
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One seed of a cell: the training and the evaluation that it asks for, and where it stands in its study."""
+    """One seed of a cell of a study: its training and its evaluation."""
 
     id: str  # of the training
     evaluation: str  # id
@@ -35,12 +35,25 @@ class RunSpec:
     corpus: str  # fingerprint of the prepared corpus
     parents: tuple[str, ...] = ()  # ids of the trainings that this one learns from
 
+    @property
+    def label(self) -> str:
+        return f"{self.cell}/seed{self.seed}"
+
 
 def training_id(config: Config, seed: int, corpus: str, parents: Sequence[str] = (), meaning: int = MEANING) -> str:
-    """The id of a training under a meaning of the configuration: today's, or that of an older record."""
-    determinants = {
+    """The id of a training under a meaning of the configuration: the present one, or that of an older record."""
+    return id_of_seed(all_but_the_seed(config, corpus, meaning), seed, parents)
+
+
+def id_of_seed(determinants: dict[str, Any], seed: int, parents: Sequence[str] = ()) -> str:
+    """The id of a training, from what determines all seeds alike and what determines this one."""
+    return digest(determinants | {"seed": seed} | ({"parents": list(parents)} if parents else {}))
+
+
+def all_but_the_seed(config: Config, corpus: str, meaning: int = MEANING) -> dict[str, Any]:
+    """What determines a training besides its seed and its parents."""
+    return {
         "meaning": meaning,
-        "seed": seed,
         "corpus": corpus,
         "precision": config.precision,
         "model": read(config.model, "model"),
@@ -48,37 +61,41 @@ def training_id(config: Config, seed: int, corpus: str, parents: Sequence[str] =
         "train": {key: value for key, value in read(config.train, "train").items() if key != NAMES_A_PARENT},
         **sources_used(model=config.model, optim=config.optim, train=config.train),
     }
-    return digest(determinants | ({"parents": list(parents)} if parents else {}))
 
 
 def evaluation_id(config: Config, training: str) -> str:
     """The id of an evaluation of a training."""
-    return digest({"training": training, **scoring(config)})
+    return id_of_scores(scoring(config), training)
+
+
+def id_of_scores(determinants: dict[str, Any], training: str) -> str:
+    """The id of an evaluation of a training, from what `scoring` returns."""
+    return digest({"training": training, **determinants})
 
 
 def read(section: Any, name: str) -> dict[str, Any]:
-    """The keys of a section that go into ids and that its choices read."""
+    """The keys of a section that are part of ids and that its choices read."""
     return {key: value for key, value in identity(section).items() if reads(section, name, key)}
 
 
 def scoring(config: Config) -> dict[str, Any]:
-    """What determines the scores of a trained model, with the name of the tokeniser that null stands for.
+    """What determines the scores of a trained model, with the name of the tokeniser that null means.
 
-    13a is left out: the first scores were made with it, before there was a choice.
+    The tokeniser 13a is left out, because the first scores were made with it, before there was a choice.
     """
     chosen = identity(config.evaluation) | {"bleu_tokenizer": bleu_tokenizer(config)}
     chosen |= sources_used(evaluation=config.evaluation)
-    if config.data.held_out is not None:  # otherwise the corpus's fingerprint stands for the size of its test set
+    if config.data.held_out is not None:  # otherwise the corpus's fingerprint includes the size of its test set
         chosen["test_sentences"] = config.data.test_sentences
     return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
 
 
 def bleu_tokenizer(config: Config) -> str:
-    """sacreBLEU's name of the tokeniser that BLEU is computed with: the one asked for, or the target language's."""
+    """sacreBLEU's name of the tokeniser for BLEU: the one that is set, or else that of the target language."""
     return config.evaluation.bleu_tokenizer or tokenizer_for(config.data.target)
 
 
 def digest(value: Any) -> str:
-    """Twelve hexadecimal digits that stand for a value made of plain types and Enums."""
+    """A hash of a value made of plain types and Enums, in twelve hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, default=lambda member: member.name)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The parts of a model, as values that diagnostics measure, records keep and reports read."""
+"""The parts of a model that diagnostics measure, and their names in records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBER = re.compile(r"[0-9]{1,9}")  # of a layer
 class Part:
     """A sublayer (`kind` "feedforward"), the norm around it ("feedforward.norm"), or with no `kind` a whole layer.
 
-    `stack` is one of STACKS, or "" for what both share; `layer` counts from 0, or is None outside of layers.
+    `stack` is one of STACKS, or "" for a part that both share; `layer` counts from 0, or is None outside of layers.
     """
 
     stack: str
@@ -32,7 +32,7 @@ class Part:
 
     @staticmethod
     def read(name: str) -> Part:
-        """The part that records call `name`."""
+        """The part with this name in records."""
         stack, _, rest = name.partition(".")
         if not rest:
             return Part("", None, stack)
@@ -46,5 +46,5 @@ class Part:
 
 
 def by_part(values: Mapping[str, Value] | None) -> dict[Part, Value]:
-    """Values that records keep by the names of parts; empty where they keep none."""
+    """Values by part, from a record that has them by name; empty for None."""
     return {Part.read(name): value for name, value in (values or {}).items()}

@@ -1,35 +1,36 @@
-"""Configurations as Hydra composes them and as JSON keeps them."""
+"""Convert configurations from Hydra's composed nodes, and from and to the plain types that JSON keeps."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
-from enum import Enum
+from dataclasses import asdict, replace
 from typing import Any
 
+import msgspec
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ablate.config import BadInput, Config
+from ablate.store.schema import mapped
 
-HERE = ("root", "hydra")  # what says where, which no record keeps
-INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")  # a ${ that OmegaConf takes for more than text
+HERE = ("root", "hydra")  # keys that set where things are, which no record keeps
+INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")  # a ${ that OmegaConf does not read as text
 
 
 def schema() -> DictConfig:
-    """The types and defaults of `Config` for Hydra to merge files and overrides into."""
+    """The types and defaults of `Config`, into which Hydra merges files and overrides."""
     node = OmegaConf.structured(Config)
     _thaw(node)
     return node
 
 
 def config_from(node: DictConfig) -> Config:
-    """What Hydra composed, checked and frozen. Raises BadInput."""
+    """A frozen, checked configuration from what Hydra composed. Raises BadInput."""
     unknown = [str(key) for key in node if key not in _SCHEMA and key != "hydra"]
     if unknown:
         raise BadInput(
-            f"a file of conf/ says {', '.join(unknown)}, which is no key; there are {', '.join(map(str, _SCHEMA))}. "
+            f"a file of conf/ sets unknown keys: {', '.join(unknown)}; the keys are {', '.join(map(str, _SCHEMA))}. "
             "A file of conf/sweep/ or conf/preset/ begins with '# @package _global_'"
         )
     _refuse_interpolations(node)
@@ -37,8 +38,17 @@ def config_from(node: DictConfig) -> Config:
     return _frozen({key: escaped(value) if isinstance(value, str) else value for key, value in values.items()})
 
 
+def config_with(config: Config, node: DictConfig) -> Config:
+    """The configuration with the sections of a node in place of its own. Raises BadInput."""
+    try:
+        sections = OmegaConf.to_object(OmegaConf.merge(OmegaConf.masked_copy(_SCHEMA, list(node)), node))
+    except OmegaConfBaseException as error:
+        raise BadInput(str(error).splitlines()[0]) from None
+    return replace(config, **sections)  # type: ignore[arg-type]
+
+
 def config_from_plain(plain: dict[str, Any]) -> Config:
-    """What `config_to_plain` gave, checked and frozen. Raises BadInput."""
+    """A frozen, checked configuration from the result of `config_to_plain`. Raises BadInput."""
     return _frozen(escaped(plain))
 
 
@@ -52,35 +62,22 @@ def _frozen(values: dict[str, Any]) -> Config:
 
 
 def config_to_plain(config: Config) -> dict[str, Any]:
-    """Plain types only; an Enum's member by its name."""
-    plain = _named(asdict(config))
-    assert isinstance(plain, dict)
-    return plain
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _named(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_named(item) for item in value]
-    return value.name if isinstance(value, Enum) else value
+    """The configuration as plain types; members of Enums become their names."""
+    return dict(msgspec.to_builtins(asdict(config)))
 
 
 def escaped(value: Any) -> Any:
-    """The value, however deep, with its text written such that OmegaConf takes each `${` for text."""
-    if isinstance(value, dict):
-        return {key: escaped(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [escaped(item) for item in value]
-    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+    """The value with its text, at any depth, escaped so that OmegaConf reads each `${` as text."""
+    escape = re.compile(r"(\\*)\$\{")
+    return mapped(lambda item: escape.sub(r"\1\1\\${", item) if isinstance(item, str) else item, value)
 
 
 def _refuse_interpolations(node: DictConfig) -> None:
-    """Raise BadInput for a value that stands for another, such as an environment variable: records keep values."""
+    """Raise BadInput for an interpolation, such as of an environment variable: records keep values."""
     written = OmegaConf.to_container(node, resolve=False, throw_on_missing=False)
     for name, value in _leaves({key: item for key, item in written.items() if key not in HERE}):  # type: ignore[union-attr]
         if isinstance(value, str) and INTERPOLATION.search(value):
-            raise BadInput(f"{name}={value} stands for another value: write it out; the text ${{ is written \\${{")
+            raise BadInput(f"{name}={value} is an interpolation: write out its value; the text ${{ is written \\${{")
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -94,7 +91,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _thaw(node: DictConfig) -> None:
-    """Remove the read-only flag that a frozen dataclass sets. `to_object` returns frozen values nevertheless."""
+    """Remove the read-only flag that a frozen dataclass sets. `to_object` still returns frozen values."""
     OmegaConf.set_readonly(node, None)
     for key in node:
         if isinstance(node[key], DictConfig):

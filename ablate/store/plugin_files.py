@@ -1,4 +1,4 @@
-"""The files that `plugins=` names: executed before anything is composed, and recognised by the hash of their source."""
+"""Execute the files that `plugins=` names, before anything is composed, and check them by the hash of their source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ablate.system.places import expanded
 
 
 def load(paths: Iterable[str | Path]) -> None:
-    """Execute these files, each once. Raises BadInput that names the file, and the line at fault where there is one."""
+    """Execute these files, each once. Raises BadInput that names the file, and the wrong line where there is one."""
     for given in paths:
         path = expanded(str(given), "plugins").absolute()
         try:
@@ -38,7 +38,7 @@ def load(paths: Iterable[str | Path]) -> None:
 
 
 def listed(text: str) -> list[str]:
-    """The paths in `[a.py,b.py]`, as they are typed; brackets may be left out."""
+    """The paths in `[a.py,b.py]`, without further interpretation; the brackets are optional."""
     return [path.strip() for path in text.removeprefix("[").removesuffix("]").split(",") if path.strip()]
 
 
@@ -58,12 +58,12 @@ def execute(path: Path, source: bytes, sha256: str) -> None:
             raise BadInput("it registers nothing (see `register` in ablate/plugins.py)")
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        told = str(error) if isinstance(error, BadInput) else traceback.format_exception_only(error)[-1].strip()
-        raise BadInput(f"plugins: {path}{line_of(path, error)}: {told}") from None
+        why = str(error) if isinstance(error, BadInput) else traceback.format_exception_only(error)[-1].strip()
+        raise BadInput(f"plugins: {path}{line_of(path, error)}: {why}") from None
 
 
 def line_of(path: Path, error: BaseException) -> str:
-    """The line of the file at which an error arose, as it follows the file's name in a message."""
+    """The line of the file that raised an error, as a message names it after the file."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     if isinstance(error, SyntaxError) and error.filename == str(path):
         lines.append(error.lineno)
@@ -71,7 +71,7 @@ def line_of(path: Path, error: BaseException) -> str:
 
 
 def described(config: Config, paths: bool = False) -> list[PluginMember]:
-    """The members of plugins that a configuration chooses, as files keep them."""
+    """The members of plugins that a configuration chooses, as run files and records keep them."""
     return [
         PluginMember(
             key=member.key,
@@ -86,19 +86,19 @@ def described(config: Config, paths: bool = False) -> list[PluginMember]:
 
 
 def without_paths(task: Task) -> Task:
-    """A run's task without the paths of its plugins, so that a merged file cannot say what is executed."""
+    """A run's task without the paths of its plugins, so that a merged file cannot choose which file is executed."""
     return structs.replace(task, plugins=[structs.replace(entry, path=None) for entry in task.plugins])
 
 
 def load_described(entries: Iterable[PluginMember]) -> None:
-    """Load the plugins that a run was planned with. Raises BadInput where one is gone, or has another source now."""
+    """Load the plugins that a run was planned with. Raises BadInput if one is missing or its source has changed."""
     for entry in entries:
         place, then = (entry.key, entry.name), entry.sha256
         path = Path(entry.path or entry.file)
         what = f"{path}, the plugin that adds {entry.key}={entry.name} to this run,"
         if place not in plugins.members():
             if entry.path is None or not path.is_file():
-                raise BadInput(f"{what} is not there: give its place with plugins=")
+                raise BadInput(f"{what} is missing: give its path with plugins=")
             now = hashlib.sha256(path.read_bytes()).hexdigest()
             if now == then:
                 load([path])
@@ -112,7 +112,7 @@ def load_described(entries: Iterable[PluginMember]) -> None:
 
 @contextmanager
 def recalled(entries: Iterable[PluginMember | dict[str, Any]]) -> Iterator[None]:
-    """Let names and hashes, as files keep them, stand for plugins, so that ids can be computed without the plugins."""
+    """Inside the block, recorded names and hashes replace plugins, so that ids can be computed without the plugins."""
     before = plugins.members()
     try:
         for entry in msgspec.convert(list(entries), list[PluginMember]):

@@ -1,6 +1,6 @@
-"""Records of a setting, `experiments/<study>/<setting>/`, as types. Null: does not exist, or is not finite.
+"""The types of a setting's records, `experiments/<study>/<setting>/`. Null: does not exist, or is not finite.
 
-Records without a version are of the first: they have a column for each factor where later ones have `factors`.
+Records without a version have version 1: a key for each factor, where later versions have `factors`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import shlex
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from ablate.store.schema import Level, Number, Plain, PluginMember, Status, Stored, Whole, check_version
+from ablate.store.schema import Level, Number, Plain, PluginMember, Status, Stored, Versioned, Whole
 
 RESULT_COLUMNS = {  # of results.csv with their types, before a column for each factor
     "study": "str",
@@ -35,13 +35,12 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
     "seconds": "float64",
     "trained": "Int64",
 }
-BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own, since layers may be many
+BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own: there may be many layers
 
 
-class RunRecord(Struct, frozen=True, kw_only=True):
+class RunRecord(Versioned, frozen=True, kw_only=True, omit_defaults=False):
     """A line of runs.jsonl: an evaluation of a training, in one cell of the study."""
 
-    version: int = 1
     study: str
     setting: str
     variant: str
@@ -78,7 +77,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     plugins: list[PluginMember] = []  # those that the configuration chooses
 
     def __post_init__(self) -> None:
-        check_version(self.version)
+        super().__post_init__()
         msgspec.convert(self.config, RunConfiguration)
 
 
@@ -90,7 +89,7 @@ Measured = dict[str, Number | None]  # name of a part -> value
 
 
 class LayersRecord(Stored, frozen=True, kw_only=True):
-    """A line of layers.jsonl.gz: what was counted and measured part by part in a training."""
+    """A line of layers.jsonl.gz: the counts and measurements of each part of a trained model."""
 
     run_id: str
     parameter_counts: dict[str, Whole] | None = None
@@ -108,7 +107,7 @@ class Validation(Stored, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.update) != len(self.loss):
-            raise ValueError("it has other updates than losses")
+            raise ValueError("it has different numbers of updates and losses")
 
 
 class CurvesRecord(Stored, frozen=True, kw_only=True):
@@ -121,14 +120,14 @@ class CurvesRecord(Stored, frozen=True, kw_only=True):
     gradient_norm: list[Number | None] = []
     tokens: list[Whole] = []
     validation: Validation
-    damaged: bool = False  # whether the files were not what training wrote, so that nothing is known of the curves
+    damaged: bool = False  # whether the files were not what training wrote, so that the curves are unknown
 
     def __post_init__(self) -> None:
         if self.damaged and (self.update or self.validation.update):
-            raise ValueError(f"run {self.run_id} has curves and is marked as having none")
+            raise ValueError(f"run {self.run_id} has curves, but is marked as damaged")
 
 
-class TestSentence(Stored, frozen=True, kw_only=True):
+class TestSentence(Stored, frozen=True):
     """A line of test.jsonl.gz."""
 
     __test__ = False  # for pytest, which collects classes of such names
@@ -138,7 +137,7 @@ class TestSentence(Stored, frozen=True, kw_only=True):
 
 
 class Translations(Stored, frozen=True, kw_only=True):
-    """A line of hypotheses.jsonl.gz: what an evaluation gave for each sentence, and for each reference."""
+    """A line of hypotheses.jsonl.gz: the translations of each sentence, and the loss of each reference."""
 
     run_id: str
     evaluation_id: str | None = None
@@ -149,7 +148,7 @@ class Translations(Stored, frozen=True, kw_only=True):
 
 
 class CellCost(Stored, frozen=True, kw_only=True):
-    """What the updates of a cell took, round by round."""
+    """The time and memory of a cell's updates, a value for each round."""
 
     seconds: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)]
     tokens: list[Number]
@@ -157,13 +156,13 @@ class CellCost(Stored, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.seconds) != len(self.tokens):
-            raise ValueError("the times of its rounds do not fit together")
+            raise ValueError("it has different numbers of times and tokens")
 
 
 class CostRecord(Stored, frozen=True, kw_only=True):
     """cost.json."""
 
-    mark: str = ""  # of what was measured, and where
+    mark: str = ""  # a hash of the cells and the machine
     cells: dict[str, CellCost]
     rounds: Whole
     updates_a_round: Whole
@@ -187,7 +186,7 @@ class SimilarityRecord(Stored, frozen=True, kw_only=True):
         matrices = (self.encoder, self.decoder)
         sizes = {len(matrix) for matrix in matrices} | {len(row) for matrix in matrices for row in matrix}
         if sizes - {len(self.runs)}:
-            raise ValueError("its matrices are not of the size of its runs")
+            raise ValueError("its matrices do not have as many rows and columns as it has runs")
 
 
 class SpreadRecord(Stored, frozen=True, kw_only=True):
@@ -224,12 +223,12 @@ class NoiseRecord(Stored, frozen=True, kw_only=True):
     defaults: list[DefaultRecord] = []  # what the preset's default configuration reaches
 
 
-class Look(Stored, frozen=True, kw_only=True):
+class Look(Stored, frozen=True):
     """A report on a set of seeds."""
 
-    seeds: Annotated[list[Whole], Meta(min_length=1)]  # sorted
+    seeds: Annotated[tuple[Whole, ...], Meta(min_length=1)]  # sorted
     purpose: str  # "report" or "until=resolved"
-    runs: list[str]  # ids of the trainings with the lowest seed, one for each cell: they say what was trained
+    runs: tuple[str, ...]  # ids of the trainings with the lowest seed, one for each cell: they show what was trained
     rates: dict[str, Number] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
     rules: Whole = 1  # version of the rules that it was judged by
 
@@ -257,10 +256,9 @@ class EarlierSummary(Stored, frozen=True, kw_only=True):
     tuned: list[dict[str, Any]] = []
 
 
-class Manifest(Stored, frozen=True, kw_only=True):
-    """manifest.json: how the study was put together."""
+class Manifest(Versioned, frozen=True, kw_only=True):
+    """manifest.json: the study, the command and the corpus that the runs belong to."""
 
-    version: int = 1
     study: dict[str, Any]
     setting: str
     preset: str
@@ -272,7 +270,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
     first_seed: Whole = 0
     looks: list[Look] | None = None  # every report on the setting; None: one, at its seeds
     twins: dict[str, dict[str, Plain]] | None = None
-    twin_cells: dict[str, dict[str, Plain]] | None = None  # cell -> overrides besides, where levels need others
+    twin_cells: dict[str, dict[str, Plain]] | None = None  # cell of a twin -> more overrides, where levels differ
     across: dict[str, list[Plain]] | None = None  # key -> the levels that across= crosses the study with
     grid: list[Number] | None = None
     max_seeds: Whole | None = None
@@ -284,7 +282,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
     unmeasured: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        check_version(self.version)
+        super().__post_init__()
         for corpus in (self.corpus, *self.corpora.values()):
             msgspec.convert(corpus, CorpusMetadata)
         msgspec.convert(self.config, RunConfiguration)
@@ -297,7 +295,7 @@ class Manifest(Stored, frozen=True, kw_only=True):
 
 
 class CorpusMetadata(Stored, frozen=True, kw_only=True):
-    """What reports read of a corpus.json."""
+    """The keys of a corpus.json that reports read."""
 
     name: str | None = None
     source: str = ""
@@ -329,7 +327,7 @@ class TrainSizes(Stored, frozen=True, kw_only=True):
 
 
 class RunConfiguration(Stored, frozen=True, kw_only=True):
-    """What reports read of a configuration; the whole of it is checked when its id is computed again."""
+    """The keys of a configuration that reports read. All of it is checked when its id is recomputed."""
 
     model: ModelSizes = ModelSizes()
     optim: OptimSizes = OptimSizes()

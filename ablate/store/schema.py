@@ -1,7 +1,7 @@
-"""Everything that lies on disk, as types. The class that a file is written from is the class that reads and checks it.
+"""The types of the files of a run, `runs/<id>/`. The same class writes, reads and checks a file.
 
-Files of a run (`runs/<id>/`) keep numbers that are not finite, by name ("nan", "inf", "-inf"), since JSON has none.
-Records (`experiments/`) hold null there. A file without a version is of the first.
+These files keep numbers that are not finite as text ("nan", "inf", "-inf"), because JSON has no such numbers. Records
+(`experiments/`) have null instead.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-VERSION = 2  # of the files that are written now
+VERSION = 2  # of the form in which files are written now
 RULES = 2  # by which claims are judged; under 1 an interval inside the margin made an equivalence, whatever its p
 SEAL = "sha256"  # the key of a sealed file's own hash
 
-Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # what a column of whole numbers holds
-Number = Annotated[float, Meta(ge=-1e39, le=1e39)]  # every number that float32 has
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # as many as a column of whole numbers can hold
+Number = Annotated[float, Meta(ge=-1e39, le=1e39)]  # any finite float32
 Plain = str | int | float | bool | None
 Level = str | int | float  # of a factor
 Status = Literal["finished", "diverged", "failed"]
@@ -31,19 +31,29 @@ if TYPE_CHECKING:
 else:
 
     class Real(float):
-        """A number in a file of a run, which need not be finite."""
+        """A number in a file of a run. It may be infinite or not a number."""
 
 
 class Damaged(ValueError):
-    """A file that cannot be read as what it should be. The message says why, and where in the file."""
+    """A file that is not of the expected type. The message says why, and where in the file."""
 
 
 class Stored(Struct, frozen=True, omit_defaults=True):
     """A file, or a line of one."""
 
 
-ByPart = dict[str, Real]  # name of a part of the model -> what was measured of it
-Diagnosis = dict[str, int | dict[str, Real]]  # "update" -> its number; name of a diagnostic -> what it measured
+class Versioned(Stored, frozen=True, kw_only=True):
+    """A file with the version of its format. A file without one has version 1."""
+
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.version <= VERSION:
+            raise ValueError(f"its format has version {self.version}, and this ablate reads versions up to {VERSION}")
+
+
+ByPart = dict[str, Real]  # name of a part of the model -> a measurement
+Diagnosis = dict[str, int | dict[str, Real]]  # "update" -> its number; name of a diagnostic -> its measurements
 
 
 class PluginMember(Stored, frozen=True, kw_only=True):
@@ -57,28 +67,23 @@ class PluginMember(Stored, frozen=True, kw_only=True):
     path: str | None = None  # of the file; only files of runs/ have it
 
 
-class Task(Stored, frozen=True, kw_only=True):
+class Task(Versioned, frozen=True, kw_only=True):
     """run.json: what to train, and how to evaluate it, written before training begins."""
 
-    version: int = 1
     meaning: int = 1  # under which the run's id was made
     seed: int
     corpus: str
     config: dict[str, Any]
     parents: list[str] = []
-    evaluations: dict[str, dict[str, Any]] = {}  # id -> the whole configuration that it was asked for with
+    evaluations: dict[str, dict[str, Any]] = {}  # id -> the configuration of the command that asked for it
     plugins: list[PluginMember] = []  # those that the configuration chooses
 
-    def __post_init__(self) -> None:
-        check_version(self.version)
 
-
-class TrainingResult(Stored, frozen=True, kw_only=True):
+class TrainingResult(Versioned, frozen=True, kw_only=True):
     """result.json: how a training ended."""
 
-    version: int = 1
     status: Literal["finished", "diverged"]
-    scorable: bool  # whether there is anything to translate with
+    scorable: bool  # whether there are weights to translate with
     learned: int | None
     diverged_at: int | None
     updates: int
@@ -91,21 +96,17 @@ class TrainingResult(Stored, frozen=True, kw_only=True):
     peak_memory: int | None
     tokens_per_second: float | None
     batch_real_share: float
-    micro_batches: int | None = None  # that a batch was at least taken in; early versions did not count them
+    micro_batches: int  # the fewest that a batch was split into
     diagnostics: list[Diagnosis]
     curves: dict[str, str] | None = None  # file -> sha256
     final_dead_units: ByPart | None
     seconds: float
     provenance: dict[str, Plain]
 
-    def __post_init__(self) -> None:
-        check_version(self.version)
 
-
-class EvaluationResult(Stored, frozen=True, kw_only=True):
+class EvaluationResult(Versioned, frozen=True, kw_only=True):
     """evaluation-<id>.json: a trained model on the test set."""
 
-    version: int = 1
     test_bleu: float | None
     test_bleu_greedy: float | None
     test_bleu_lower: float | None
@@ -122,40 +123,34 @@ class EvaluationResult(Stored, frozen=True, kw_only=True):
     loss: list[Real]  # of each reference, in nats over all its tokens
     tokens: list[int]
 
-    def __post_init__(self) -> None:
-        check_version(self.version)
-
 
 T = TypeVar("T", bound=Struct)
 
 
-def check_version(version: int) -> None:
-    if not 1 <= version <= VERSION:
-        raise ValueError(f"it has version {version} of its form, and this ablate knows those up to {VERSION}")
-
-
 def sealed(value: Struct) -> str:
-    """A file of a run as JSON, with the hash of the rest at its end, since a flipped bit can leave a valid number."""
-    plain = by_name(to_plain(value))
+    """A file of a run as JSON that ends in its own hash, because a flipped bit can turn a number into another."""
+    plain = mapped(by_name, to_plain(value))
     text = json.dumps(plain, allow_nan=False)
-    return json.dumps(plain | {SEAL: hashlib.sha256(text.encode()).hexdigest()}, allow_nan=False)
+    return text[:-1] + seal(text.encode())
+
+
+def seal(text: bytes) -> str:
+    """What takes the place of the last brace of a file."""
+    return f', "{SEAL}": "{hashlib.sha256(text).hexdigest()}"}}'
 
 
 def to_plain(value: Struct) -> dict[str, Any]:
-    """The value as JSON has it, of plain types."""
-    return dict(msgspec.to_builtins(value, enc_hook=float))  # which is asked for `Real`
+    """The value as plain types, as JSON has it."""
+    return dict(msgspec.to_builtins(value, enc_hook=float))  # the hook is called for `Real`
 
 
 def unsealed(text: str | bytes, kind: type[T]) -> T:
-    """What `sealed` wrote. Raises Damaged where it is not whole, not what was written, or of another kind."""
-    try:
-        plain = json.loads(text)
-        seal = plain.pop(SEAL, None) if isinstance(plain, dict) else None  # the first files have none
-        if seal not in (None, hashlib.sha256(json.dumps(plain).encode()).hexdigest()):
-            raise Damaged("its hash is wrong")
-        return msgspec.convert(plain, kind, dec_hook=real)
-    except (ValueError, RecursionError) as error:  # of JSON, and of msgspec
-        raise Damaged(reason(error)) from None
+    """Read what `sealed` wrote. Raises Damaged if it is not whole, not what was written, or of another kind."""
+    written = text.encode() if isinstance(text, str) else text
+    end = len(seal(b""))
+    if written[-end:] != seal(written[:-end] + b"}").encode():  # of the bytes, as parsing a store's files takes longer
+        raise Damaged("its hash is wrong")
+    return decoded(written, kind)
 
 
 def decoded(text: str | bytes, kind: type[T]) -> T:
@@ -166,20 +161,25 @@ def decoded(text: str | bytes, kind: type[T]) -> T:
         raise Damaged(reason(error)) from None
 
 
-def by_name(value: Any) -> Any:
-    """The value, however deep, with text for each number that JSON does not have."""
+def mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """The value with `function` applied to each item of its dictionaries and lists, at any depth."""
     if isinstance(value, Mapping):
-        return {key: by_name(item) for key, item in value.items()}
+        return {key: mapped(function, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [by_name(item) for item in value]
+        return [mapped(function, item) for item in value]
+    return function(value)
+
+
+def by_name(value: Any) -> Any:
+    """The value, or its name if it is a number that JSON does not have."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else repr(float(value))
     return value
 
 
 def real(kind: type[Real], value: Any) -> Real:
-    """Make a `Real`, the only type here that msgspec does not know. Older files have null for what was not finite."""
-    return kind(math.nan if value is None else value)
+    """Make a `Real`, the only type here that msgspec does not know."""
+    return kind(value)
 
 
 def reason(error: Exception) -> str:

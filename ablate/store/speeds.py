@@ -1,55 +1,44 @@
 """How fast the runs of a store were trained: an index, so that a forecast need not read every result.
 
-`runs/.speeds.jsonl` has a line a run, appended when its training ends. It serves forecasts and nothing else, so a line
-that is lost, damaged or out of date does no harm. Without the file, it is made from the results in the store.
+`runs/.speeds.jsonl` has a line for each run, appended when its training ends. Only forecasts read it, so a line that is
+lost, damaged or out of date does no harm. If the file is missing, it is made from the results in the store.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
-import os
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from ablate.store.folders import Store
-from ablate.store.schema import TrainingResult
+from ablate.store.schema import Damaged, TrainingResult, decoded
 from ablate.system.atomic import write_atomic
 
 NAME = ".speeds.jsonl"
-ALIKE = 6  # runs that a forecast goes by, and that the index therefore keeps of each kind
+ALIKE = 6  # runs that a forecast averages, and that the index therefore keeps of each kind
 MOST = 512  # lines that the index keeps
-LARGEST = 128 * 1024  # bytes, at which lines that nobody needs are dropped
+LARGEST = 128 * 1024  # bytes above which lines that no forecast needs are dropped
 
 
-@dataclass(frozen=True)
-class Speed:
+class Speed(Struct, frozen=True):
     device: str  # kind of device: cpu, cuda, mps
-    layers: int
-    parameters: int
-    tokens_per_second: float
+    layers: Annotated[int, Meta(gt=0)]
+    parameters: Annotated[int, Meta(gt=0)]
+    tokens_per_second: Annotated[float, Meta(gt=0)]
 
     @staticmethod
     def of(config: dict[str, Any], result: TrainingResult) -> Speed | None:
-        """From a run's configuration and result; None where no speed was measured."""
+        """From a run's configuration and result; None if no speed was measured."""
         tokens = result.tokens_per_second
         if not tokens:
             return None
         return Speed(str(result.provenance["device"]), config["model"]["layers"], result.parameters, tokens)
-
-    @staticmethod
-    def read(line: str) -> Speed | None:
-        """From a line of the index; None where it is damaged."""
-        try:
-            found = Speed(**json.loads(line))
-            numbers = (found.layers, found.parameters, found.tokens_per_second)
-            return found if all(math.isfinite(number) and number > 0 for number in numbers) else None
-        except (ValueError, TypeError):
-            return None
 
     def line(self) -> str:
         return json.dumps(asdict(self)) + "\n"
@@ -58,30 +47,27 @@ class Speed:
 def record(runs: Path, config: dict[str, Any], result: TrainingResult) -> None:
     """Add a run that has just been trained to the index of the folder `runs`. Never raises OSError.
 
-    Several processes may do so at once: a line is one write to the end of the file.
+    Several processes may call this at once: each line is appended by a single write.
     """
     speed, path = Speed.of(config, result), runs / NAME
     if speed is None:
         return
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(descriptor, speed.line().encode())
-        finally:
-            os.close(descriptor)
+        with path.open("ab", buffering=0) as file:
+            file.write(speed.line().encode())
         if path.stat().st_size > LARGEST:
             write(path, needed(read(path)))
 
 
 def speeds(store: Store) -> list[Speed]:
-    """Those of the runs in the store, the latest of each kind; from the results only where there is no index."""
+    """The speeds of the runs in the store, the latest of each kind. Reads the results only if there is no index."""
     path = store.root / "runs" / NAME
     if path.exists():
         return read(path)
     if not path.parent.is_dir():
         return []
     found = needed(measured(store))
-    with contextlib.suppress(OSError):  # a store that may only be read
+    with contextlib.suppress(OSError):  # the store may be read-only
         write(path, found)
     return found
 
@@ -91,7 +77,7 @@ def forget(store: Store) -> None:
     (store.root / "runs" / NAME).unlink(missing_ok=True)
 
 
-def measured(store: Store) -> Iterable[Speed]:
+def measured(store: Store) -> Iterator[Speed]:
     for path in sorted(store.root.glob("runs/*/result.json")):
         folder = store.run(path.parent.name)
         result, task = folder.result(), folder.task()
@@ -100,7 +86,7 @@ def measured(store: Store) -> Iterable[Speed]:
 
 
 def needed(found: Iterable[Speed]) -> list[Speed]:
-    """Without those that no forecast goes by: of each kind of run the last few, and of all so many."""
+    """The speeds that forecasts use: the last ALIKE runs of each kind, and at most MOST in all."""
     kinds: dict[tuple[str, int, int], list[Speed]] = defaultdict(list)
     for speed in found:
         kind = kinds.pop((speed.device, speed.layers, speed.parameters), [])
@@ -109,11 +95,13 @@ def needed(found: Iterable[Speed]) -> list[Speed]:
 
 
 def read(path: Path) -> list[Speed]:
-    try:
-        lines = path.read_bytes().decode(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [speed for line in lines if (speed := Speed.read(line)) is not None]
+    """The speeds in an index, without damaged lines."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in path.read_bytes().decode(errors="replace").splitlines():
+            with contextlib.suppress(Damaged):
+                found.append(decoded(line, Speed))
+    return found
 
 
 def write(path: Path, found: Iterable[Speed]) -> None:

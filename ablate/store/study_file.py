@@ -1,4 +1,4 @@
-"""Studies as files say them: the `study:` part of `conf/sweep/NAME.yaml`, and of the manifest that a study leaves."""
+"""Read and write studies: the `study:` part of `conf/sweep/NAME.yaml` and of the manifest of a setting's records."""
 
 from __future__ import annotations
 
@@ -16,43 +16,27 @@ from ablate.study import QUALITY, Claim, Contrast, Direction, Kind, Pairs, Study
 
 def study_from(mapping: Mapping[str, Any] | None) -> Study:
     """Read the `study:` part of a sweep file. None is the study of the baseline alone. Raises BadInput."""
-    if not (mapping is None or isinstance(mapping, Mapping)):
-        raise BadInput(f"study={str(mapping)[:60]} is no mapping of name, question, baseline, variants and the like")
+    if mapping is None:
+        return Study("baseline", "How well does the baseline translate?", "baseline", {"baseline": {}})
+    if not isinstance(mapping, Mapping):
+        raise BadInput(f"study={str(mapping)[:60]} must be a mapping with name, question, baseline, variants and so on")
     try:
         return _study(mapping)
     except BadInput:
         raise
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-        KeyError,
-        OverflowError,
-    ) as error:  # a list where a mapping belongs, and so on
-        raise BadInput(f"the study is not of the form that conf/sweep/ shows: {error}") from None
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:  # a list instead of a mapping
+        raise BadInput(f"the study does not have the form of the files in conf/sweep/: {error}") from None
 
 
-def _study(mapping: Mapping[str, Any] | None) -> Study:
-    if mapping is None:
-        return Study(
-            "baseline",
-            "How well does the baseline translate?",
-            "baseline",
-            {"baseline": {}},
-            {},
-            "test_bleu",
-            (),
-            (),
-            {},
-        )
-    known = [item.name for item in fields(Study) if item.name != "by_cell"]  # which match= adds, and no file
+def _study(mapping: Mapping[str, Any]) -> Study:
+    known = [item.name for item in fields(Study) if item.name != "by_cell"]  # only match= sets `by_cell`
     _refuse_unknown(mapping, known, "study")
     for key in ("claims", "limits"):
         if isinstance(mapping.get(key), (str, Mapping)):
-            raise BadInput(f"study.{key} is a list, each of it behind a '- ' of its own")
+            raise BadInput(f"study.{key} must be a list, with '- ' before each item")
     for key in ("name", "question", "baseline", "variants"):
         if not mapping.get(key):
-            raise BadInput(f"study.{key} is missing; a study says {', '.join(known)}")
+            raise BadInput(f"study.{key} is missing; a study may have {', '.join(known)}")
     variants = {str(name): _overrides(overrides, str(name)) for name, overrides in mapping["variants"].items()}
     baseline = str(mapping["baseline"])
     if baseline not in variants:
@@ -66,37 +50,26 @@ def _study(mapping: Mapping[str, Any] | None) -> Study:
             for name in size["factors"]:
                 if name not in factors:
                     choices = ", ".join(factors) or "none"
-                    raise BadInput(f"study.sizes.{preset}.factors.{name} is no factor of this study: {choices}")
+                    raise BadInput(f"study.sizes.{preset}.factors.{name} is not a factor of this study: {choices}")
     pairs = _member(Pairs, mapping.get("pairs", Pairs.seeds.name), "study.pairs")
     if pairs is Pairs.halves and (len(variants) > 1 or factors):
-        raise BadInput("study.pairs=halves holds the runs of one variant against each other: no second one, no factor")
-    study = Study(
-        str(mapping["name"]),
-        str(mapping["question"]),
-        baseline,
-        variants,
-        factors,
-        str(mapping.get("metric", "test_bleu")),
-        claims,
-        tuple(str(limit) for limit in mapping.get("limits") or ()),
-        sizes,
-        _grid(mapping.get("grid")),
-        pairs,
-        _first_seed(mapping.get("first_seed")),
-    )
+        raise BadInput("study.pairs=halves compares the runs of one variant, so it takes no second variant, no factor")
+    metric, limits = str(mapping.get("metric", "test_bleu")), tuple(map(str, mapping.get("limits") or ()))
+    grid, first_seed = _grid(mapping.get("grid")), _first_seed(mapping.get("first_seed"))
+    name, question = str(mapping["name"]), str(mapping["question"])
+    study = Study(name, question, baseline, variants, factors, metric, claims, limits, sizes, grid, pairs, first_seed)
     forms = [study.at(preset).compared for preset in ("", *sizes)]
     for claim in claims:
         for part in claim.parts:
-            cells = [name for form in forms for name in form.names(part.factor)]
-            for name in part.cells:
-                if name not in cells:
-                    choices = ", ".join(dict.fromkeys(cells))
-                    raise BadInput(f"claim {claim.id} speaks of {name}, which is no variant of this study: {choices}")
+            cells = dict.fromkeys(name for form in forms for name in form.names(part.factor))
+            for cell in [cell for cell in part.cells if cell not in cells]:
+                choices = ", ".join(cells)
+                raise BadInput(f"claim {claim.id} names {cell}, which is not a variant of this study: {choices}")
     return study
 
 
 def _factors(mapping: Mapping[Any, Any] | None) -> dict[str, dict[Any, dict[str, Any]]]:
-    """Name -> level -> overrides; a level that is a number is one again where JSON made a string of it."""
+    """Name -> level -> overrides. JSON makes strings of levels that are numbers; they become numbers again."""
     return {
         str(name): {as_level(level): _overrides(overrides, f"{name}={level}") for level, overrides in levels.items()}
         for name, levels in (mapping or {}).items()
@@ -107,27 +80,27 @@ def _grid(rates: Any) -> tuple[float, ...]:
     if rates is None:
         return ()
     if not isinstance(rates, list | tuple) or not all(map(is_rate, rates)):
-        raise BadInput(f"study.grid={rates} is no list of learning rates above 0, such as [0.001, 0.002, 0.004]")
+        raise BadInput(f"study.grid={rates} must be a list of learning rates above 0, such as [0.001, 0.002, 0.004]")
     return tuple(float(rate) for rate in rates)
 
 
 def _first_seed(seed: Any) -> int:
-    """The seed that the key `first_seed` has by default. Its bounds are those of the key."""
+    """The default of the key `first_seed` in this study, within the bounds of that key."""
     if seed is None:
         return 0
     if type(seed) is not int:
-        raise BadInput(f"study.first_seed={seed} is no whole number, such as 100")
+        raise BadInput(f"study.first_seed={seed} must be a whole number, such as 100")
     return Config(first_seed=seed).first_seed
 
 
 def _overrides(mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     if not (mapping is None or isinstance(mapping, Mapping)):
-        raise BadInput(f"study: {where} says {str(mapping)[:60]}, where {{KEY: VALUE}} belongs")
+        raise BadInput(f"study: {where} has {str(mapping)[:60]} instead of {{KEY: VALUE}}")
     return dict(mapping or {})
 
 
 def as_level(level: Any) -> Any:
-    """A level as it was before JSON or CSV made text of it: `0.5` is a number, and `007` and `nan` are words."""
+    """A level as it was before JSON or CSV turned it into text: `0.5` is a number, but `007` and `nan` are words."""
     for number in (int, float):
         with contextlib.suppress(ValueError, TypeError):
             found = number(level)
@@ -137,14 +110,9 @@ def as_level(level: Any) -> Any:
 
 
 def study_to_plain(study: Study) -> dict[str, Any]:
-    """What `study_from` reads back, of plain types only."""
+    """The study as plain types, which `study_from` reads."""
     return {
-        "name": study.name,
-        "question": study.question,
-        "baseline": study.baseline,
-        "variants": study.variants,
-        "factors": study.factors,
-        "metric": study.metric,
+        **{key: getattr(study, key) for key in ("name", "question", "baseline", "variants", "factors", "metric")},
         "claims": [_claim_to_plain(claim) for claim in study.claims],
         "limits": list(study.limits),
         "sizes": study.sizes,
@@ -159,27 +127,27 @@ _PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than", "
 
 
 def _claim(mapping: Mapping[str, Any]) -> Claim:
-    """A claim has its one part's keys beside its own, or kind `several` and a list of parts."""
+    """A claim has the keys of its one part beside its own, or kind `several` and a list of parts."""
     _refuse_unknown(mapping, _CLAIM + _PART, f"claim {mapping.get('id')}")
     for key in ("id", "sentence"):
         if not mapping.get(key):
             raise BadInput(f"claim {mapping.get('id')}: {key} is missing")
+    id = str(mapping["id"])
+    parts: tuple[Contrast, ...] = ()
     if mapping.get("kind") == Kind.several.name:
-        parts = tuple(_contrast(part, str(mapping["id"])) for part in mapping.get("parts") or ())
+        parts = tuple(_contrast(part, id) for part in mapping.get("parts") or ())
         if not parts:
-            raise BadInput(f"claim {mapping['id']}: kind several needs parts")
+            raise BadInput(f"claim {id}: kind several needs parts")
     elif "kind" in mapping:
-        parts = (_contrast({key: mapping[key] for key in _PART if key in mapping}, str(mapping["id"])),)
-    else:
-        parts = ()
+        parts = (_contrast({key: mapping[key] for key in _PART if key in mapping}, id),)
     command, needs = (str(mapping[key]) if mapping.get(key) else None for key in ("command", "needs"))
     try:
         shlex.split(command or "")
     except ValueError as error:
-        raise BadInput(f"claim {mapping['id']}: command={command} is none for a shell ({error})") from None
+        raise BadInput(f"claim {id}: command={command} is not a valid shell command ({error})") from None
     if not parts and not command:
-        raise BadInput(f"claim {mapping['id']} has neither a kind nor the command that would test it")
-    return Claim(str(mapping["id"]), str(mapping["sentence"]), parts, command, needs)
+        raise BadInput(f"claim {id} has neither a kind nor the command that would test it")
+    return Claim(id, str(mapping["sentence"]), parts, command, needs)
 
 
 def _contrast(mapping: Mapping[str, Any], claim: str) -> Contrast:
@@ -271,10 +239,7 @@ def _margin(margin: Any, claim: str) -> tuple[float | None, bool]:
 
 def _claim_to_plain(claim: Claim) -> dict[str, Any]:
     plain: dict[str, Any] = {"id": claim.id, "sentence": claim.sentence}
-    if claim.command:
-        plain["command"] = claim.command
-    if claim.needs:
-        plain["needs"] = claim.needs
+    plain |= {key: value for key in ("command", "needs") if (value := getattr(claim, key))}
     if len(claim.parts) == 1:
         plain |= _contrast_to_plain(claim.parts[0])
     elif claim.parts:

@@ -22,7 +22,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         try:
             _write(path, content)
             break
-        except FileNotFoundError:  # another process swept the temporary file just before it was locked
+        except FileNotFoundError:  # another process deleted the temporary file just before it was locked
             if not path.parent.is_dir():
                 raise
     sync_folder(path.parent)
@@ -52,10 +52,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Delete temporary files that crashed writers left in a folder. Live writers hold a lock."""
     for path in {path.with_name(path.name.removesuffix(MARKER)) for path in folder.glob(f".*{PART}*")}:
-        with (
-            contextlib.suppress(OSError),
-            lock(path, timeout=0),
-        ):  # another process deletes it, or another user owns it
+        with contextlib.suppress(OSError), lock(path, timeout=0):  # another process deletes it, or another user owns it
             path.unlink(missing_ok=True)
 
 

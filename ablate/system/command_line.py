@@ -1,4 +1,4 @@
-"""The command lines of `python -m ablate.NAME`, read by argparse: names, and keys written as `root=DIR`."""
+"""Parse the command lines of `python -m ablate.NAME` by argparse: names, and keys written as `root=DIR`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from ablate.config import BadInput, plain_line
 
-KEY = re.compile(r"([a-z_]+)=")  # begins the words that set a key
+KEY = re.compile(r"([a-z_]+)=")  # the start of a word that sets a key
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -19,7 +19,7 @@ class CommandLine(argparse.ArgumentParser):
     def __init__(self, module: str, description: str) -> None:
         super().__init__(prog=f"python -m {module}", description=description, allow_abbrev=False)
         self.module = module
-        self.words: list[str] = []  # every argument as it is documented
+        self.words: list[str] = []  # every argument as the usage line shows it
         self.keys: list[str] = []
 
     def name(self, metavar: str, meaning: str, **options: Any) -> None:
@@ -38,7 +38,7 @@ class CommandLine(argparse.ArgumentParser):
         (group or self).add_argument(f"--{flag}", action="store_true", help=meaning)
 
     def run(self, arguments: Sequence[str], work: Callable[[argparse.Namespace], int]) -> int:
-        """The exit code of `work`, called with the parsed arguments; 2 for bad input, which gets one line."""
+        """Call `work` with the parsed arguments. Returns its exit code, or prints bad input in a line and returns 2."""
         try:
             return work(self.parsed(arguments))
         except BadInput as error:
@@ -63,7 +63,7 @@ class CommandLine(argparse.ArgumentParser):
 
 
 def complain(module: str, error: BadInput) -> None:
-    """Print what is wrong in one line on standard error."""
+    """Print the message of bad input in one line on standard error."""
     print(f"{module}: {plain_line(str(error))}", file=sys.stderr)
 
 

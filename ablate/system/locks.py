@@ -86,7 +86,7 @@ def marker(path: Path) -> Path:
 
 
 def caveat(folder: Path) -> str | None:
-    """A warning about a folder without file locks; None where files can be locked, or nothing can be written."""
+    """A warning about a folder without file locks; None if files can be locked, or nothing can be written."""
     try:
         if has_flock(folder):
             return None

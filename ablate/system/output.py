@@ -1,4 +1,4 @@
-"""Standard output and error in any encoding, also after their reader has gone: a closed terminal, `| head`."""
+"""Make standard output and error accept any text, and stay usable after a terminal or `| head` has closed them."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def write_line(descriptor: int, line: bytes) -> None:
 
 
 def lasting(stream: Any) -> Any:
-    """Wrap a stream in `Lasting`. Python has None for a stream that was closed from the start, as by >&-."""
+    """Wrap a stream in `Lasting`. Python has None for a stream that was closed from the start, such as by >&-."""
     return None if stream is None else Lasting(stream)
 
 
 class Lasting:
-    """A text stream that becomes the null device once its reader has gone."""
+    """A text stream that becomes the null device when its reader has closed it."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

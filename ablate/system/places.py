@@ -1,4 +1,4 @@
-"""Paths that the user gives, and the default place of the cache."""
+"""Paths from the user, and the default folder of the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ablate.config import BadInput
 
 
 def expanded(path: str, key: str) -> Path:
-    """The path with ~ and ~user replaced by home folders. `key` is how the user gave it. Raises BadInput."""
+    """The path with ~ and ~user replaced by home folders. `key` is the key that set it. Raises BadInput."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -31,7 +31,7 @@ def cache_folder() -> Path:
 
 
 def home_folder() -> Path | None:
-    """None where HOME is not set and the system has no entry for the user, as in many containers."""
+    """The user's home folder; None if HOME is not set and the system does not know the user, as in many containers."""
     try:
         return Path.home()
     except RuntimeError:
@@ -39,7 +39,7 @@ def home_folder() -> Path | None:
 
 
 def check_current_folder() -> None:
-    """Raise BadInput where the current folder has been deleted."""
+    """Raise BadInput if the current folder has been deleted."""
     try:
         os.getcwd()
     except OSError as error:
@@ -47,7 +47,7 @@ def check_current_folder() -> None:
 
 
 def private_temporary_folder() -> Path:
-    """A folder of this user's among the temporary files. Raises BadInput."""
+    """A folder among the temporary files that only this user can read. Raises BadInput."""
     folder = Path(tempfile.gettempdir()) / f"ablate-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

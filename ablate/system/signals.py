@@ -1,4 +1,4 @@
-"""The signals that ask a process to end, and what each command does about them.
+"""How commands handle the signals that ask a process to end.
 
 signal    comes from                             exit code  what happens
 SIGINT    Ctrl-C                                 130        workers write checkpoints; a second one ends all at once
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, ParamSpec
 
-from ablate.system.environment import clean_environment
+from ablate.system.environment import clean_environment, collect_rarely
 from ablate.system.output import lasting_output
 
 P = ParamSpec("P")
@@ -54,12 +54,13 @@ def request_number() -> int:
 def command(main: Callable[P, int]) -> Callable[P, int]:
     """Decorate a command's main function, so that signals, closed output and odd environments cause no traceback.
 
-    The function then returns 128 + the signal's number where a signal ended it.
+    If a signal ends the function, it returns 128 + the signal's number.
     """
 
     @functools.wraps(main)
     def run(*args: P.args, **kwargs: P.kwargs) -> int:
         clean_environment()
+        collect_rarely()
         before = {}
         if threading.current_thread() is threading.main_thread():  # Python lets no other thread set handlers
             before = {number: signal.signal(number, terminate) for number in handled() if number != signal.SIGINT}
@@ -82,7 +83,7 @@ def terminate(number: int, frame: FrameType | None) -> None:
 
 
 def ignore_hangups() -> None:
-    """Ignore SIGHUP from now on: the shell and the system may both send one, and the first is being handled."""
+    """Ignore further SIGHUPs: the shell and the system may both send one, and the first is being handled."""
     if HANGUP in handled():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
@@ -96,7 +97,7 @@ def restore(handlers: Mapping[int, Any]) -> None:
 
 @contextlib.contextmanager
 def hangups_ignored() -> Iterator[None]:
-    """Inside the block this process ignores SIGHUP. Processes started there ignore it for as long as they live."""
+    """Inside the block this process ignores SIGHUP. Processes started there ignore it until they end."""
     if HANGUP not in handled():
         yield
         return
@@ -108,12 +109,12 @@ def hangups_ignored() -> Iterator[None]:
 
 
 def kill_group(leader: int) -> None:
-    """Kill the process group of `leader`; on Windows, which has no groups, the process alone."""
+    """Kill the process group of `leader`; on Windows, which has no groups, only the process."""
     getattr(os, "killpg", os.kill)(leader, KILL)
 
 
 def leave_to_the_command() -> None:
-    """Make a worker ignore, between its runs, signals that the terminal sends to all: the command handles them."""
+    """Make a worker ignore the signals of the terminal between its runs, because the command handles them."""
     for number in handled():
         if number != signal.SIGTERM:
             signal.signal(number, do_nothing)

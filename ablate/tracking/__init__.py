@@ -1,7 +1,7 @@
-"""W&B shows a study. It cannot stop a study, make it fail, or slow it down.
+"""Show a study in W&B, in processes of their own, so that W&B cannot stop or slow the study.
 
-The command starts a process, `python -m ablate.tracking`, which follows the run folders of a plan and shows them in
-W&B. When the report is built, the command starts another that shows the report. Workers do not know about W&B, and the
+The command starts a process, `python -m ablate.tracking`, which reads the run folders of a plan and shows them in W&B.
+When the report is built, the command starts another that shows the report. Workers do not know about W&B, and the
 command never imports wandb.
 """
 
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 DRAIN = 30.0  # seconds that a command waits at its end for W&B to receive the rest
 CUT_DRAIN = 3.0  # seconds that an interrupted command waits; then the process goes on in the background
 REPORT_DRAIN = 2.0  # seconds that it waits for the report; then the process goes on in the background
-REPORT = "report"  # name and job type of the run that carries a study's report
-SAYS = "W&B: "  # begins the lines of the log that are for the user, who sees the last one
+REPORT = "report"  # name and job type of the run that shows a study's report
+SAYS = "W&B: "  # prefix of the log's lines that are for the user; the command shows the last one
 
 
 def check(wandb: WandbConfig) -> None:
-    """Raise BadInput where W&B cannot be used as asked, before anything is trained."""
+    """Raise BadInput if W&B cannot be used as configured, before anything is trained."""
     check_access(wandb)
     if resolve(wandb.mode) is not WandbMode.disabled:
         check_variables()
 
 
 def notice(wandb: WandbConfig) -> str | None:
-    """A line that users of W&B should see before training; None where there is none."""
+    """A line about W&B that the user should see before training, if there is one."""
     return None if resolve(wandb.mode) is WandbMode.disabled else unused()
 
 
 def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
-    """Start to show the plan's runs. An error becomes a line for the user and is never raised."""
+    """Start to show the plan's runs. An error becomes a line for the user and is not raised."""
     mode = resolve(wandb.mode)
     if mode is WandbMode.disabled:
         return Tracker(None)
@@ -61,7 +61,7 @@ def start(plan: Plan, store: Store, wandb: WandbConfig) -> Tracker:
 
 
 def start_report(plan: Plan, store: Store, report: Path) -> Tracker:
-    """Show the report in the folder `report` as one more run of the study, unless W&B has it already."""
+    """Start to show the report in the folder `report` as a run of its own, unless W&B has it already."""
     mode = resolve(plan.config.wandb.mode)
     if mode is WandbMode.disabled:
         return Tracker(None)
@@ -79,7 +79,7 @@ def start_report(plan: Plan, store: Store, report: Path) -> Tracker:
 
 
 def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker:
-    """Start the process that shows what `description` says. It ends when its standard input ends."""
+    """Start the process that shows the runs or the report in `description`. It ends when its standard input ends."""
     folder = store.root / "runs" / "wandb"
     path = folder / f"{digest(name)}.json"
     sweep(folder)
@@ -98,59 +98,41 @@ def spawn(store: Store, name: list[str], description: dict[str, Any]) -> Tracker
 
 
 class Tracker:
-    """The tracking process, as the command sees it."""
+    """The tracking process, or None and perhaps a `problem` that kept it from starting.
+
+    It writes to `log` from byte `begin` on.
+    """
 
     def __init__(
-        self,
-        process: subprocess.Popen[bytes] | None,
-        log: Path | None = None,
-        begin: int = 0,
-        problem: str | None = None,
+        self, process: subprocess.Popen[bytes] | None, log: Path = Path(), begin: int = 0, problem: str | None = None
     ) -> None:
-        """`process` writes to `log` from byte `begin` on. It may be None, for the reason `problem` if that is one."""
         self.process, self.log, self.begin, self.problem = process, log, begin, problem
-        self.drain, self.outlives = DRAIN, False  # seconds to wait at the end; whether the process may go on after them
+        self.drain, self.outlives = DRAIN, False  # seconds to wait at the end; whether the process may run longer
 
     def hurry(self) -> None:
         """Wait only briefly at the end, because the command was interrupted."""
         self.drain, self.outlives = CUT_DRAIN, True
 
     def finish(self) -> str | None:
-        """Wait up to `drain` seconds for W&B to receive the rest; a line for the user, if there is any."""
-        if self.process is None:
+        """Wait up to `drain` seconds for W&B to receive the rest. Returns a line for the user, if there is one."""
+        process = self.process
+        if process is None:
             return self.problem
         try:
-            self._announce_the_end()
-            code = self.process.wait(self.drain)
+            process.communicate(b"end\n", self.drain)  # no error if the process has ended already
         except subprocess.TimeoutExpired:
             if self.outlives:
                 return f"{SAYS}the rest is being sent in the background; see {self.log}"
             return f"{SAYS}did not receive everything within {self.drain:g} s, the study is complete; see {self.log}"
         finally:
-            if not self.outlives:
-                self._kill()
-        if code != 0:
+            if not self.outlives and process.poll() is None:
+                kill_group(process.pid)  # with wandb's service, which is in the same group
+                process.wait()
+        if process.returncode != 0:
             return f"{SAYS}tracking ended with an error, which does not affect the study; see {self.log}"
         return self._last_message()
 
-    def _announce_the_end(self) -> None:
-        assert self.process is not None
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(b"end\n")
-            self.process.stdin.close()
-        except OSError:  # the process has ended, as its exit code will show
-            pass
-
-    def _kill(self) -> None:
-        """Kill the process group if it still runs; wandb's own service is part of it."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            kill_group(self.process.pid)
-            self.process.wait()
-
     def _last_message(self) -> str | None:
-        assert self.log is not None
         try:
             with self.log.open("rb") as file:
                 file.seek(self.begin)  # earlier commands wrote what comes before
@@ -161,7 +143,7 @@ class Tracker:
 
 
 def describe(plan: Plan, store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[str, Any]:
-    """What the tracking process needs to know, in plain types."""
+    """The input of the tracking process, in plain types."""
     return {
         **describe_place(store, wandb, mode),
         "began": time.time(),
@@ -189,5 +171,5 @@ def describe_place(store: Store, wandb: WandbConfig, mode: WandbMode) -> dict[st
 
 
 def wandb_id(study: str, setting: str, run_id: str) -> str:
-    """The id in W&B, which depends on group and run alone, so W&B has no run twice. `run_id` may be REPORT."""
+    """The id in W&B. It depends only on group and run, so that W&B has each run once. `run_id` may be REPORT."""
     return digest([study, setting, run_id])

@@ -1,4 +1,4 @@
-"""The command `python -m ablate.tracking`: the process that shows runs or a report in W&B. Only ablate starts it."""
+"""The command `python -m ablate.tracking`: the process that shows runs or a report in W&B. ablate itself starts it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ablate.tracking.process import show
 def main(arguments: Sequence[str]) -> int:
     line = CommandLine(
         "ablate.tracking",
-        "Show in W&B what a description says: the runs of a plan, or a report. ablate starts this process itself. A "
-        "line on standard input, or its end, says that no more runs will come.",
+        "Show the runs of a plan, or a report, in W&B. ablate starts this process itself, and ends it by a line on "
+        "standard input, or by closing that.",
     )
-    line.name("PATH", "the description, a JSON file", type=Path)
-    line.key("problem", "REASON", "why W&B's server cannot be used: everything is kept offline", default="")
+    line.name("PATH", "a JSON file that describes the runs or the report", type=Path)
+    line.key("problem", "REASON", "why W&B's server cannot be used; then everything is kept offline", default="")
     return line.run(arguments, work)
 
 

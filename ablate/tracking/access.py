@@ -1,6 +1,6 @@
-"""Whether W&B can be used on this machine, and how, found out without importing wandb.
+"""Find out whether and how W&B can be used on this machine, without importing wandb.
 
-W&B's environment variables apply where the command line sets nothing, except those that name or place a single run.
+W&B's environment variables apply if the command line sets nothing, except those that name or place a single run.
 """
 
 from __future__ import annotations
@@ -27,19 +27,10 @@ MODES = {  # of WANDB_MODE; wandb itself accepts lower case only
     "": WandbMode.auto,
 }
 TRUE = ("true", "1", "yes", "on")
-RESOLVED = (
-    "WANDB_MODE",
-    "WANDB_DISABLED",
-    "WANDB_PROJECT",
-    "WANDB_ENTITY",
-    "WANDB_TAGS",
-)  # read here, and passed on as arguments
+# read here, and passed on as arguments
+RESOLVED = ("WANDB_MODE", "WANDB_DISABLED", "WANDB_PROJECT", "WANDB_ENTITY", "WANDB_TAGS")
 OWN = {  # variable -> what ablate sets itself for each run
-    "WANDB_RUN_ID": "ids",
-    "WANDB_RESUME": "ids",
-    "WANDB_RESUME_FROM": "ids",
-    "WANDB_FORK_FROM": "ids",
-    "WANDB_SWEEP_ID": "ids",
+    **dict.fromkeys(("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM", "WANDB_SWEEP_ID"), "ids"),
     "WANDB_NAME": "names",
     "WANDB_RUN_GROUP": "groups",
     "WANDB_JOB_TYPE": "job types",
@@ -48,7 +39,7 @@ OWN = {  # variable -> what ablate sets itself for each run
 
 
 def check(wandb: WandbConfig) -> None:
-    """Raise BadInput where W&B was requested and cannot be used, before anything is trained."""
+    """Raise BadInput if W&B was requested and cannot be used, before anything is trained."""
     if wandb.mode is WandbMode.auto:
         environment_mode()
     for key, name in (("project", project(wandb)), ("entity", entity(wandb) or "")):
@@ -58,16 +49,16 @@ def check(wandb: WandbConfig) -> None:
                 f"and none of {' '.join(REFUSED)}"
             )
     if wandb.mode in (WandbMode.online, WandbMode.offline) and not installed():
-        raise BadInput(f"wandb.mode={wandb.mode.name} needs wandb (pip install wandb), or take wandb.mode=disabled")
+        raise BadInput(f"wandb.mode={wandb.mode.name} needs wandb (pip install wandb); or set wandb.mode=disabled")
     if wandb.mode is WandbMode.online and not has_key():
         raise BadInput(
-            f"wandb.mode=online finds no key for {base_url()}: run `wandb login`, set WANDB_API_KEY, or take "
+            f"wandb.mode=online finds no key for {base_url()}: run `wandb login`, set WANDB_API_KEY, or set "
             "wandb.mode=offline"
         )
 
 
 def resolve(mode: WandbMode) -> WandbMode:
-    """What `auto` means on this machine: the mode of WANDB_MODE, or else online with a key and offline without one."""
+    """The meaning of `auto` on this machine: the mode of WANDB_MODE, or else online with a key and offline without."""
     if mode is not WandbMode.auto:
         return mode
     requested = environment_mode()
@@ -77,7 +68,7 @@ def resolve(mode: WandbMode) -> WandbMode:
 
 
 def environment_mode() -> WandbMode:
-    """The mode that the environment sets; auto where it sets none. Raises BadInput for an unknown mode."""
+    """The mode that the environment sets; auto if it sets none. Raises BadInput for an unknown mode."""
     if os.environ.get("WANDB_DISABLED", "").strip().lower() in TRUE:
         return WandbMode.disabled
     given = os.environ.get("WANDB_MODE", "")
@@ -110,7 +101,7 @@ def tags() -> list[str]:
 
 
 def unused(environment: Mapping[str, str] = os.environ) -> str | None:
-    """A line about variables that are set but have no effect; None where there are none."""
+    """A line about variables that are set but have no effect, if there are any."""
     found = [name for name in OWN if environment.get(name)]
     if not found:
         return None
@@ -119,9 +110,9 @@ def unused(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment for wandb: this process's, without the variables that ablate resolves or sets itself.
+    """The environment for wandb: this process's, without the variables that ablate reads or sets itself.
 
-    wandb needs a home folder: `folder` is used where the user has none.
+    wandb needs a home folder: `folder` is used if the user has none.
     """
     found = {name: value for name, value in os.environ.items() if name not in (*OWN, *RESOLVED)}
     return found if home_folder() is not None else found | {"HOME": str(folder)}

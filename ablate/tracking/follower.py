@@ -1,4 +1,4 @@
-"""From run folders to W&B, while the runs are trained. The run folders are the record: W&B can be filled again."""
+"""Copy run folders to W&B while the runs are trained. Only the run folders count: W&B can be filled again from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ablate.store.schema import to_plain
 from ablate.study import Cell
 from ablate.tracking import SAYS, wandb_id
 from ablate.tracking.access import PROJECT
-from ablate.tracking.place import Place, Unreachable
+from ablate.tracking.place import Place
 from ablate.tracking.translations import translations
 from ablate.tracking.view import View
 
@@ -26,7 +26,7 @@ IDENTITY = ("study", "setting", "variant", "seed")  # columns of results.csv tha
 
 
 class Follower:
-    """Shows each run of a plan from its start on, or all at once where it is done already."""
+    """Shows each run of a plan while it is trained, or all at once if it is done already."""
 
     def __init__(self, description: dict[str, Any], problem: str = "") -> None:
         """`description` is that of `ablate.tracking.describe`; with a `problem` everything is kept offline."""
@@ -41,11 +41,12 @@ class Follower:
         self.url = ""
 
     def follow(self, ended: threading.Event) -> None:
-        """Follow until every run is done, or until no more will come."""
+        """Follow until every run is done, or until `ended` is set. Raises Unreachable if W&B fails online."""
         waiting = [spec for spec in self.specs if not self.place.has_shown(id_of(spec), spec.evaluation)]
         while waiting:
             last = ended.is_set()  # read before looking, so that no run is missed in between
-            waiting = [spec for spec in waiting if not self.update(spec)]
+            with self.place.failing_online():
+                waiting = [spec for spec in waiting if not self.show(spec)]
             if last:
                 break
             if waiting:
@@ -54,16 +55,8 @@ class Follower:
             view.finish({}, exit_code=1)  # interrupted: the next command shows it again
         self.report()
 
-    def update(self, spec: RunSpec) -> bool:
-        """Show what is new of a run; True where it has ended. Raises Unreachable where W&B fails online."""
-        try:
-            return self.show(spec)
-        except Exception as error:
-            if self.place.online:
-                raise Unreachable(str(error).partition("\n")[0][:120]) from error
-            raise
-
     def show(self, spec: RunSpec) -> bool:
+        """Show the news of a run. Returns whether it has ended."""
         folder = self.store.run(spec.id)
         done = folder.done(spec)
         failed = not done and folder.failure() is not None
@@ -78,12 +71,11 @@ class Follower:
         record, scores = self.record(spec), folder.scores(spec.evaluation)
         if scores is not None:
             view.log_scores(record, translations(spec.corpus, scores))
-        view.finish(
-            {key: record[key] for key in (*RESULT_COLUMNS, *ALSO) if key not in IDENTITY}, exit_code=int(failed)
-        )
+        summary = {key: record[key] for key in (*RESULT_COLUMNS, *ALSO) if key not in IDENTITY}
+        view.finish(summary, exit_code=int(failed))
         del self.open[spec.evaluation]
         self.tracked += 1
-        if done:  # a failed run is tried again by the next command
+        if done:  # the next command tries a failed run again
             self.place.mark(id_of(spec), spec.evaluation)
         return True
 
@@ -102,7 +94,7 @@ class Follower:
             id_of(spec),
             group=group,
             job_type=spec.cell,
-            name=f"{spec.cell}/seed{spec.seed}",
+            name=spec.label,
             tags=[spec.study, spec.config.preset, spec.config.data.label, spec.cell],
             config=record["config"] | {key: record[key] for key in keys},
         )
@@ -111,7 +103,7 @@ class Follower:
         return View(self.store.run(spec.id), spec.config.train.updates, run)
 
     def record(self, spec: RunSpec) -> dict[str, Any]:
-        """The run's row of results.csv, and more."""
+        """The run's record, with a key for each factor."""
         record = to_plain(run_record(self.store.run(spec.id), spec, self.cells[spec.cell]))
         return dict(record | record["factors"])
 
@@ -119,17 +111,14 @@ class Follower:
         """Print the last line, which is for the user."""
         parts = [f"online failed ({self.problem})"] if self.problem else []
         if self.tracked:
-            parts.append(
-                f"{count(self.tracked)} at {self.url}"
-                if self.place.online
-                else f"{count(self.tracked)} offline; {self.place.upload()}"
-            )
+            where = f"at {self.url}" if self.place.online else f"offline; {self.place.upload()}"
+            parts.append(f"{self.tracked} run{'s' * (self.tracked != 1)} {where}")
         if parts:
             print(SAYS + "; ".join(parts), flush=True)
 
 
 def place_of(description: dict[str, Any], problem: str) -> Place:
-    """The place that the description names; offline where there is a problem with the server.
+    """The place in a description; offline if there is a problem with the server.
 
     Each project has its own folder, so that a run which is shown offline in two projects can be uploaded to both.
     """
@@ -146,7 +135,3 @@ def place_of(description: dict[str, Any], problem: str) -> Place:
 
 def id_of(spec: RunSpec) -> str:
     return wandb_id(spec.study, spec.setting, spec.evaluation)
-
-
-def count(runs: int) -> str:
-    return f"{runs} run{'s' * (runs != 1)}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,19 +27,19 @@ def fitting(kind: str, text: str) -> str:
 
 
 class Unreachable(Exception):
-    """W&B's server cannot be used now. Everything is on disk, so it can be shown offline."""
+    """W&B's server cannot be used now. Everything is on disk, so it can still be shown offline."""
 
 
 @dataclass(frozen=True)
 class Place:
-    folder: Path  # of W&B's files, and of marks for what has been shown
+    folder: Path  # of W&B's files, and of marks for runs that have been shown
     online: bool
     project: str
     entity: str | None
     tags: tuple[str, ...] = ()  # the user's, in addition to those that describe a run
 
     def open(self, id: str, finish_timeout: float = FINISH_TIMEOUT, **identity: Any) -> Any:
-        """Begin a run in W&B. Deletes what an earlier attempt left under the same id."""
+        """Begin a run in W&B. Deletes files of an earlier attempt with the same id."""
         import wandb
 
         for leftover in (self.folder / "wandb").glob(f"offline-run-*-{id}"):
@@ -57,13 +59,21 @@ class Place:
             x_disable_machine_info=True,
             x_save_requirements=False,
         )
-        identity = {kind: fitting(kind, name) for kind, name in identity.items() if kind in LONGEST} | {
-            kind: value for kind, value in identity.items() if kind not in LONGEST
-        }
+        identity = {kind: fitting(kind, name) if kind in LONGEST else name for kind, name in identity.items()}
         tags = (*identity.get("tags", ()), *self.tags)
         identity["tags"] = list(dict.fromkeys(fitting("tag", tag) for tag in tags if tag))
         identity |= {"id": id, "project": self.project, "entity": self.entity}
         return wandb.init(dir=self.folder, settings=settings, reinit="create_new", **identity)
+
+    @contextlib.contextmanager
+    def failing_online(self) -> Iterator[None]:
+        """Inside the block, any error of an online place becomes Unreachable."""
+        try:
+            yield
+        except Exception as error:
+            if self.online:
+                raise Unreachable(str(error).partition("\n")[0][:120]) from error
+            raise
 
     def has_shown(self, id: str, content: str) -> bool:
         """Whether this content has been shown completely under this id, here or online."""
@@ -76,7 +86,7 @@ class Place:
         write_atomic(self.marker(id), f"{SHOWS} {content}")
 
     def marker(self, id: str) -> Path:
-        """A file that holds what was last shown completely under this id."""
+        """The file that records the content that was last shown completely under this id."""
         return self.folder / "tracked" / digest([id, self.online, self.entity, self.project])
 
     def upload(self) -> str:

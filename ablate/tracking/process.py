@@ -1,4 +1,4 @@
-"""What the tracking process does: follow runs, or show a report, until the command that started it has no more."""
+"""The work of the tracking process: follow runs, or show a report, until the command that started it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ablate.tracking.report_run import Showing
 
 
 def show(path: Path, problem: str = "") -> None:
-    """Show what the file at `path` describes; offline where a `problem` keeps it from W&B's server."""
+    """Show what the file at `path` describes; offline if a `problem` keeps it from W&B's server."""
     accept_any_text()
     if hasattr(os, "nice"):
         os.nice(10)  # training comes first
@@ -37,7 +37,7 @@ def show(path: Path, problem: str = "") -> None:
 
 
 def watch_standard_input(ended: threading.Event) -> None:
-    """Set `ended` once the command has no more runs. Kill this process if wandb still hangs long after that."""
+    """Set `ended` when the command has no more runs. Kill this process if wandb still hangs long after that."""
     sys.stdin.readline()
     ended.set()
     time.sleep(2 * DRAIN)

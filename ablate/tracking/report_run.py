@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,8 @@ from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.store.study_file import as_level
 from ablate.tracking import REPORT, SAYS, wandb_id
 from ablate.tracking.follower import place_of
-from ablate.tracking.place import Unreachable
 
-SENT = (
-    "report.md",
-    "report.html",
-    "results.csv",
-    "summary.json",
-    "figures/*.png",
-)  # files of a report's folder that are uploaded
+SENT = ("report.md", "report.html", "results.csv", "summary.json", "figures/*.png")  # files that are uploaded
 UPLOAD_TIMEOUT = 40.0  # seconds; the command does not wait for them
 
 Table = tuple[list[str], list[list[Any]]]  # columns, rows
@@ -40,20 +32,16 @@ class Showing:
         return self.place.has_shown(self.id, fingerprint(self.folder))
 
     def show(self) -> None:
-        """Send the report as a run. Raises Unreachable where W&B fails online."""
+        """Send the report as a run. Raises Unreachable if W&B fails online."""
         content = fingerprint(self.folder)  # computed first, so that a report that changes meanwhile is shown again
-        try:
+        with self.place.failing_online():
             url = self.send()
-        except Exception as error:
-            if self.place.online:
-                raise Unreachable(str(error).partition("\n")[0][:120]) from error
-            raise
         self.place.mark(self.id, content)
         failed = f"online failed ({self.problem}); " if self.problem else ""
         print(f"{SAYS}{failed}report " + (f"at {url}" if url else f"offline; {self.place.upload()}"), flush=True)
 
     def send(self) -> str | None:
-        """Create the run and return its address; None offline."""
+        """Create the run and return its address; None if it is offline."""
         import wandb
 
         summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
@@ -104,7 +92,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash of everything that is sent."""
+    """A hash of everything that is sent."""
     found = hashlib.sha256()
     for path in files(folder):
         found.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode() + path.read_bytes())
@@ -156,11 +144,10 @@ def flattened(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def uniform(rows: list[list[Any]]) -> list[list[Any]]:
     """W&B refuses columns that mix numbers and words: such a column becomes words. None stays None."""
-    columns: Iterable[list[Any]] = (list(column) for column in zip(*rows))
-    mended = [
+    columns = [
         column
         if all(item is None or isinstance(item, int | float) for item in column)
         else [None if item is None else str(item) for item in column]
-        for column in columns
+        for column in zip(*rows)
     ]
-    return [list(row) for row in zip(*mended)]
+    return [list(row) for row in zip(*columns)]

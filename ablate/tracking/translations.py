@@ -1,4 +1,4 @@
-"""The same few test sentences for every run, with references and the run's translations."""
+"""A table of test sentences, the same for every run, with references and the run's translations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ["source", "references", "beam", "greedy"]
 
 
 def translations(corpus: str, scores: EvaluationResult) -> list[list[str]]:
-    """A row of COLUMNS a sentence, of an evaluation; none where the corpus is not in the cache."""
+    """A row of COLUMNS for each sentence of an evaluation; empty if the corpus is not in the cache."""
     test = test_set(corpus)
     if not len(test) == len(scores.beam) == len(scores.greedy):
         return []

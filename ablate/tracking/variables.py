@@ -1,6 +1,6 @@
-"""Whether wandb accepts the values of W&B's environment variables: asked of wandb itself, in a process of its own.
+"""Check the values of W&B's environment variables with wandb itself, in a process of its own.
 
-An invalid value would otherwise end the tracking process, after training has begun.
+Otherwise an invalid value would end the tracking process after training has begun.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ ASK = "from ablate.tracking.variables import print_problems; print_problems()"
 
 
 def check_variables() -> None:
-    """Raise BadInput that names the first variable whose value wandb refuses, and what it may be.
+    """Raise BadInput that names the first variable whose value wandb refuses, and its allowed values.
 
-    Does nothing where no variable is set, and where wandb itself cannot be asked.
+    Does nothing if no variable is set, or if wandb cannot be started.
     """
     given = environment(Path())
     if not settings_in(given):
@@ -53,6 +53,5 @@ def print_problems() -> None:
 
 def settings_in(variables: Mapping[str, str]) -> dict[str, str]:
     """W&B's variables that are checked."""
-    return {
-        name: value for name, value in sorted(variables.items()) if name.startswith("WANDB_") and name not in UNCHECKED
-    }
+    known = {name: value for name, value in sorted(variables.items()) if name.startswith("WANDB_")}
+    return {name: value for name, value in known.items() if name not in UNCHECKED}

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-from ablate.store.folders import RunFolder
 from ablate.store.growing import GrowingFile
+from ablate.store.run_folder import RunFolder
 from ablate.tracking.translations import COLUMNS
 
 APPENDED = ("curve.csv", "validation.csv", "diagnostics.jsonl")
@@ -16,14 +16,14 @@ POINTS = 500  # of a training curve, at most, so that W&B's file stays well belo
 
 class View:
     def __init__(self, folder: RunFolder, updates: int, run: Any) -> None:
-        """Show `folder`, which is trained for so many updates, in `run`, a wandb.Run.
+        """Show the run in `folder`, of so many updates, in `run`, a wandb.Run.
 
-        Scores have their own section `test/*`, so that no panel mixes them with `validation/*`: they exist only at the
-        last update. In the summary they have the names of results.csv.
+        Scores have their own section `test/*`, because they exist only at the last update, and no panel should mix them
+        with `validation/*`. In the summary they have the names of results.csv.
         """
         self.folder, self.run, self.stride = folder, run, max(1, math.ceil(updates / POINTS))
         self.files = {name: GrowingFile(folder.file(name)) for name in APPENDED}
-        self.held: dict[str, float] | None = None  # the latest point of the curve, where it was not logged
+        self.held: dict[str, float] | None = None  # the latest point of the curve, if it was not logged
         run.define_metric("update", hidden=True)
         for metrics in ("train/*", "validation/*", "diagnostics/*", "test/*"):
             run.define_metric(metrics, step_metric="update")

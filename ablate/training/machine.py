@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import math
+import mmap
 import os
 import platform
 import subprocess
@@ -25,6 +26,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's mallopt
+MADV_HUGEPAGE = 14  # of Linux's madvise
 GIBIBYTE = 2**30
 GIT = ("git", "-c", "safe.directory=*")  # a checkout may be another user's, as in containers; it is only read
 CGROUPS, MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # where Linux describes control groups
@@ -68,12 +70,21 @@ def use_one_thread() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc reuse freed memory. By default it maps new pages for each large tensor, which is slow."""
+    """Make glibc reuse freed memory. By default it maps new pages for each large tensor, which is slow.
+
+    The next half gibibyte of the heap may lie in huge pages, so that large tensors need few entries of the processor's
+    table of addresses.
+    """
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, GIBIBYTE)
         libc.mallopt(M_TOP_PAD, 64 * 2**20)
+        libc.malloc.restype = ctypes.c_void_p
+        if heap := libc.malloc(ctypes.c_size_t(GIBIBYTE // 2)):
+            start = -(-heap // mmap.PAGESIZE) * mmap.PAGESIZE
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(GIBIBYTE // 2 - mmap.PAGESIZE), MADV_HUGEPAGE)
+            libc.free(ctypes.c_void_p(heap))
     except (OSError, AttributeError):  # not glibc
         pass
 

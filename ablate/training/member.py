@@ -25,10 +25,10 @@ from ablate.model.dropout import Dropout
 from ablate.model.flops import flops_per_token
 from ablate.model.seeding import Streams
 from ablate.store import speeds
-from ablate.store.folders import RunFolder
 from ablate.store.held import HeldRun, Lost
 from ablate.store.plain import config_from_plain
 from ablate.store.plugin_files import load_described
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import VERSION, Task, TrainingResult
 from ablate.system.atomic import sweep
 from ablate.training import machine

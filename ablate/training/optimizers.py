@@ -21,7 +21,7 @@ def adamw(parameters: Parameters, config: OptimConfig) -> torch.optim.Optimizer:
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
         weight_decay=config.weight_decay,
-        foreach=True,  # faster than a loop over parameters, also on a CPU
+        fused=True,  # one pass over each parameter, also on a CPU
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from ablate.store.folders import RunFolder
 from ablate.store.ids import digest
+from ablate.store.run_folder import RunFolder
 from ablate.store.schema import Task
 from ablate.training.checkpoints import Checkpoint
 from ablate.training.loop import TrainState

@@ -1,4 +1,4 @@
-"""A Hydra sweeper that hands a whole command to ablate, and ablate's runs to whatever launcher is configured."""
+"""A Hydra sweeper that passes a command to ablate, and ablate's runs to the configured launcher."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 
 class StudySweeper(Sweeper):
-    """Where Hydra's own sweeper would make a job of each combination of values, a study makes its runs itself."""
+    """Runs a study, which makes its runs itself. Hydra's own sweeper makes a job for each combination of values."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context: HydraContext | None = hydra_context
@@ -23,7 +23,7 @@ class StudySweeper(Sweeper):
         self.config: DictConfig | None = config
 
     def sweep(self, arguments: list[str]) -> None:
-        from ablate.cli import study  # what trains nothing need not import what plans
+        from ablate.cli import study  # here, so that workers do not import it
 
         assert self.config is not None
         launcher = self.config.hydra.runtime.choices["hydra/launcher"]
@@ -35,7 +35,7 @@ class StudySweeper(Sweeper):
         return self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
 
     def launch(self, jobs: Sequence[Sequence[str]], root: Path, workers: int) -> None:
-        """Run a job for each list of overrides, as many at a time as the launcher is told."""
+        """Run a job for each list of overrides, `workers` at a time if the launcher is joblib's."""
         from joblib.externals.loky.backend import resource_tracker
 
         from ablate.system import signals
@@ -55,8 +55,8 @@ class StudySweeper(Sweeper):
         with signals.hangups_ignored():  # joblib's helper process, which already ignores SIGINT and SIGTERM
             resource_tracker.ensure_running()
         for job in launcher.launch(jobs, initial_job_idx=0):
-            with contextlib.redirect_stderr(io.StringIO()):  # where Hydra, too, would tell of what is raised
-                _ = job.return_value  # raises what kept a job from even starting; a run's own faults end in its folder
+            with contextlib.redirect_stderr(io.StringIO()):  # Hydra would print the error as well
+                _ = job.return_value  # raises if the job could not start; errors of a run are in its folder
 
 
 ConfigStore.instance().store(

@@ -1,4 +1,4 @@
-"""Advice for error messages: overrides that would make a file readable, quoted for the shell and for Hydra."""
+"""Advice for error messages: overrides that make a file readable, quoted for the shell and for Hydra."""
 
 from __future__ import annotations
 
@@ -13,17 +13,7 @@ ROLES = {  # words in names of columns and files that name no language
     "source": {"source", "src", "input", "original", "premise", "anchor", "question"},
     "target": {"target", "tgt", "trg", "output", "translation", "translated", "hypothesis", "positive", "answer"},
 }
-SPECIAL = {
-    "null",
-    "true",
-    "false",
-    "nan",
-    "inf",
-    "yes",
-    "no",
-    "on",
-    "off",
-}  # which YAML or Hydra do not read as strings
+SPECIAL = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}  # not strings to YAML or Hydra
 
 
 def override(key: str, value: str) -> str:
@@ -49,7 +39,7 @@ def position(names: Sequence[str], wanted: str) -> int | None:
 
 
 def handle(names: Sequence[str], place: int) -> str:
-    """How to refer to a column: by its name if that finds it and can be typed, else by its number from 1."""
+    """The name of a column if it is unique and can be typed, else its number from 1."""
     name = " ".join(names[place].split())
     plain = name.isprintable() and len(name) <= 60 and "${" not in name and position(names, name) == place
     return name if name and plain else str(place + 1)

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the two sides of a pair."""
+"""Find the two columns of a table that hold the sides of a pair."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 WHOLE = "translation"  # the usual name of a column that holds both sides
 SAMPLE = 50  # rows that are inspected to tell text from numbers
-NO_TEXT = re.compile(
-    r"[\d\s.,:+-]*|https?://\S*|[\w-]+(\.[\w-]+)+|CC[ -]BY.*", re.ASCII
-)  # values that are no text: numbers, addresses, licences
+# values that are not sentences: numbers, addresses, licences
+NO_TEXT = re.compile(r"[\d\s.,:+-]*|https?://\S*|[\w-]+(\.[\w-]+)+|CC[ -]BY.*", re.ASCII)
 HALF = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which JSON can hold
 CODE = re.compile(r"[a-z]{2,3}([-_]\w{2,4})?", re.ASCII)  # of languages
 

@@ -1,4 +1,4 @@
-"""The table of published corpora: how to read each, and the hash of its text if that is known beforehand."""
+"""The table of published corpora: the function that reads each, and the hash of its text if it is known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["CORPORA", "OPTIONS", "Pairs", "PublishedCorpus", "Say", "Splits", "c
 class PublishedCorpus:
     """`read` returns pairs from data.source to data.target, or in the order of `languages` where these are given."""
 
-    read: Callable[[DataConfig, Say], Splits]  # may use the network, and caches what it fetched
+    read: Callable[[DataConfig, Say], Splits]  # may use the network; caches its downloads
     known: Callable[[DataConfig], str | None] = lambda data: None  # sha256 of its text, if known without reading it
     credit: Callable[[DataConfig], str] = lambda data: ""
     languages: tuple[str, str] | None = None
@@ -57,7 +57,7 @@ def read(data: DataConfig, say: Say) -> Splits:
 
 
 def content(data: DataConfig, say: Say) -> str:
-    """The hash of a corpus's text, which is fetched and cached if need be."""
+    """The hash of a corpus's text, which is fetched and cached if necessary."""
     return published(data).known(data) or content_of(read(data, say), data)
 
 
@@ -79,14 +79,13 @@ def is_large(data: DataConfig) -> bool:
 
 
 def _unpacked_size(path: Path) -> int:
-    """Bytes in a file, unpacked where it is gzip."""
+    """Bytes in a file, unpacked if it is gzip."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         if path.suffix == ".gz" and size > 4:
             file.seek(-4, os.SEEK_END)
-            size = max(
-                size, int.from_bytes(file.read(), "little")
-            )  # RFC 1952: a gzip file ends with its unpacked size modulo 2^32
+            # RFC 1952: a gzip file ends with its unpacked size modulo 2^32
+            size = max(size, int.from_bytes(file.read(), "little"))
     return size
 
 
@@ -96,16 +95,8 @@ def tab_separated(text: str) -> Pairs:
     return [(row[0], row[1]) for row in rows if len(row) >= 2]
 
 
-def _read_tatoeba(data: DataConfig, say: Say) -> Splits:
-    return {"all": tab_separated(tatoeba.fetch(say))}
-
-
 LARGE = 20_000_000  # bytes of text
 FIXTURE = Path(__file__).with_name("fixture.tsv")
-
-
-def _read_fixture(data: DataConfig, say: Say) -> Splits:
-    return {"all": tab_separated(FIXTURE.read_text(encoding="utf-8"))}
 
 
 MARKS = 2  # recipe in which words include combining marks, for corpora that may have such marks
@@ -113,7 +104,10 @@ OPTIONS = ("path", "configuration", "revision", "column", "source_column", "targ
 
 CORPORA = {
     "tatoeba": PublishedCorpus(
-        _read_tatoeba, lambda data: tatoeba.TEXT_SHA256, lambda data: tatoeba.CREDIT, languages=("en", "fr")
+        lambda data, say: {"all": tab_separated(tatoeba.fetch(say))},
+        lambda data: tatoeba.TEXT_SHA256,
+        lambda data: tatoeba.CREDIT,
+        languages=("en", "fr"),
     ),
     "multi30k": PublishedCorpus(multi30k.read, multi30k.known, multi30k.credit, takes=("path", "test_set")),
     "files": PublishedCorpus(
@@ -131,7 +125,7 @@ CORPORA = {
         recipe=MARKS,
     ),
     "fixture": PublishedCorpus(
-        _read_fixture,
+        lambda data, say: {"all": tab_separated(FIXTURE.read_text(encoding="utf-8"))},
         lambda data: hashlib.sha256(FIXTURE.read_bytes()).hexdigest(),
         lambda data: "Written by hand for ablate's own tests.",
         languages=("en", "fr"),

@@ -77,17 +77,17 @@ def _directives(text: str, separators: tuple[str, ...]) -> tuple[str, tuple[str,
 
     Blank lines replace the directives, so that lines keep their numbers.
     """
-    said: dict[str, str] = {}
+    given: dict[str, str] = {}
     rest = text
     while directive := DIRECTIVE.match(rest):
-        said[directive[1] or directive[3]] = directive[2] or directive[4]
+        given[directive[1] or directive[3]] = directive[2] or directive[4]
         rest = rest[directive.end() :]
-    named = said.get("sep") or said.get("separator", "").lower()
+    named = given.get("sep") or given.get("separator", "").lower()
     separator = NAMES.get(named, named)
-    blank = "\n" * (text.count("\n") - rest.count("\n") - ("columns" in said))
-    header = f"{said['columns']}\n" if "columns" in said else ""
+    blank = "\n" * (text.count("\n") - rest.count("\n") - ("columns" in given))
+    header = f"{given['columns']}\n" if "columns" in given else ""
     separators = (separator,) if separator in NAMES.values() else separators
-    return blank + header + rest, separators, said.get("html") == "true"
+    return blank + header + rest, separators, given.get("html") == "true"
 
 
 def _rows(path: Path, text: str, separators: tuple[str, ...], kind: str) -> tuple[str, list[list[str]]]:
@@ -179,8 +179,8 @@ def _rectangular(rows: Iterator[tuple[int, list[str]]]) -> list[list[str]]:
 
 def _is_header(names: list[str], data: DataConfig) -> bool:
     """Whether the first row is a header: it has a name that is looked for, or another usual name of a column."""
-    asked = {name.casefold() for side in ROLES for name in (getattr(data, side), wanted(data, side))}
-    if any(name.casefold() in asked and not name.isdecimal() for name in names):
+    looked_for = {name.casefold() for side in ROLES for name in (getattr(data, side), wanted(data, side))}
+    if any(name.casefold() in looked_for and not name.isdecimal() for name in names):
         return True
     filled = [name for name in names if name]
     if filled == [str(number) for number in range(len(filled))]:  # pandas writes these for columns without names

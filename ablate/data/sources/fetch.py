@@ -1,25 +1,25 @@
-"""Files on the network: whether a server answers in time, and downloads whose content is known beforehand."""
+"""Ask whether a server answers in time, and download files whose hash is known."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+
+from ablate.system.waiting import in_time
 
 PATIENCE = 1.0  # seconds that a server has to answer in
 STALLED = 10.0  # seconds without a byte after which a download is given up
 
 
 def fetch_pinned(address: str, sha256: str, folder: Path) -> Path | None:
-    """Download a file with this hash into `folder`; None where it cannot be had, so that the caller tries another way.
+    """Download a file with this hash into `folder`; None if that fails, so that the caller tries another way.
 
     Takes about PATIENCE seconds where the address cannot be reached.
     """
     import pooch
     import requests
 
-    if not in_time(lambda: requests.head(address, timeout=PATIENCE, allow_redirects=True).ok):
+    if not answers(lambda: requests.head(address, timeout=PATIENCE, allow_redirects=True).ok):
         return None
     pooch.get_logger().setLevel("ERROR")
     downloader = pooch.HTTPDownloader(timeout=(PATIENCE, STALLED))
@@ -30,18 +30,9 @@ def fetch_pinned(address: str, sha256: str, folder: Path) -> Path | None:
         return None
 
 
-def in_time(ask: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    """Whether `ask` returns True in that time. Errors count as False.
-
-    It runs in a thread of its own, because looking up a host name has no timeout.
-    """
-    replies: list[bool] = []
-
-    def run() -> None:
-        with suppress(Exception):  # each client raises its own
-            replies.append(ask())
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return any(replies)
+def answers(ask: Callable[[], bool]) -> bool:
+    """Whether `ask` returns True within PATIENCE seconds. Errors count as False."""
+    try:
+        return in_time(ask, PATIENCE)
+    except Exception:  # each client raises its own
+        return False

@@ -1,4 +1,4 @@
-"""The user's own sentence pairs, in files that `data.path` names. `data.split` makes the splits that are missing."""
+"""Read the user's own sentence pairs from the files in `data.path`. `data.split` makes the splits that are missing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ablate.data.sources.sides import KINDS, advice, both, endings, prefixes, pr
 from ablate.data.sources.tabular import FORMATS, format_of, read_table
 from ablate.system.places import expanded
 
-_said: set[str] = set()
+_printed: set[str] = set()
 
 
 def read(data: DataConfig, say: Say) -> Splits:
-    """The splits that are there.
+    """The pairs of each split.
 
     data.path is a folder of {split}.{language}[.gz] or of {split}.{format}[.gz]; a folder of one pair of files or one
     table with any name; one table; or what the names of two files {path}.{language}[.gz] have in common.
@@ -43,9 +43,9 @@ def credit(data: DataConfig) -> str:
 
 
 def _say_once(say: Say, line: str) -> None:
-    """Say a line once, although a corpus is read twice: for its fingerprint, and to be prepared."""
-    if line not in _said:
-        _said.add(line)
+    """Print a line once, although a corpus is read twice: for its fingerprint, and to be prepared."""
+    if line not in _printed:
+        _printed.add(line)
         say(line)
 
 

@@ -1,4 +1,4 @@
-"""Parallel data sets of the Hugging Face hub. They are fetched once and then read from the cache, without network.
+"""Parallel data sets of the Hugging Face hub, fetched once and then read from the cache without network.
 
 Only data is read; no code from the hub is executed.
 """
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.config import BadInput, DataConfig
-from ablate.data.cache import cache_folder, downloads_folder, exclusive_folder
+from ablate.data.cache import downloads_folder, exclusive_folder, reported
 from ablate.data.raw import OFFICIAL, Pairs, Say, Splits, content_hash
 from ablate.data.sources.columns import pairs_of, table_of
-from ablate.data.sources.fetch import PATIENCE, in_time
+from ablate.data.sources.fetch import PATIENCE
+from ablate.data.sources.fetch import answers as answers_in_time
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -26,7 +27,7 @@ ASKED = ("name", "configuration", "revision", "column", "source_column", "target
 
 
 def read(data: DataConfig, say: Say, remedy: str = REMEDY) -> Splits:
-    """The pairs of the set `data.name`, from the cache or from the hub. `remedy` is advice for when neither has it."""
+    """The pairs of the set `data.name`, from the cache or from the hub. `remedy` is advice if neither has it."""
     _check(data)
     kept = _kept(data)
     if kept is not None:
@@ -80,19 +81,13 @@ def _place(data: DataConfig) -> Path:
 def _keep(splits: Splits, data: DataConfig, say: Say) -> None:
     place = _place(data)
     header = {"content": content_hash(splits), **{key: getattr(data, key) for key in ASKED}}
-    try:
-        with exclusive_folder(place, say) as folder:
-            fresh = folder / place.name
-            with fresh.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(header) + "\n")
-                for split, pairs in splits.items():
-                    file.writelines(json.dumps([split, *pair]) + "\n" for pair in pairs)
-            os.replace(fresh, place)
-    except OSError as error:
-        raise BadInput(
-            f"could not keep {data.name} in {cache_folder()} ({error.strerror or type(error).__name__}): "
-            "make room there, or set ABLATE_CACHE to another folder"
-        ) from error
+    with reported(data.name), exclusive_folder(place, say) as folder:
+        fresh = folder / place.name
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(header) + "\n")
+            for split, pairs in splits.items():
+                file.writelines(json.dumps([split, *pair]) + "\n" for pair in pairs)
+        os.replace(fresh, place)
 
 
 def _kept(data: DataConfig) -> Splits | None:
@@ -146,7 +141,7 @@ def load(data: DataConfig, offline: bool) -> DatasetDict:
 def answers(name: str) -> bool:
     """Whether the hub answers in time when asked for the set `name`, whether or not it has that set.
 
-    The hub's own client asks, because it knows of proxies, mirrors and being offline.
+    The hub's own client sends the request, because it knows about proxies, mirrors and offline mode.
     """
 
     def ask() -> bool:
@@ -158,7 +153,7 @@ def answers(name: str) -> bool:
         is_the_hubs = "json" in reply.headers.get("content-type", "")  # a proxy may answer in its place
         return is_the_hubs and reply.status_code < 500
 
-    return in_time(ask)
+    return answers_in_time(ask)
 
 
 def _in_the_hubs_cache(name: str) -> bool:

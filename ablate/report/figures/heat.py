@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.statistics import Interval
 from ablate.analysis.verdicts import ALPHA
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import INK, panels
 from ablate.report.levels import coordinates
 from ablate.report.wording import ABSENT, estimate, plural, with_unit
@@ -120,7 +120,7 @@ def label(found: tuple[Interval, str] | None, measure: Metric, signed: bool, roo
     if found is None or not found[0].n:
         return ""
     interval, limited = found
-    text = estimate(interval.mean, interval.low, interval.high, measure, signed)
+    text = estimate(interval, measure, signed)
     mean, _, ends = text.partition(" ")
     lines: Sequence[str] = (mean, ends if len(ends) <= room else "", limited if len(limited) <= room else "")
     return "\n".join(line for line in lines if line)

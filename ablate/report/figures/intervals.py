@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.effects import Comparison, of_cell, values
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import INK, WIDTH, beside, legend_above, limits, looks, panels
 from ablate.report.levels import by_level, coordinates
 from ablate.report.wording import with_unit

@@ -1,4 +1,4 @@
-"""Figures of what is inside a model, layer by layer: first the encoder's layers, then the decoder's."""
+"""Figures of measurements inside a model by layer: first the encoder's layers, then the decoder's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.effects import trained
 from ablate.analysis.metrics import Record, finite, initial
 from ablate.analysis.metrics import dead_units as final_dead_units
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.depth import sets_depth
 from ablate.report.figures.style import beside, legend_above, logarithmic, looks, name_variants, panels
 from ablate.report.levels import by_level
@@ -92,7 +92,7 @@ def dead_units(data: ReportData) -> Figure | None:
 
 
 def final(run: Record, diagnostic: str) -> Layers:
-    """What a diagnostic measured after the last update of a run that finished; empty where it measured nothing."""
+    """The values of a diagnostic after the last update of a run that finished; empty if there are none."""
     last = (run.get("diagnostics") or [None])[-1]
     return by_part(last.get(diagnostic)) if last and last["update"] > 0 and trained(run) else {}
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ablate.analysis.effects import pair
 from ablate.config import LEARNED_BELOW
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import INK, beside, legend_above, looks, name_variants, panels
 from ablate.report.levels import by_level
 from ablate.study import Cell

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ablate.analysis.effects import of_cell, values
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.factors import bar
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.levels import numeric

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import METRICS, Record, finite, initial
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.figures.layers import final
 from ablate.report.figures.style import INK, legend_above, logarithmic, looks, name_variants, own_ticks, panels
 from ablate.report.levels import model_of
@@ -83,7 +83,7 @@ def saturation(data: ReportData) -> Figure | None:
 
 
 def widths_of(data: ReportData) -> dict[str, float]:
-    """Cell -> d_k, the width of a head; empty where all cells have the same width and the same scaling of scores."""
+    """Cell -> d_k, the width of a head; empty if all cells have the same width and the same scaling of scores."""
     models = {cell.name: model_of(data, cell) for cell in data.cells}
     known = {name: model for name, model in models.items() if model.get("heads") and model.get("d_model")}
     widths = {name: model.get("head_width") or model["d_model"] / model["heads"] for name, model in known.items()}

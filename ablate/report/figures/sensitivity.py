@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from ablate.analysis.effects import values
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
-from ablate.report.figures.factors import rest
+from ablate.records.report_data import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
+from ablate.report.levels import by_level
 from ablate.report.wording import with_unit
 from ablate.study import RATE, Cell
 
@@ -21,7 +21,7 @@ def sensitivity(data: ReportData) -> Figure | None:
     """
     if data.tuning is None:
         return None
-    rows, columns = rest(data.cells, RATE), list(dict.fromkeys(["validation_loss", data.study.metric]))
+    rows, columns = by_level(data.cells, apart_from=RATE), list(dict.fromkeys(["validation_loss", data.study.metric]))
     figure, axes = panels(len(rows), len(columns), 0.9 + 2.6 * len(rows), sharex=True, sharey="col")
     rates = list(data.study.factors[RATE])
     for panels_of, column in zip(axes.T, columns):

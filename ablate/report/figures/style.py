@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 
 WIDTH = 7.0  # inches: a page
 COLOURS = [sns.color_palette("colorblind")[index] for index in (0, 1, 2, 4, 5, 7, 3, 9)]  # the most distinct first

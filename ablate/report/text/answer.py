@@ -1,4 +1,4 @@
-"""What a report opens with: the answer in a sentence, and the numbers behind it."""
+"""The opening of a report: the answer in a sentence, and its numbers."""
 
 from __future__ import annotations
 
@@ -7,36 +7,33 @@ from itertools import chain
 
 from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import shares
-from ablate.analysis.metrics import Metric, metric
+from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text import tuned
-from ablate.report.text.instead import instead
-from ablate.report.wording import decimals_for, escape, estimate, name, number, plural, spoken
-
-PHRASES = {  # a reading of a variant and its baseline in words
-    Reading.better: "{variants} {be} better than {baseline}",
-    Reading.worse: "{variants} {be} worse than {baseline}",
-    Reading.higher: "{variants} {be} higher than {baseline}",
-    Reading.lower: "{variants} {be} lower than {baseline}",
-    Reading.negligible: "{variants} {differ} from {baseline} by less than the margin",
-    Reading.unresolved: "{variants} cannot yet be told apart from {baseline}",
-    Reading.earlier: "{variants} {be} compared with {baseline} under earlier rules only",
-}
+from ablate.report.wording import PHRASES, decimals_for, escape, estimate, in_units, name, number, plural, spoken
 
 DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 
 
 def answer(data: ReportData) -> str:
-    """The findings, and what is used instead where the study's metric measures nothing. Markdown."""
-    said = escape(instead(data))
-    if said and not data.stand_ins:
-        return said
-    return f"{findings(data)} {said}".rstrip()
+    """The findings, and which metric replaces the study's own if that measures nothing. Markdown."""
+    declared = data.declared.metric
+    if declared not in data.unmeasured:
+        return findings(data)
+    replacement = escape(replaced_metric(declared, data.unmeasured[declared], data.stand_ins))
+    return f"{findings(data)} {replacement}" if data.stand_ins else replacement
+
+
+def replaced_metric(declared: str, why: str, stand_ins: Sequence[str]) -> str:
+    """A sentence about the metrics that replace the study's own, in plain text."""
+    names = [metric(name).label for name in stand_ins]
+    stand = f"{spoken(names)} {'stand' if len(names) > 1 else 'stands'}" if names else "nothing stands"
+    return f"{metric(declared).label} is not measured here, because {why}: {stand} in for it."
 
 
 def findings(data: ReportData) -> str:
-    """The findings by the study's metric in a sentence; where there is but one difference, with it. Markdown."""
+    """The findings by the study's metric in a sentence, with the difference if there is only one. Markdown."""
     if data.tuning is not None and data.tuning.rows:
         return tuned.answer(data.tuning)
     cells = {cell.name: cell for cell in data.trained_cells}
@@ -66,40 +63,39 @@ def findings(data: ReportData) -> str:
         for (reading, conditional, where), variants in by_reading.items()
     ]
     lost = [name(each.variant) for each in held if not each.arms.seeds]
-    sentences += [f"of {spoken(lost)} no pair of runs is left to compare"] if lost else []
+    sentences += (
+        [f"{spoken(lost)} {'has' if len(lost) == 1 else 'have'} no pair of runs left to compare"] if lost else []
+    )
     measure = metric(data.study.metric)
     if len(held) == len(found) == 1:
         (effect,) = (each.effect for each in found)
-        difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
-        return f"{sentences[0]}: {difference} {in_units(measure)}."
+        return f"{sentences[0]}: {estimate(effect, measure, signed=True)} {in_units(measure)}."
     decided = any(reading in DIFFERENT for reading, _, _ in by_reading)
     return "; ".join(sentences) + ("." if decided else f" (by {measure.label}).")
 
 
 def some_did_not_train(data: ReportData) -> bool:
     counts = [shares(data.runs, cell.name, data.bar) for cell in data.trained_cells]
-    return any(trained < said for trained, said in counts)
+    return any(trained < known for trained, known in counts)
 
 
 def trained_counts(data: ReportData) -> str:
-    """How many runs of each variant trained. Where some did not, that is the answer, before any difference in score."""
+    """How many runs of each variant trained. If some did not, this is the answer, before any difference in score."""
     clauses = []
     for variant in data.study.variants:
-        cells = [cell for cell in data.trained_cells if cell.variant == variant]
         groups: dict[str, list[dict]] = {}
-        for cell in cells:
-            trained, said = shares(data.runs, cell.name, data.bar)
-            groups.setdefault(f"{trained} of {said}", []).append(cell.factors)
-        counts = [
-            count + (f" at {where}" if (where := spoken_levels(levels, data)) else "")
-            for count, levels in groups.items()
-        ]
+        for cell in data.trained_cells:
+            if cell.variant == variant:
+                trained, known = shares(data.runs, cell.name, data.bar)
+                groups.setdefault(f"{trained} of {known}", []).append(cell.factors)
+        places = {count: spoken_levels(levels, data) for count, levels in groups.items()}
+        counts = [count + (f" at {where}" if where else "") for count, where in places.items()]
         clauses += [f"{name(variant)} {spoken(counts)}"] if counts else []
     return f"Runs that {data.bar}: {'; '.join(clauses)}."
 
 
 def by_how_much(found: Sequence[Comparison]) -> str:
-    """The sizes of differences with the same sign, one by one where they are few."""
+    """The sizes of differences with the same sign; only the smallest and the largest if there are many."""
     unit = in_units(metric(found[0].metric))
     if len(found) <= 4:
         return f", by {spoken([number(size(each), digits_of(each)) for each in found])} {unit}"
@@ -118,7 +114,7 @@ def digits_of(found: Comparison) -> int:
 
 
 def spoken_levels(factors: Sequence[dict], data: ReportData) -> str:
-    """The levels of a finding, in words; empty where the study has no factor."""
+    """The levels of a finding, in words; empty if the study has no factor."""
     if not data.study.factors:
         return ""
     levels = {tuple(cell.factors.items()) for cell in data.cells if cell.baseline is not None}
@@ -136,14 +132,13 @@ def effect_lines(data: ReportData) -> list[str]:
 
 
 def alone(data: ReportData) -> str:
-    """A study of one variant compares nothing."""
+    """The result of a study of one variant, which compares nothing."""
     measure, cell = metric(data.study.metric), data.cells[0].name
     interval = data.mean_of(cell, data.study.metric)
     if not interval.n:
         return f"{name(cell)} has no {measure.label} to report."
-    text = estimate(interval.mean, interval.low, interval.high, measure)
-    seeds = plural(interval.n, "seed")
-    return f"{name(cell)}: {text} {in_units(measure)} over {seeds}; there is nothing to compare it with."
+    score = f"{estimate(interval, measure)} {in_units(measure)} over {plural(interval.n, 'seed')}"
+    return f"{name(cell)}: {score}; there is nothing to compare it with."
 
 
 def compared(data: ReportData, found: Comparison) -> str:
@@ -153,15 +148,14 @@ def compared(data: ReportData, found: Comparison) -> str:
     variant, baseline = (
         number(each.mean, decimals_for(each.mean, (each.high - each.low) / 2, measure.digits)) for each in arms
     )
-    difference = estimate(effect.mean, effect.low, effect.high, measure, signed=True)
     return (
         f"{name(found.variant)} reaches {variant} {in_units(measure)}, {name(found.baseline)} {baseline}: "
-        f"a difference of {difference}, {worded(found)}"
+        f"a difference of {estimate(effect, measure, signed=True)}, {reading(found)}"
     )
 
 
-def worded(found: Comparison) -> str:
-    """The reading, with the condition that limits it."""
+def reading(found: Comparison) -> str:
+    """The reading in words, with the condition that limits it."""
     if not found.arms.seeds:
         return "no pair"
     if found.effect.seeds == 1 and found.reading is Reading.unresolved:
@@ -184,8 +178,3 @@ def smaller(found: Comparison) -> str:
         metric(found.metric).higher_is_better
     ]
     return f" ({up if found.effect.mean > 0 else down}, by less than the margin)"
-
-
-def in_units(measure: Metric) -> str:
-    """After a number."""
-    return measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"

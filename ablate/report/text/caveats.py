@@ -1,4 +1,4 @@
-"""What qualifies a report's answer, and what would settle what it leaves open. Markdown lines."""
+"""What qualifies a report's answer, and how many more seeds would decide what is unresolved. Markdown lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.power import MOST_SEEDS
 from ablate.analysis.verdicts import Reading, Verdict
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.text.claims import ENOUGH
 from ablate.report.wording import escape, listed, name, plural, spoken
 from ablate.study import Pairs

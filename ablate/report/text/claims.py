@@ -1,4 +1,4 @@
-"""Claims and their verdicts, in Markdown: a block each in a report, a row each in the ledger."""
+"""Claims and their verdicts in Markdown: blocks for a report, rows for the ledger."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ablate.analysis.judging import ClaimVerdict, Judgement, View
 from ablate.analysis.metrics import metric
 from ablate.analysis.quality import Beside
+from ablate.analysis.statistics import Interval
 from ablate.analysis.verdicts import Verdict
 from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, spoken, table
 from ablate.study import Direction, Kind
@@ -20,15 +21,15 @@ ENOUGH = "so many seeds have 80 % power for the margin already"
 
 @dataclass(frozen=True)
 class Block:
-    """A claim as a report shows it."""
+    """A claim in a report."""
 
     id: str
     verdict: str
     sentence: str
-    table: str  # a row a contrast; empty where the claim has none
-    robustness: str  # how many other ways to look at it agree, and which do not; empty where there are none
+    table: str  # a row for each contrast; empty if the claim has none
+    robustness: str  # how many other ways to look at it agree, and which do not; empty if there are none
     needs: str
-    command: str | None  # what would test it, where the verdict is none
+    command: str | None  # the command that would test it, if there is no verdict
 
 
 def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
@@ -47,7 +48,7 @@ def blocks(found: Sequence[ClaimVerdict]) -> list[Block]:
 
 
 def verdict(found: ClaimVerdict) -> str:
-    """In a word, and of a claim of several contrasts what each of them came to."""
+    """The verdict; with several contrasts also how many of them have which."""
     if found.verdict is None:
         return lacking(found)
     if found.earlier:
@@ -100,7 +101,7 @@ def lacking(found: ClaimVerdict | Judgement) -> str:
 
 
 def contrasts(parts: Sequence[Judgement]) -> str:
-    """What was held against what, what the claim predicts, what was found."""
+    """A row for each contrast: the cells, the prediction, the effect, the verdict."""
     rows = [[tested_as(part), predicted(part), shown(part), finding(part)] for part in parts]
     return table(["tested as", "claimed", "found [95 %]", ""], rows) if rows else ""
 
@@ -138,7 +139,7 @@ def predicted(part: Judgement) -> str:
 
 
 def shown(part: Judgement) -> str:
-    """The effect as it is written, and over how many seeds."""
+    """The effect, and the number of seeds."""
     if not part.seeds:
         return ABSENT
     contrast, measure = part.contrast, metric(part.contrast.metric)
@@ -150,9 +151,9 @@ def shown(part: Judgement) -> str:
         return f"{part.effect:.3g}{ends}, {seeds}".replace("-", MINUS)
     signed = contrast.baseline is not None or contrast.kind is Kind.trend
     low, high = part.low, part.high
-    if measure.unit == "share":  # a t interval does not know where shares end
+    if measure.unit == "share":  # a t interval may exceed the range of shares
         low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
-    return f"{estimate(part.effect, low, high, measure, signed)}, {seeds}"
+    return f"{estimate(Interval(part.effect, low, high, part.seeds), measure, signed)}, {seeds}"
 
 
 def ratio(effect: float, low: float, high: float) -> str:
@@ -162,7 +163,7 @@ def ratio(effect: float, low: float, high: float) -> str:
 
 
 def finding(part: Judgement) -> str:
-    """The contrast's own verdict, what limits it, and what more it would take."""
+    """The verdict of the contrast, what limits it, and how many more seeds would decide it."""
     word = part.verdict.name if part.verdict else "" if part.earlier else lacking(part).removesuffix(" here")
     word += ", by less than the margin" if part.verdict and part.is_small else ""
     return "; ".join(text for text in (word, escape(part.note), escape(part.contrast.note), needed(part)) if text)
@@ -176,7 +177,7 @@ def needed(part: Judgement) -> str:
 
 
 def ledger_row(found: ClaimVerdict) -> list[str]:
-    """Verdict and evidence in a row: the effects of the contrasts, or what would test the claim, or why nothing can."""
+    """A row with the verdict and the evidence: effects, or the command that would test the claim, or why none can."""
     if found.verdict is None and found.command:
         needs = f"needs {escape(found.claim.needs)}; then " if found.claim.needs else ""
         evidence = f"{needs}{name(found.command)}"

@@ -1,4 +1,4 @@
-"""The table of what each variant costs, and where its numbers come from."""
+"""The table of costs, and a text on how they were measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ablate.analysis.effects import values
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, escape, name, number, plural, short, table
 from ablate.study import Cell
 
@@ -15,7 +15,7 @@ IDLE = 0.1  # cores that other processes may keep busy on a machine that counts 
 
 
 def costs(data: ReportData) -> str:
-    """A row a trained cell: sizes, also as multiples of the baseline's, and what the probe measured."""
+    """A row for each trained cell: sizes, also as multiples of the baseline's, and the probe's measurements."""
     speed = ["tokens/s", "time of an update"] if data.cost else []
     header = ["variant", "parameters", "FLOPs/token", *speed, memory_of(data)]
     rows = []
@@ -26,7 +26,7 @@ def costs(data: ReportData) -> str:
 
 
 def origin(data: ReportData) -> str:
-    """Where speed and memory come from."""
+    """How speed and memory were measured."""
     if data.cost is None:
         return "Speeds are not compared, because runs trained side by side; results.csv has the time of each."
     cost, where = data.cost, data.cost["provenance"]
@@ -92,7 +92,7 @@ def memory(data: ReportData, cell: Cell) -> str:
 
 
 def multiple(data: ReportData, cell: Cell, name: str) -> str:
-    """A count, and how many times the baseline's it is where it differs."""
+    """A count, and its ratio to the baseline's if they differ."""
     mine = average(data.runs_of(cell.name), name)
     base = average(data.runs_of(cell.baseline), name) if cell.baseline else None
     times = f" ({mine / base:.2f} times)" if mine and base and f"{mine / base:.2f}" != "1.00" else ""

@@ -1,4 +1,4 @@
-"""What a setting cannot tell. Markdown lines."""
+"""The limits of a setting's results. Markdown lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ablate.analysis.metrics import metric
 from ablate.config import DataConfig
 from ablate.data.lengths import describe_too_long
 from ablate.data.unknown import describe_unknown, much
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
 from ablate.study import Pairs
 
@@ -26,7 +26,7 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
         lr = data.manifest["config"].get("optim", {}).get("lr")
         yield (
             f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them may be an "
-            "artefact of tuning. A variant whose best rate is another may look worse than it is."
+            "artefact of tuning. A variant with another best rate may look worse than it is."
         )
     yield from map(escape, data.study.limits)
     yield from too_small_to_see(data)
@@ -64,7 +64,7 @@ def blank_sentences(data: ReportData) -> Iterator[str]:
 
 
 def too_small_to_see(data: ReportData) -> Iterator[str]:
-    """How large an effect must be for this many seeds to show it, at the spread seen."""
+    """The size of the effects that this many seeds can show, at the spread seen."""
     measure = metric(data.study.metric)
     halves = [
         (found.effect.high - found.effect.low) / 2

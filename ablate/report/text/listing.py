@@ -1,14 +1,16 @@
-"""What a report lists in full: every run, where it came from, and the same sentences by each variant. Markdown."""
+"""The full lists of a report: every run, its provenance, and translations of the same sentences. Markdown."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from ablate.analysis.metrics import metric
 from ablate.config import excerpt
-from ablate.records.read import ReportData, evaluation_of
+from ablate.records.read import evaluation_of
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, escape, listed, name, number, table
 
 
@@ -28,8 +30,7 @@ def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
                 "references": references[:5],
                 "more": max(0, len(references) - 5),
                 "table": table(
-                    ["variant", "translation"],
-                    [[name(run["variant"]), translation(data, run, index)] for run in runs],
+                    ["variant", "translation"], [[name(run["variant"]), translation(data, run, index)] for run in runs]
                 ),
             }
         )
@@ -37,7 +38,7 @@ def translations(data: ReportData, sentences: int = 3) -> list[dict[str, Any]]:
 
 
 def translation(data: ReportData, run: dict[str, Any], index: int) -> str:
-    """What a run made of a test sentence by beam search."""
+    """A run's translation of a test sentence by beam search."""
     found = data.hypotheses.get(evaluation_of(run))
     if found is None:
         return f"*(none: {escape(run['status'])})*"
@@ -49,20 +50,10 @@ def digest(text: str) -> str:
 
 
 def runs(data: ReportData) -> str:
-    """Every run, by its id."""
+    """A row for each run."""
     measure = metric(data.study.metric)
-    header = [
-        "variant",
-        "seed",
-        "run id",
-        "outcome",
-        "learned",
-        measure.label,
-        "validation loss",
-        "best update",
-        "updates",
-        "time",
-    ]
+    header = ["variant", "seed", "run id", "outcome", "learned", measure.label]
+    header += ["validation loss", "best update", "updates", "time"]
     rows = []
     for run in data.runs:
         at = f" at update {run['diverged_at']}" if run.get("diverged_at") is not None else ""
@@ -75,8 +66,8 @@ def runs(data: ReportData) -> str:
                 escape(run["run_id"]),
                 escape(run["status"]) + at,
                 {1: "yes", 0: "no"}.get(run["learned"], ABSENT),
-                ABSENT if score is None else number(score, measure.digits),
-                ABSENT if loss is None else number(loss, 3),
+                number(math.nan if score is None else score, measure.digits),
+                number(math.nan if loss is None else loss, 3),
                 or_absent(run.get("best_update")),
                 or_absent(run.get("updates")),
                 ABSENT if run["seconds"] is None else f"{run['seconds']:,.0f} s",
@@ -90,7 +81,7 @@ def or_absent(value: Any) -> str:
 
 
 def provenance(data: ReportData) -> str:
-    """What made these numbers; where runs differ, every value."""
+    """The versions, machines and corpus behind the results; if runs differ, every value."""
     rows = []
     found = [run.get("provenance") or {} for run in data.runs]
     for key in dict.fromkeys(key for each in found for key in each):
@@ -106,7 +97,7 @@ def provenance(data: ReportData) -> str:
 
 
 def flat(values: dict[str, Any]) -> Iterator[tuple[str, str | int | float]]:
-    """What can be printed of a mapping and of those in it, by the names on the way."""
+    """The values of nested mappings that can be printed, with the names that lead to them."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from ((f"{key}, {inner}", found) for inner, found in flat(value))

@@ -1,4 +1,4 @@
-"""summary.json: what a program reads of a report. What does not exist is null."""
+"""summary.json: the results of a report for programs. What does not exist is null."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import ClaimVerdict, shares
 from ablate.analysis.quality import Beside
 from ablate.analysis.sequential import METHOD as SEQUENTIAL
-from ablate.analysis.statistics import Effect
+from ablate.analysis.statistics import Effect, Interval
 from ablate.analysis.tuning import Tuned
 from ablate.records.looks import rules_of
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.study import Cell
 
 
 def summary(data: ReportData) -> dict[str, Any]:
-    """By the study's own metric. Where that measures nothing its numbers are null, and those of `stand_ins` are not."""
+    """The results by the study's metric. If that measures nothing, they are null, and `stand_ins` has others."""
     rules = rules_of(data.looks, data.seeds)
     if data.kept:
         return {**data.kept, "rules": rules}
     study, why = data.declared, data.unmeasured
     numbers = compared(data) if study.metric not in why else without_numbers(data)
-    by_stand_in = [{"metric": name, **compared(data.by(name))} for name in data.stand_ins]
+    by_stand_in = [{"metric": name, **compared(data.judged_by(name))} for name in data.stand_ins]
     return {
         "study": study.name,
         "setting": data.setting,
@@ -50,7 +50,7 @@ def compared(data: ReportData) -> dict[str, Any]:
 
 
 def without_numbers(data: ReportData) -> dict[str, Any]:
-    """The same by a metric that measures nothing."""
+    """The same with nulls, for a metric that measures nothing."""
     nothing = dict.fromkeys(("mean", "low", "high"))
     return {
         "variants": [variant(data, cell, None) | nothing for cell in data.cells],
@@ -61,17 +61,14 @@ def without_numbers(data: ReportData) -> dict[str, Any]:
 
 def variant(data: ReportData, cell: Cell, found: Comparison | None) -> dict[str, Any]:
     runs = data.runs_of(cell.name)
-    interval = data.mean_of(cell.name, data.study.metric)
-    learned, said = shares(data.runs, cell.name)
+    learned, known = shares(data.runs, cell.name)
     return {
         "variant": cell.name,
         "factors": cell.factors,
         "runs": len(runs),
         "diverged": sum(run["status"] == "diverged" for run in runs),
-        "learned": learned if said else None,
-        "mean": rounded(interval.mean),
-        "low": rounded(interval.low),
-        "high": rounded(interval.high),
+        "learned": learned if known else None,
+        **ends(data.mean_of(cell.name, data.study.metric)),
         "baseline": cell.baseline if cell.factors else None,
         "difference": difference(found) if found and found.effect.seeds else None,
     }
@@ -81,9 +78,7 @@ def difference(found: Comparison) -> dict[str, Any]:
     """The unadjusted paired interval, over the pairs that finished."""
     effect = found.effect
     return {
-        "mean": rounded(effect.mean),
-        "low": rounded(effect.low),
-        "high": rounded(effect.high),
+        **ends(effect),
         "p_holm": rounded(found.p_holm),
         "seeds": effect.seeds,
         "method": effect.method,
@@ -101,14 +96,11 @@ def paired_t(effect: Effect) -> dict[str, float | None] | None:
 
 def tuned(found: Tuned) -> dict[str, Any]:
     """A variant against its baseline, each at its own best rate."""
-    effect = found.own.effect
     return {
         "variant": found.cell,
         "lr": found.best.rate,
         "baseline_lr": found.baseline.rate,
-        "mean": rounded(effect.mean),
-        "low": rounded(effect.low),
-        "high": rounded(effect.high),
+        **ends(found.own.effect),
         "edge": bool(found.best.edge or found.baseline.edge),
         "finding": found.finding.value,
     }
@@ -121,14 +113,11 @@ def interaction(found: Comparison) -> dict[str, Any]:
 
 def claim(found: ClaimVerdict) -> dict[str, Any]:
     """A claim of several contrasts has a verdict but no effect in common."""
-    part = found.only
-    tested = part is not None and part.seeds > 0
+    tested = found.only if found.only is not None and found.only.seeds else None
     return {
         "id": found.claim.id,
         "verdict": found.verdict.name if found.verdict else None,
-        "effect": rounded(part.effect) if part and tested else None,
-        "low": rounded(part.low) if part and tested else None,
-        "high": rounded(part.high) if part and tested else None,
+        **{key: rounded(getattr(tested, key)) if tested else None for key in ("effect", "low", "high")},
         "seeds": min((each.seeds for each in found.parts), default=0) or None,
         "command": found.command,
         "robustness": robustness(found),
@@ -137,13 +126,17 @@ def claim(found: ClaimVerdict) -> dict[str, Any]:
 
 
 def robustness(found: ClaimVerdict) -> dict[str, Any] | None:
-    """How many other ways to look at the claim agree, and the names of those that do not; None where there are none."""
+    """How many other ways to look at the claim agree, and the names of those that do not; None if there are none."""
     if not found.views:
         return None
     ways = {says: [view.way for view in found.views if view.says is says] for says in Beside}
     return {"agree": len(ways[Beside.agrees]), "disagree": ways[Beside.disagrees], "unclear": ways[Beside.unclear]}
 
 
+def ends(found: Interval | Effect) -> dict[str, float | None]:
+    return {key: rounded(getattr(found, key)) for key in ("mean", "low", "high")}
+
+
 def rounded(value: float) -> float | None:
-    """Six figures, so that the last bits of different machines make no different file."""
+    """Six figures, so that machines whose last bits differ write the same file."""
     return float(f"{value:.6g}") + 0.0 if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""How each number of a report is made from its runs, for readers who want to compute it without this code."""
+"""How to compute each number of a report from its records without this code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablate.analysis.robust import MINIMUM_SEEDS
 from ablate.analysis.trained import CLOSED
 from ablate.analysis.verdicts import ALPHA
 from ablate.config import LEARNED_BELOW
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import escape, table
 from ablate.store.bleu_tokenizers import DEFAULT
 from ablate.store.record_schema import RESULT_COLUMNS
@@ -21,7 +21,7 @@ from ablate.study import Pairs
 
 
 def recipes(data: ReportData) -> str:
-    """A row a kind of number that this report has: which column or key of which file, and the formula."""
+    """A row for each kind of number in this report: the file and its column or key, and the formula."""
     parts = [part for claim in data.study.claims for part in claim.parts]
     named = list(dict.fromkeys([data.study.metric, *(part.metric for part in parts)]))
     rows = [(metric(each).label, *SOURCES[each]) for each in named if each in SOURCES]
@@ -48,7 +48,7 @@ def shared(name: str) -> tuple[str, str, str]:
 
 
 def adjusted(data: ReportData) -> tuple[str, str, str]:
-    """The row of the p values that are adjusted for several comparisons."""
+    """The row of adjusted p values."""
     return (
         f"p ({data.estimator.correction})",
         "of a row, the p of every row of its table; of a claim, the p of every claim that has one, and of a claim of "
@@ -58,8 +58,7 @@ def adjusted(data: ReportData) -> tuple[str, str, str]:
 
 
 def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, str]:
-    """The row of BLEU with its tokeniser, where that is not the usual one, and with why there is no BLEU; others as
-    they are."""
+    """The row with additions if it is that of BLEU: an unusual tokeniser, and why there is no BLEU."""
     if row is not SCORED["test_chrf"]:
         return row
     label, source, how = row
@@ -69,7 +68,7 @@ def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, st
 
 
 def snippet(data: ReportData) -> str:
-    """Code that recomputes the first difference in the table of variants; empty where no t test gives it."""
+    """Code that recomputes the first difference in the table of variants; empty if no t test gives it."""
     found = [each for each in data.comparisons if each.effect.seeds > 1]
     plain = data.study.pairs is Pairs.seeds and not data.sequential
     if not found or not plain or data.study.metric not in RESULT_COLUMNS:
@@ -93,7 +92,7 @@ def snippet(data: ReportData) -> str:
 
 
 def read_back(names: list[str]) -> list[Any]:
-    """What pandas makes of a column of these names: of `1` and `1e5` numbers."""
+    """The names as pandas reads them from a column: `1` and `1e5` become numbers."""
     column = io.StringIO("".join(f'"{name}"\n' for name in ["variant", *names]))
     return pd.read_csv(column, keep_default_na=False, na_values=[""])["variant"].tolist()
 
@@ -105,7 +104,7 @@ RATES = (
     "`unigram_cross_entropy` of manifest.json, which stands for a run that diverged"
 )
 COUNTS = "layers.jsonl.gz, `parameter_counts`"
-SOURCES = {  # metric -> where a run's value is, and how it is made of that; results.csv names the others itself
+SOURCES = {  # metric -> the file and key of a run's value, and the formula; the others are columns of results.csv
     "initial_gradient_norm_last_ffn": (LOOK, "`gradient_norm` of `decoder.N.feedforward` with the highest N"),
     "initial_gradient_norm_ratio_last_to_first": (
         LOOK,
@@ -136,7 +135,7 @@ SOURCES = {  # metric -> where a run's value is, and how it is made of that; res
         "sum over all parts `encoder.N`, over the number of layers and the square of `d_model`",
     ),
 }
-SCORED = {  # column -> what it is made of
+SCORED = {  # column -> its row of the table
     "test_chrf": (
         "BLEU and chrF of a run",
         "hypotheses.jsonl.gz, `beam` (`greedy`) of its `run_id`; test.jsonl.gz, `references`",
@@ -230,11 +229,7 @@ TUNED = (
     RATES,
     "the rate of the lowest mean over seeds; the test scores of both arms at theirs are then a paired difference",
 )
-HALVED = (
-    "pairs of one variant",
-    "results.csv, `seed`",
-    "seed i of the first half with seed n + i, where there are 2n",
-)
+HALVED = ("pairs of one variant", "results.csv, `seed`", "seed i of the first half with seed n + i, where there are 2n")
 ROBUST = (
     "inter-quartile mean, probability of improvement",
     "the runs of a variant that have the number",

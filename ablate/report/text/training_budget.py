@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ablate.analysis.budgets import APART, LEAST, Course, OverBudget
 from ablate.analysis.metrics import metric
-from ablate.records.read import ReportData
+from ablate.records.report_data import ReportData
 from ablate.report.wording import estimate, name, spoken
 
 MEANS = {
@@ -24,10 +24,10 @@ def courses(data: ReportData) -> list[str]:
 def course(data: ReportData, found: OverBudget) -> str:
     measure = metric(data.study.metric)
     shown = [
-        f"{estimate(each.effect.mean, each.effect.low, each.effect.high, measure, signed=True)} after {level:,}"
+        f"{estimate(each.effect, measure, signed=True)} after {level:,}"
         for level, each in zip(found.levels, found.differences)
     ]
-    rise = estimate(found.rise.mean, found.rise.low, found.rise.high, measure, signed=True)
+    rise = estimate(found.rise, measure, signed=True)
     line = f"{name(found.variant)}: **{MEANS[found.course]}**. {measure.label} differs by {spoken(shown)} updates "
     line += f"(fitted change from first to last: {rise})."
     if not found.far_enough:

@@ -1,51 +1,30 @@
-"""What a grid of learning rates shows, in Markdown: each variant at its own best rate and at the shared one."""
+"""The results of a grid of learning rates, in Markdown: each variant at its own best rate and at the shared one."""
 
 from __future__ import annotations
 
-from ablate.analysis.metrics import Metric, metric
-from ablate.analysis.statistics import Effect
+from ablate.analysis.metrics import metric
 from ablate.analysis.tuning import Best, Finding, Tuned, Tuning
-from ablate.analysis.verdicts import Reading
 from ablate.records.looks import related
-from ablate.records.read import ReportData
-from ablate.report.wording import ABSENT, decimals_for, escape, estimate, name, number, plural, spoken, table
+from ablate.records.report_data import ReportData
+from ablate.report.wording import PHRASES, decimals_for, escape, estimate, in_units, name, number, plural, spoken, table
 
 
 def own_rates(found: Tuning) -> str:
-    """A row a variant: its rate, the differences at the shared rate and at own best rates, and the finding."""
+    """A row for each variant: its rate, the differences at the shared rate and at own best rates, and the finding."""
     measure, sensitivity = metric(found.study.metric), metric("lr_sensitivity")
-    header = [
-        "variant",
-        "own best rate",
-        "baseline's",
-        f"difference at {found.shared_rate:g} [95 %]",
-        "at own best rates [95 %]",
-        "change [95 %]",
-        "sensitivity, difference [95 %]",
-        "it is",
-    ]
-    rows = [
-        [
-            name(row.cell),
-            rate(row.best),
-            rate(row.baseline),
-            difference(row.shared.effect, measure),
-            difference(row.own.effect, measure),
-            difference(row.change, measure),
-            difference(row.sensitivity.effect, sensitivity),
-            f"**{row.finding.value}**" + (" (among survivors)" if row.own.conditional else ""),
-        ]
-        for row in found.rows
-    ]
+    header = ["variant", "own best rate", "baseline's", f"difference at {found.shared_rate:g} [95 %]"]
+    header += ["at own best rates [95 %]", "change [95 %]", "sensitivity, difference [95 %]", "finding"]
+    rows = []
+    for row in found.rows:
+        effects = [estimate(each, measure, signed=True) for each in (row.shared.effect, row.own.effect, row.change)]
+        finding = f"**{row.finding.value}**" + (" (among survivors)" if row.own.conditional else "")
+        less_sensitive = estimate(row.sensitivity.effect, sensitivity, signed=True)
+        rows.append([name(row.cell), rate(row.best), rate(row.baseline), *effects, less_sensitive, finding])
     return table(header, rows, right=range(1, 7))
 
 
 def rate(best: Best) -> str:
     return f"{best.rate:g}" + (f" ({best.edge} of the grid)" if best.edge else "")
-
-
-def difference(effect: Effect, measure: Metric) -> str:
-    return estimate(effect.mean, effect.low, effect.high, measure, signed=True) if effect.seeds else ABSENT
 
 
 def answer(found: Tuning) -> str:
@@ -58,25 +37,15 @@ def sentence(found: Tuning, row: Tuned) -> str:
     ends = dict.fromkeys([f"{row.best.rate:g}", f"{row.baseline.rate:g}"])
     rates = f"({'each ' * (len(ends) == 1)}{' and '.join(ends)})"
     if not row.own.arms.seeds:
-        return f"of {name(row.cell)} no pair of runs is left to compare at own best rates"
-    own, shared = (difference(each.effect, measure) for each in (row.own, row.shared))
-    said = PHRASES[row.own.reading].format(variant=name(row.cell), baseline=name(row.own.baseline))
+        return f"{name(row.cell)} has no pair of runs left to compare at own best rates"
+    own, shared = (estimate(each.effect, measure, signed=True) for each in (row.own, row.shared))
+    outcome = PHRASES[row.own.reading].format(variants=name(row.cell), be="is", baseline=name(row.own.baseline))
     survivors = " among the runs that finished" if row.own.conditional else ""
-    unit = measure.label if measure.unit in measure.label else f"{measure.unit} of {measure.label}"
     alike = row.best.rate == row.baseline.rate == found.shared_rate
     aside = "" if alike else f" (at the shared rate {found.shared_rate:g}: {shared})"
-    return f"{said} {rates}{survivors}: {own} {unit}, {MEANS[row.finding]}{aside}"
+    return f"{outcome} {rates}{survivors}: {own} {in_units(measure)}, {MEANS[row.finding]}{aside}"
 
 
-PHRASES = {
-    Reading.better: "{variant} is better than {baseline}",
-    Reading.worse: "{variant} is worse than {baseline}",
-    Reading.higher: "{variant} is higher than {baseline}",
-    Reading.lower: "{variant} is lower than {baseline}",
-    Reading.negligible: "{variant} differs from {baseline} by less than the margin",
-    Reading.unresolved: "{variant} cannot yet be told apart from {baseline}",
-    Reading.earlier: "{variant} is compared with {baseline} under earlier rules only",
-}
 MEANS = {
     Finding.gain: "a gain that tuning does not explain",
     Finding.loss: "a loss that tuning does not explain",
@@ -93,13 +62,11 @@ MEANS = {
 def edges(found: Tuning) -> list[str]:
     """A line where a best rate lies on the edge of the grid."""
     names = [f"{name(cell)} ({best.rate:g}, the {best.edge})" for cell, best in found.best.items() if best.edge]
-    if not names:
-        return []
-    return [f"On the edge of the grid, so that a better rate may lie beyond: {spoken(names)}."]
+    return [f"On the edge of the grid, so that a better rate may lie beyond: {spoken(names)}."] if names else []
 
 
 def fixed_at(data: ReportData) -> str:
-    """When the rates of a sequential setting were chosen, in a sentence; empty where they were chosen on all seeds."""
+    """When the rates of a sequential setting were chosen, in a sentence; empty if they were chosen on all seeds."""
     if data.tuning is None or not data.fixed_rates:
         return ""
     seeds = plural(len(related(data.looks, data.seeds)[0].seeds), "seed")
@@ -110,15 +77,11 @@ def fixed_at(data: ReportData) -> str:
 
 
 def losses(found: Tuning) -> str:
-    """Mean validation loss by rate, a row a variant; the chosen one in bold."""
+    """A row for each variant: mean validation loss by rate; that of the chosen rate in bold."""
     rates = sorted({rate for best in found.best.values() for rate in best.losses})
     rows = []
     for cell, best in found.best.items():
-        shown = [
-            number(best.losses[each], decimals_for(best.losses[each], float("nan"), 3))
-            if each in best.losses
-            else ABSENT
-            for each in rates
-        ]
+        losses = [best.losses.get(each, float("nan")) for each in rates]
+        shown = [number(loss, decimals_for(loss, float("nan"), 3)) for loss in losses]
         rows.append([name(cell), *(f"**{text}**" if each == best.rate else text for each, text in zip(rates, shown))])
     return table(["variant", *(escape(f"{each:g}") for each in rates)], rows, right=range(1, len(rates) + 1))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ablate.analysis.effects import Comparison
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading
-from ablate.records.read import ReportData
-from ablate.report.text.answer import worded
+from ablate.records.report_data import ReportData
+from ablate.report.text.answer import reading
 from ablate.report.wording import ABSENT, estimate, name, short, spoken, table
 from ablate.store.parts import by_part
 from ablate.study import WITHIN
@@ -15,44 +15,39 @@ SIGNS = {Reading.better: 1, Reading.higher: 1, Reading.worse: -1, Reading.lower:
 
 
 def matched(data: ReportData) -> str:
-    """A row a variant that has a twin: its difference from the baseline as it is, and at the baseline's size."""
+    """A row for each variant with a twin: its difference from the baseline as it is, and at the baseline's size."""
     measure = metric(data.study.metric)
     rows = []
     for raw, twin in pairs(data):
-        cells = [
-            estimate(each.effect.mean, each.effect.low, each.effect.high, measure, signed=True)
-            + f", {worded(each)}, {sizes(data, each.variant)}"
-            if each.arms.seeds
-            else ABSENT
-            for each in (raw, twin)
-        ]
-        rows.append([name(raw.variant), *cells, said(raw, twin) if is_matched(data, twin) else "not matched"])
+        cells = []
+        for each in (raw, twin):
+            shown = f"{estimate(each.effect, measure, signed=True)}, {reading(each)}, {sizes(data, each.variant)}"
+            cells.append(shown if each.arms.seeds else ABSENT)
+        rows.append([name(raw.variant), *cells, change(raw, twin) if is_matched(data, twin) else "not matched"])
     header = ["variant", "as it is [95 %]", "its twin [95 %]", ""]
     return table(header, rows) if rows else ""
 
 
 def turns(data: ReportData) -> list[str]:
-    """Whether the sign of an effect depends on what is matched, in a line; none where there are no twins."""
+    """Whether the sign of an effect depends on matching, in a line; none if there are no twins."""
     if data.earlier:
         return differing_sizes(data)
-    found = [(name(raw.variant), said(raw, twin), raw, twin) for raw, twin in pairs(data) if is_matched(data, twin)]
-    turned = [variant for variant, word, _, _ in found if word.startswith("**changes sign**")]
-    leaning = [
-        variant for variant, _, raw, twin in found if variant not in turned and raw.effect.mean * twin.effect.mean < 0
-    ]
+    found = [(raw, twin) for raw, twin in pairs(data) if is_matched(data, twin)]
+    turned = [name(raw.variant) for raw, twin in found if change(raw, twin).startswith("**changes sign**")]
+    opposite = [name(raw.variant) for raw, twin in found if raw.effect.mean * twin.effect.mean < 0]
+    leaning = [variant for variant in opposite if variant not in turned]
     lines = []
     if turned:
         lines.append(f"The sign of the effect depends on whether parameters are matched: {spoken(turned)}.")
     if leaning:
-        lines.append(
-            f"The mean has another sign when parameters are matched, but this is unresolved: {spoken(leaning)}."
-        )
+        unresolved = "The mean has another sign when parameters are matched, but this is unresolved"
+        lines.append(f"{unresolved}: {spoken(leaning)}.")
     lines = lines or (["No effect changes its sign when parameters are matched."] if found else [])
     return differing_sizes(data) + lines
 
 
 def equality(data: ReportData) -> str:
-    """What a twin is, in a sentence that says no more of its size than the records show; empty without twins."""
+    """What a twin is, in a sentence that claims equal sizes only if the records show them; empty without twins."""
     found = pairs(data)
     if not found:
         return ""
@@ -81,13 +76,13 @@ def is_matched(data: ReportData, twin: Comparison) -> bool:
 
 
 def ratio(data: ReportData, found: Comparison) -> float | None:
-    """Recorded parameters of a variant over those of its baseline, without embeddings; None where they are unknown."""
+    """Recorded parameters of a variant over those of its baseline, without embeddings; None if they are unknown."""
     mine, base = (inner_parameters(data, cell) for cell in (found.variant, found.baseline))
     return mine / base if mine and base else None
 
 
 def inner_parameters(data: ReportData, cell: str) -> int | None:
-    """The recorded number of parameters without embeddings; None where it was not recorded."""
+    """The recorded number of parameters without embeddings; None if it was not recorded."""
     counts = by_part(next((run["parameter_counts"] for run in data.runs_of(cell) if run.get("parameter_counts")), None))
     return sum(count for part, count in counts.items() if part.kind != "embedding") if counts else None
 
@@ -105,8 +100,8 @@ def pairs(data: ReportData) -> list[tuple[Comparison, Comparison]]:
     return found
 
 
-def said(raw: Comparison, twin: Comparison) -> str:
-    """How the reading of a variant differs from that of its twin."""
+def change(raw: Comparison, twin: Comparison) -> str:
+    """How the reading changes from a variant to its twin."""
     if raw.conditional or twin.conditional or not (raw.arms.seeds and twin.arms.seeds):
         return "conditional on survival" if raw.conditional or twin.conditional else ABSENT
     if Reading.earlier in (raw.reading, twin.reading):

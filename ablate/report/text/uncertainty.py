@@ -1,7 +1,4 @@
-"""What intervals over seeds leave out: the choice of test sentences, and robust statistics from ten seeds up.
-
-Markdown.
-"""
+"""Uncertainty besides the intervals over seeds: looks, robust statistics, the choice of test sentences. Markdown."""
 
 from __future__ import annotations
 
@@ -13,13 +10,14 @@ from ablate.analysis.robust import MINIMUM_SEEDS, interquartile_mean, probabilit
 from ablate.analysis.statistics import Interval
 from ablate.analysis.variance import apportion, per_sentence
 from ablate.records.looks import UNTIL, related
-from ablate.records.read import ReportData, evaluation_of
+from ablate.records.read import evaluation_of
+from ablate.records.report_data import ReportData
 from ablate.report.wording import ABSENT, estimate, name, number, spoken, table
 from ablate.study import Cell
 
 
 def looks(data: ReportData) -> str:
-    """Why a sequential setting is one, in a sentence; empty for one whose number of seeds was fixed beforehand."""
+    """Why a setting is sequential, in a sentence; empty if its number of seeds was fixed beforehand."""
     if not data.sequential:
         return ""
     if "max_seeds" in data.manifest:
@@ -32,7 +30,7 @@ def looks(data: ReportData) -> str:
 
 
 def robust(data: ReportData) -> str:
-    """A row a cell with enough seeds: inter-quartile mean, probability of improvement; empty without such a cell.
+    """A row for each cell with enough seeds: inter-quartile mean, probability of improvement; empty without one.
 
     Empty for a sequential setting too: bootstrap intervals are not valid at every look.
     """
@@ -42,15 +40,8 @@ def robust(data: ReportData) -> str:
     for cell in data.trained_cells:
         scores = list(values(data.runs_of(cell.name), measure).values())
         if len(scores) >= MINIMUM_SEEDS:
-            middle = interquartile_mean(scores)
-            rows.append(
-                [
-                    name(cell.name),
-                    str(len(scores)),
-                    estimate(middle.mean, middle.low, middle.high, measure),
-                    improvement(data, cell, measure),
-                ]
-            )
+            middle = estimate(interquartile_mean(scores), measure)
+            rows.append([name(cell.name), str(len(scores)), middle, improvement(data, cell, measure)])
     header = ["variant", "seeds", f"inter-quartile mean of {measure.label} [95 %]", f"{ODDS[better(measure)]} [95 %]"]
     return table(header, rows, right=[1, 2, 3]) if rows else ""
 
@@ -59,12 +50,12 @@ ODDS = {True: "probability of improvement over the baseline", False: "probabilit
 
 
 def better(measure: Metric) -> bool:
-    """Whether one end of a metric is better at all."""
+    """Whether a metric has a better direction."""
     return measure.higher_is_better is not None
 
 
 def improvement(data: ReportData, cell: Cell, measure: Metric) -> str:
-    """How often a run of a cell does better than one of its baseline's."""
+    """The probability that a run of a cell is better than one of its baseline."""
     if cell.baseline is None:
         return ABSENT
     baseline, variant = (list(values(data.runs_of(each), measure).values()) for each in (cell.baseline, cell.name))
@@ -77,7 +68,7 @@ def percentages(found: Interval) -> str:
 
 
 def seeds_and_sentences(data: ReportData) -> list[str]:
-    """How the uncertainty of each mean difference in test loss splits between them, a line a comparison."""
+    """A line for each comparison: how much of the variance of the difference in test loss is due to each."""
     lines = []
     for each in data.comparisons:
         found = compare(data.recorded, "test_loss", each.variant, each.baseline, data.estimator)
@@ -88,14 +79,14 @@ def seeds_and_sentences(data: ReportData) -> list[str]:
         if parts.total > 0 and np.isfinite(parts.widening):
             shares = [round(100 * part / parts.total) for part in (parts.seeds, parts.sentences, parts.both)]
             lines.append(
-                f"{name(each.variant)}: {shares[0]} % seeds, {shares[1]} % sentences, {shares[2]} % the two together; "
-                f"an interval that covered other sentences too would be {number(parts.widening, 2)} times as wide."
+                f"{name(each.variant)}: {shares[0]} % seeds, {shares[1]} % sentences, {shares[2]} % their interaction; "
+                f"an interval that also covers other sentences would be {number(parts.widening, 2)} times as wide."
             )
     return lines
 
 
 def sentence_differences(data: ReportData, found: Comparison) -> np.ndarray | None:
-    """What each test sentence adds to the difference in loss of each pair of runs, [seed, sentence].
+    """The contribution of each test sentence to the difference in loss of each pair of runs, [seed, sentence].
 
     A sentence with several references is one sentence. None without two pairs, or where records have no such losses.
     """
