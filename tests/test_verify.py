@@ -15,7 +15,6 @@ import pytest
 from ablate.analysis.metrics import METRICS
 from ablate.records.read import EARLIER, read_records, settings
 from ablate.records.report_data import ReportData
-from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.evidence import SCORES, recompute
 from ablate.report.figures import FIGURES
