@@ -39,7 +39,9 @@ def sentence(found: Tuning, row: Tuned) -> str:
     if not row.own.arms.seeds:
         return f"{name(row.cell)} has no pair of runs left to compare at own best rates"
     own, shared = (estimate(each.effect, measure, signed=True) for each in (row.own, row.shared))
-    outcome = PHRASES[row.own.reading].format(variants=name(row.cell), be="is", baseline=name(row.own.baseline))
+    outcome = PHRASES[row.own.reading].format(
+        variants=name(row.cell), be="is", differ="differs", baseline=name(row.own.baseline)
+    )
     survivors = " among the runs that finished" if row.own.conditional else ""
     alike = row.best.rate == row.baseline.rate == found.shared_rate
     aside = "" if alike else f" (at the shared rate {found.shared_rate:g}: {shared})"
