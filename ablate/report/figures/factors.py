@@ -66,9 +66,10 @@ LEAST_BLEU = 5.0  # the top of an axis of BLEU is never below this
 
 def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
     """The first factor with two or more trained levels, all of which are numbers."""
+    drawn = study.searched if RATE in study.searched else ()  # in a figure of their own
     for name in study.factors:
         levels = {cell.factors[name] for cell in cells}
-        if name != RATE and len(levels) > 1 and all(numeric(level) for level in levels):  # rates have their own figure
+        if name not in drawn and len(levels) > 1 and all(numeric(level) for level in levels):
             return name
     return None
 
