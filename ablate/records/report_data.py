@@ -19,6 +19,7 @@ from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
 from ablate.analysis.metrics import metric
 from ablate.analysis.noise import Noise
 from ablate.analysis.robustness import with_views
+from ablate.analysis.shared_rate import at_one_rate
 from ablate.analysis.statistics import Interval
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.records.earlier import as_found, as_judged, without_reading
@@ -171,6 +172,8 @@ class ReportData:
         found = judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
         if self.earlier:
             return [as_judged(each, self.kept) for each in found]
+        if not self.tuning:
+            found = [replace(each, one_rate=at_one_rate(each.claim, study)) for each in found]
         elsewhere = self.tuning.neighbours if self.tuning else {}
         return [with_views(each, study, runs, self.estimator, self.unmeasured, elsewhere) for each in found]
 
