@@ -44,6 +44,7 @@ class ReportData:
     cost: dict[str, Any] | None = None  # the results of the probe, if there are any
     noise: Noise = Noise()  # the spread of other contrasts, as it was at the first report
     kept: Mapping[str, Any] = field(default_factory=dict)  # summary.json under earlier rules, of settings that have one
+    rest: tuple[dict[str, Any], ...] = ()  # sentences beyond the test set over which the loss is taken
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:

@@ -26,7 +26,17 @@ from ablate.records.read import EARLIER, read_records
 from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
-from ablate.report.text import cost_table, listing, tables, tracing, training_budget, tuned, twins, uncertainty
+from ablate.report.text import (
+    cost_table,
+    listing,
+    sentences,
+    tables,
+    tracing,
+    training_budget,
+    tuned,
+    twins,
+    uncertainty,
+)
 from ablate.report.text.answer import answer, effect_lines
 from ablate.report.text.caveats import needs, qualifications
 from ablate.report.text.claims import blocks
@@ -140,6 +150,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         manifest=data.manifest,
         corpus=data.manifest["corpus"],
         answer=answer(data),
+        length=training_budget.length(data),
         effects=effect_lines(data),
         qualifications=qualifications(data),
         needs=need,
@@ -174,6 +185,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         costs_from=cost_table.origin(data),
         where=where(data),
         budget=budget(data.manifest["config"], data.manifest.get("grid"), data.manifest.get("across")),
+        regularised=regularised(data),
         notes=(data.folder.parent / "README.md").exists(),
         evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
@@ -181,7 +193,9 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         halves=data.study.pairs is Pairs.halves,
         robust=uncertainty.robust(data),
         resamples=RESAMPLES,
-        sentences=uncertainty.seeds_and_sentences(data),
+        sentences=sentences.seeds_and_sentences(data),
+        nearness=sentences.nearness(data),
+        near_and_far=sentences.near_and_far(data),
         translations=listing.translations(data),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
@@ -237,6 +251,25 @@ def budget(config: dict[str, Any], grid: list[float] | None = None, across: dict
         )
     except KeyError:
         return ""
+
+
+def regularised(data: ReportData) -> str:
+    """Dropout, label smoothing and clipping of the baseline, but for what the study varies; empty if none is known."""
+    config, varied = data.manifest["config"], data.study.varied()
+    values = {
+        words: config.get(section, {}).get(key)
+        for words, (section, key) in REGULARISED.items()
+        if f"{section}.{key}" not in varied
+    }
+    known = [words.format(f"{value:g}") for words, value in values.items() if value is not None]
+    return f"All runs have {spoken(known)}." if known else ""
+
+
+REGULARISED = {  # words -> the section and key of their value
+    "dropout {}": ("model", "dropout"),
+    "label smoothing {}": ("train", "label_smoothing"),
+    "gradients clipped at norm {}": ("optim", "clip"),
+}
 
 
 def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
