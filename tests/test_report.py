@@ -124,6 +124,7 @@ def test_results_are_the_columns_that_others_rely_on(tmp_path, undrawn):
         "peak_memory",
         "tokens_per_second",
         "seconds",
+        "epochs",
         "trained",
         "warmup",
     ]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.config import BadInput, plain_line
-from ablate.records.read import read_context, read_runs, settings
-from ablate.records.report_data import ReportData
+from ablate.records.read import read_outline, settings
 from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
 from ablate.report.setting_names import readings
 from ablate.report.text.answer import answer
 from ablate.report.text.claims import ledger_row
+from ablate.report.text.training_budget import length
 from ablate.report.wording import escape, plural, spoken, table
 from ablate.system.atomic import sweep, write_atomic
 from ablate.system.locks import lock
@@ -66,16 +66,15 @@ def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[st
         for setting in names:
             folder = root / "experiments" / study / setting
             try:
-                manifest, found, runs = read_runs(folder)
-                if manifest["preset"] == "smoke":
+                data = read_outline(folder)
+                if data.manifest["preset"] == "smoke":
                     continue
-                data = ReportData(folder, found, manifest, runs, {}, (), {}, None, *read_context(folder))
-                text = answer(data)
+                text = f"{answer(data)} {escape(length(data))}".rstrip()
                 notes = (folder.parent / "README.md").exists()
                 shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study, names)
-                for run in runs:
+                for run in data.runs:
                     used.setdefault(run["run_id"], []).append(f"{study}/{setting}")
-                entries.append(Entry(study, setting, found.question, text, *shown))
+                entries.append(Entry(study, setting, data.declared.question, text, *shown))
                 where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
                 rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in data.verdicts]
             except BadInput as error:

@@ -25,7 +25,18 @@ from ablate.records.read import EARLIER, read_records
 from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
-from ablate.report.text import cost_table, listing, tables, taken, tracing, training_budget, tuned, twins, uncertainty
+from ablate.report.text import (
+    cost_table,
+    listing,
+    sentences,
+    tables,
+    taken,
+    tracing,
+    training_budget,
+    tuned,
+    twins,
+    uncertainty,
+)
 from ablate.report.text.answer import answer, effect_lines
 from ablate.report.text.caveats import needs, qualifications
 from ablate.report.text.claims import blocks
@@ -146,6 +157,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         manifest=data.manifest,
         corpus=data.manifest["corpus"],
         answer=answer(data),
+        length=training_budget.length(data),
         effects=effect_lines(shown),
         qualifications=qualifications(shown),
         needs=need,
@@ -183,6 +195,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         costs_from=cost_table.origin(shown),
         where=where(data),
         budget=budget(data),
+        regularised=regularised(data),
         notes=(data.folder.parent / "README.md").exists(),
         evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
@@ -190,7 +203,9 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         halves=data.study.pairs is Pairs.halves,
         robust=uncertainty.robust(shown),
         resamples=RESAMPLES,
-        sentences=uncertainty.seeds_and_sentences(shown),
+        sentences=sentences.seeds_and_sentences(shown),
+        nearness=sentences.nearness(shown),
+        near_and_far=sentences.near_and_far(shown),
         translations=listing.translations(shown),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
@@ -251,6 +266,25 @@ def budget(data: ReportData) -> str:
         )
     except KeyError:
         return ""
+
+
+def regularised(data: ReportData) -> str:
+    """Dropout, label smoothing and clipping of the baseline, but for what the study varies; empty if none is known."""
+    config, varied = data.manifest["config"], data.study.varied()
+    values = {
+        words: config.get(section, {}).get(key)
+        for words, (section, key) in REGULARISED.items()
+        if f"{section}.{key}" not in varied
+    }
+    known = [words.format(f"{value:g}") for words, value in values.items() if value is not None]
+    return f"All runs have {spoken(known)}." if known else ""
+
+
+REGULARISED = {  # words -> the section and key of their value
+    "dropout {}": ("model", "dropout"),
+    "label smoothing {}": ("train", "label_smoothing"),
+    "gradients clipped at norm {}": ("optim", "clip"),
+}
 
 
 def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ablate.plugins import extend
 from ablate.records.report_data import ReportData
-from ablate.report.figures.depth import initial_gradients
+from ablate.report.figures.depth import initial_gradients, vanished_seen
 from ablate.report.figures.factors import over_factor
 from ablate.report.figures.heat import changes_seen, interaction
 from ablate.report.figures.intervals import effects, intervals_seen, scores
@@ -93,7 +93,8 @@ FIGURES = {
         "What to see: whether gradients are even across layers or shrink or grow towards the embedding (layer 1), "
         "whether deeper stacks (darker) do so more, and whether encoder and decoder agree. Lines are medians over "
         "seeds on a logarithmic scale; a tick at the very bottom is a layer whose gradient has vanished.",
-        place="evidence",
+        vanished_seen,
+        "evidence",
     ),
     "score_variance": Entry(
         score_variance,

@@ -12,6 +12,7 @@ from ablate.analysis.metrics import SMALLEST, feedforward, initial
 from ablate.records.report_data import ReportData
 from ablate.report.figures.style import INK, legend_above, legible, logarithmic, panels
 from ablate.report.levels import by_level
+from ablate.report.wording import name, number, spoken
 from ablate.store.parts import STACKS
 from ablate.study import Cell, Study
 
@@ -59,6 +60,25 @@ def initial_gradients(data: ReportData) -> Figure | None:
         axes[0, 0].plot([], [], color=shade, linewidth=1.8, marker="o", markersize=5, label=legible(str(level)))
     legend_above(figure, axes[0, 0])
     return figure
+
+
+def vanished_seen(data: ReportData) -> str:
+    """Where gradients vanish in one stack alone, in a sentence; empty where they do so in none or in both."""
+    found: dict[tuple[str, str], list[str]] = {}
+    spans: dict[tuple[str, str], float] = {}
+    for cell in data.cells:
+        norms = {stack: line for stack in STACKS if len(line := medians(data, cell, stack))}
+        gone = [stack for stack, line in norms.items() if line.min() < SMALLEST]
+        if len(norms) == len(STACKS) and len(gone) == 1:
+            (kept,) = {*STACKS} - {*gone}
+            found.setdefault((gone[0], kept), []).append(name(cell.name))
+            span = float(np.log10(norms[kept].max() / norms[kept].min()))
+            spans[gone[0], kept] = max(span, spans.get((gone[0], kept), 0.0))
+    return " ".join(
+        f"Gradients vanish in the {gone} alone at {spoken(cells)}; in the {kept} the largest norm is at most "
+        f"{number(10 ** spans[gone, kept], 0 if spans[gone, kept] > 1 else 1)} times the smallest."
+        for (gone, kept), cells in found.items()
+    )
 
 
 def draw_line(panel: Axes, norms: np.ndarray, shade: tuple[float, float, float], index: int) -> None:

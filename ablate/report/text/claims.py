@@ -53,7 +53,7 @@ def verdict(found: ClaimVerdict) -> str:
         return lacking(found)
     if found.earlier:
         return f"{found.verdict.name} (under earlier rules)"
-    return in_words(found) + fragile(found)
+    return in_words(found) + (", at one shared learning rate" if found.one_rate else "") + fragile(found)
 
 
 def fragile(found: ClaimVerdict) -> str:
