@@ -91,6 +91,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What others found on the study's question. `numbers` are in `unit`, by the cell or variant that they are of."""
+
+    text: str
+    source: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One arm of a study: a variant at one level of every factor, compared with the cell that `baseline` names."""
 
@@ -121,6 +131,7 @@ class Study:
     pairs: Pairs = Pairs.seeds
     first_seed: int = 0  # unless the command line sets another
     by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> more overrides, for twins only
+    known: tuple[Published, ...] = ()  # published results that the report shows beside its own
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""
