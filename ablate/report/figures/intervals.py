@@ -88,7 +88,7 @@ def intervals_seen(data: ReportData) -> str:
         return ""
     apart = sum(each.effect.low * each.effect.high > 0 for each in found)
     inside = sum(-each.margin < each.effect.low and each.effect.high < each.margin for each in found)
-    return f"Of {len(found)} intervals {apart} exclude zero and {inside} lie inside the margin."
+    return f"Intervals that exclude zero: {apart} of {len(found)}; that lie inside the margin: {inside}."
 
 
 def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> None:

@@ -56,12 +56,14 @@ def learning_curves(data: ReportData) -> Figure | None:
         lost_curves(panel, data, cells, curves)
         panel.set_title(title)
         panel.set_xlim(0, 1.04 * (longest if shared else last or longest))
+    found: list[Interval] = []
     for panel, (_, cells), whole in zip(below, levels, above):
         panel.axhline(0, color=INK, linewidth=1, zorder=1)
         for cell in cells:
-            draw_course(panel, data, cell, gaps[cell.name])
-        panel.set_xlim(whole.get_xlim())
-    on_one_scale(above, below, curves, gaps.values())
+            found += draw_course(panel, data, cell, gaps[cell.name])
+        start, end = whole.get_xlim()
+        panel.set_xlim(start if len(levels) > 1 else 0.9 * FROM * end, end)
+    on_one_scale(above, below, curves, found)
     name_variants(above[0], data)
     label_marks(above, data, curves)
     for panel in (*above, *below):
@@ -92,15 +94,17 @@ def laid_out(titles: Sequence[str], compared: bool) -> tuple[Figure, list[Axes],
     return figure, above[: len(titles)], below[: len(titles)]
 
 
-def on_one_scale(above: Iterable[Axes], below: Iterable[Axes], curves: Sequence[Curve], gaps: Iterable[Course]) -> None:
+def on_one_scale(
+    above: Iterable[Axes], below: Iterable[Axes], curves: Sequence[Curve], gaps: Sequence[Interval]
+) -> None:
     """The same axis for all losses, and for all differences."""
     losses = [loss for curve in curves for loss in curve.losses]
-    means = [float(np.mean(found)) for gap in gaps for found in gap.values()]
+    ends = [end for each in gaps for end in (each.low, each.high)]
     for panel in above:
         logarithmic(panel, min(losses), max(losses))
         panel.set_ylim(min(losses) / 1.1, max(losses) * 1.1)
     for panel in below:
-        panel.set_ylim(limits([0, *means], [0.0]))
+        panel.set_ylim(limits([0, *(each.mean for each in gaps)], ends))
 
 
 def last_update(curves: list[Curve], cells: Sequence[Cell]) -> int:
@@ -120,15 +124,16 @@ def mean_curves(panel: Axes, data: ReportData, cells: Sequence[Cell], curves: li
         draw_course(panel, data, cell, at)
 
 
-def draw_course(panel: Axes, data: ReportData, cell: Cell, at: Course) -> None:
-    """A line of means, and the band of their intervals."""
+def draw_course(panel: Axes, data: ReportData, cell: Cell, at: Course) -> list[Interval]:
+    """A line of means, and the band of their intervals, which are returned."""
     updates = sorted(at)
+    found: list[Interval] = [data.estimator.interval(at[update]) for update in updates]
     if updates:
         look = looks(data)[cell.variant]
-        found: list[Interval] = [data.estimator.interval(at[update]) for update in updates]
         panel.plot(updates, [each.mean for each in found], markevery=max(1, len(updates) // 6), **look.line)
         low, high = [each.low for each in found], [each.high for each in found]
         panel.fill_between(updates, low, high, color=look.color, alpha=0.15, linewidth=0)
+    return found
 
 
 def differences(curves: Sequence[Curve], cell: Cell) -> Course:

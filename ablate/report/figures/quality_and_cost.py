@@ -35,14 +35,15 @@ def quality_and_cost(data: ReportData) -> Figure | None:
         return None
     figure, axes = panels(1, 1, 3.6)
     panel = axes[0, 0]
-    ends = [end for name, points in shown.items() if points for end in draw_variant(panel, data, name, points)]
+    points = [point for found in shown.values() for point in found.values()]
+    longest = max(time for time, _ in points)
+    ends = [end for name, of in shown.items() if of for end in draw_variant(panel, data, name, of, 0.01 * longest)]
     if order:
         names = [name for name in sorted(order, key=order.__getitem__) if shown.get(name)]
         means = [np.mean(list(shown[name].values()), axis=0) for name in names]
         panel.plot(*zip(*means), color="0.6", linewidth=1.2, zorder=1)
-    points = [point for found in shown.values() for point in found.values()]
     panel.set_ylim(limits([score for _, score in points], ends))
-    panel.set_xlim(0, 1.08 * max(time for time, _ in points))
+    panel.set_xlim(0, 1.08 * longest)
     panel.set_xlabel("time of training (minutes), " + ("measured in turns" if data.cost else "of runs side by side"))
     panel.set_ylabel(with_unit(metric(data.study.metric)))
     name_variants(panel, data, line=False)
@@ -58,13 +59,13 @@ def points_of(data: ReportData, name: str) -> dict[int, tuple[float, float]]:
 
 
 def draw_variant(
-    panel: Axes, data: ReportData, name: str, points: dict[int, tuple[float, float]]
+    panel: Axes, data: ReportData, name: str, points: dict[int, tuple[float, float]], aside: float
 ) -> tuple[float, float]:
-    """The seeds, the mean and its interval. Returns the ends of the interval."""
+    """The seeds, a little to the right, the mean and its interval. Returns the ends of the interval."""
     look, measure = looks(data)[name], metric(data.study.metric)
     times, scores = zip(*points.values())
     interval = bounded(data.mean_of(name, data.study.metric), measure)
-    panel.scatter(times, scores, s=14, zorder=2, **look.seed)
+    panel.scatter(np.add(times, aside), scores, s=14, zorder=2, **look.seed)
     panel.plot(np.mean(times), np.mean(scores), zorder=3, **look.line)
     if interval.n > 1:
         bar(panel, float(np.mean(times)), interval.low, interval.high, look.color)

@@ -26,7 +26,8 @@ def overview(found: Sequence[ClaimVerdict]) -> str:
         [escape(each.claim.id), escape(each.claim.sentence), in_bold(each), effect(each), agreement(each.views)]
         for each in found
     ]
-    return table(HEADER, rows) if rows else ""
+    columns = len(HEADER) if any(each.views for each in found) else len(HEADER) - 1
+    return table(HEADER[:columns], [row[:columns] for row in rows]) if rows else ""
 
 
 def effect(found: ClaimVerdict) -> str:
@@ -153,7 +154,8 @@ def caveat(of: Sequence[Judged]) -> str:
 
 
 def following(of: Sequence[Judged]) -> str:
-    """The command that would decide more; a dash where every setting has decided."""
+    """The command that would decide more, the shortest first; a dash where some setting has decided."""
+    of = sorted(of, key=lambda each: len(each.data.manifest["command"]))
     for each in of:
         if each.found.earlier and each.found.verdict is not None:
             return name(f"{each.data.manifest['command']} first_seed={FRESH}")
