@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablate.analysis.judging import ClaimVerdict, View
-from ablate.analysis.metrics import metric
+from ablate.analysis.metrics import Known, metric
 from ablate.analysis.quality import Beside
 from ablate.analysis.verdicts import Verdict
 from ablate.records.report_data import ReportData
@@ -148,9 +148,14 @@ def caveat(of: Sequence[Judged]) -> str:
             return f"in {escape(each.data.setting)} against it: {escape(against[0])}"
     if len({corpus(each) for each in decided}) < 2:
         return f"one corpus only, {escape(corpus(decided[0]))}"
-    if not any("grid" in each.data.manifest or RATE_KEY in each.data.study.varied() for each in decided):
-        return "at one shared learning rate"
-    return ABSENT
+    tuned = any("grid" in each.data.manifest or RATE_KEY in each.data.study.varied() for each in decided)
+    return ABSENT if tuned or not any(map(needs_training, decided)) else "at one shared learning rate"
+
+
+def needs_training(of: Judged) -> bool:
+    """Whether the claim is about trained models, and not only about sizes or what holds before the first update."""
+    names = [part.contrast.metric for part in of.found.parts]
+    return any(metric(each).known is not Known.counted and not each.startswith("initial_") for each in names)
 
 
 def following(of: Sequence[Judged]) -> str:
