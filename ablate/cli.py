@@ -149,7 +149,8 @@ def study(
     corpora = {}  # read now, since the cache may be gone when the report is made
     for mark, metadata in prepared(plan, progress).items():
         check_prepared(store, plan, mark, metadata)
-        corpora[mark] = replace(Corpus.load(mark, plan.config.data.test_sentences), metadata=metadata)
+        tested_on = plan.config.data.test_sentences, plan.config.evaluation.loss_sentences
+        corpora[mark] = replace(Corpus.load(mark, *tested_on), metadata=metadata)
     progress.say(caveat(cache_folder()))
     check_test_set(corpora)
     from ablate.run import representations

@@ -110,8 +110,9 @@ class WandbMode(Enum):
 def knob(default: Any, meaning: str, within: str | None = None, introduced: Any = FIRST) -> Any:
     """A dataclass field with its meaning and the interval that its value must lie in.
 
-    `introduced` is the default that a key had when it was added after the first ids were made. At that value the key is
-    left out of every id, so that adding it changes no id (see `identity`).
+    `introduced` is the value of a key that was added after the first ids were made in all that was made before. At that
+    value the key is left out of every id, so that adding it changes no id (see `identity`), and a configuration that
+    was written down without the key has that value (see `complete`). It need not be the default.
     """
     return field(default=default, metadata={"meaning": meaning, "within": within, "introduced": introduced})
 
@@ -146,6 +147,21 @@ def identity(section: Any) -> dict[str, Any]:
     """The keys of a section that go into an id: all but those at the default with which they were introduced."""
     values = {item.name: (getattr(section, item.name), item.metadata["introduced"]) for item in fields(section)}
     return {name: value for name, (value, introduced) in values.items() if introduced is FIRST or value != introduced}
+
+
+def complete(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in plain types, with the keys that are younger than it at their `introduced` values."""
+    given = {
+        item.name: getattr(Config(), item.name) for item in fields(Config) if isinstance(plain.get(item.name), dict)
+    }
+    sections = {name: section for name, section in given.items() if is_dataclass(section)}
+    return {**plain, **{name: younger(section) | plain[name] for name, section in sections.items()}}
+
+
+def younger(section: Any) -> dict[str, Any]:
+    """The keys of a section that were added after the first ids were made, at their `introduced` values."""
+    values = {item.name: item.metadata["introduced"] for item in fields(section)}
+    return {name: value for name, value in values.items() if value is not FIRST}
 
 
 def reads(section: Any, name: str, key: str) -> bool:
@@ -372,6 +388,13 @@ class EvaluationConfig:
     bleu_tokenizer: Optional[str] = knob(
         None,
         "sacreBLEU's tokeniser (13a, zh, char, intl, flores200, ...); null is the one for the target language",
+        introduced=None,
+    )
+    loss_sentences: Optional[int] = knob(
+        5000,
+        "held-out source sentences over which the test loss is taken, at the most, but no fewer than the test set; "
+        "null takes the test set alone",
+        "[1, 1e9]",
         introduced=None,
     )
 

@@ -94,6 +94,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What others found on the study's question. `numbers` are in `unit`, by the cell or variant that they are of."""
+
+    text: str
+    source: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One arm of a study: a variant at one level of every factor, compared with the cell that `baseline` names."""
 
@@ -136,6 +146,7 @@ class Study:
     by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> more overrides, of match= and rates=
     searched: tuple[str, ...] = ()  # the factors that tune= added
     refined: dict[str, tuple[Point, ...]] = field(default_factory=dict)  # cell of the baseline -> points off the grid
+    known: tuple[Published, ...] = ()  # published results that the report shows beside its own
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""

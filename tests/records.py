@@ -244,3 +244,12 @@ def lines(values: Iterable[Mapping[str, Any]]) -> str:
 
 def write_gzip(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
     path.write_bytes(gzip.compress(lines(values).encode(), mtime=0))
+
+
+def update_line(path: Path, which: int, **values: Any) -> None:
+    """Set keys of one object of a file of JSON lines."""
+    zipped = path.suffix == ".gz"
+    text = gzip.decompress(path.read_bytes()).decode() if zipped else path.read_text()
+    objects = [json.loads(line) for line in text.splitlines()]
+    objects[which].update(values)
+    path.write_bytes(gzip.compress(lines(objects).encode(), mtime=0) if zipped else lines(objects).encode())

@@ -200,3 +200,16 @@ def test_signatures_say_how_scores_were_computed() -> None:
     assert "case:mixed" in found["bleu"]
     assert "nrefs:var" in found["bleu"]
     assert "nc:6" in found["chrf"]
+
+
+@pytest.mark.parametrize("columns", [1, 7, 10, 319, 320, 321, 352, 1000])
+@pytest.mark.parametrize("k", [1, 4, 10])
+def test_the_largest_numbers_are_those_of_topk(columns: int, k: int) -> None:
+    x = torch.randn(5, columns, generator=torch.Generator().manual_seed(columns))
+    x[0, :] = -torch.inf
+    x[1] = x[1].sort().values  # the largest ones side by side, in the columns that are left over
+    k = min(k, columns)
+    values, places = decoding.largest(x, k)
+    torch.testing.assert_close(values, x.topk(k, dim=1).values, rtol=0, atol=0)
+    torch.testing.assert_close(x.gather(1, places), values, rtol=0, atol=0)
+    assert all(len(set(row)) == k for row in places.tolist())

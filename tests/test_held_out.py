@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ablate.config import BadInput, Config, DataConfig, Device
+from ablate.config import BadInput, Config, DataConfig, Device, EvaluationConfig
 from ablate.data.cache import SUMS, corpus_folder, sha256
 from ablate.data.clean import clean, words
 from ablate.data.corpus import Corpus
@@ -28,12 +28,18 @@ from ablate.data.tokenise import encode
 from ablate.data.vocabulary import END, START
 from ablate.evaluation.measuring import load_model
 from ablate.plan.composition import Plan
+from ablate.records.collect import check_test_set, collect
 from ablate.records.history import check_corpus, check_prepared
+from ablate.records.read import read_records
+from ablate.report.evidence import recompute, sentences_near
+from ablate.report.text.sentences import seeds_and_sentences
 from ablate.report.verify import scored_as
 from ablate.store.folders import Store
-from ablate.store.ids import evaluation_id
-from ablate.store.record_schema import Manifest
+from ablate.store.ids import evaluation_id, training_id
+from ablate.store.plain import config_from_plain, config_to_plain
+from ablate.store.record_schema import POOL, Manifest
 from ablate.store.schema import to_plain
+from ablate.tracking.translations import translations
 from ablate.training.member import run_member
 
 FIXTURE = DataConfig(loader="fixture", name="fixture")
@@ -210,6 +216,86 @@ def test_a_larger_test_set_trains_nothing_again(tmp_path: Path) -> None:
     assert [len(score.beam) for score in scores] == [2, 5]
     assert [score.evaluation["test_sentences"] for score in scores] == [2, 5]
     assert scores[1].beam[:2] == scores[0].beam
+    shown = translations(plans[1].corpus, scores[1])
+    assert sorted(row[2] for row in shown) == sorted(scores[1].beam)
+
+
+# The loss
+
+
+@pytest.mark.parametrize("data", [FIXTURE, HELD_OUT], ids=["test set", "pool"])
+def test_the_loss_set_begins_with_the_test_set_and_is_never_smaller(data: DataConfig) -> None:
+    mark = prepare(data, silent)["fingerprint"]
+    whole = Corpus.load(mark)
+    for size in range(1, len(whole.sources) + 1):
+        for wanted in (None, 1, size, size + 1, 10**9):
+            corpus = Corpus.load(mark, size, wanted)
+            assert corpus.sources == whole.sources[:size]
+            assert corpus.loss_set.sources == whole.sources[: max(size, wanted or 0)]
+            assert corpus.pool.sources == whole.sources
+
+
+def config_with(share: float | None, **evaluation: Any) -> Config:
+    return replace(Config(data=replace(FIXTURE, held_out=share)), evaluation=EvaluationConfig(**evaluation))
+
+
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_the_size_of_the_loss_set_moves_the_ids_of_evaluations_that_have_a_pool_and_of_no_training(
+    share: float | None,
+) -> None:
+    configs = [config_with(share, loss_sentences=size) for size in (None, 100, 200)]
+    assert len({evaluation_id(config, "a training") for config in configs}) == (1 if share is None else 3)
+    assert len({training_id(config, 0, fingerprint(config.data)) for config in configs}) == 1
+
+
+@pytest.mark.parametrize("share", [None, 0.1])
+def test_a_record_from_before_the_loss_set_keeps_its_id(share: float | None) -> None:
+    plain = config_to_plain(config_with(share, loss_sentences=None))
+    expected = evaluation_id(config_from_plain(plain), "a training")
+    del plain["evaluation"]["loss_sentences"]
+    assert config_from_plain(plain).evaluation.loss_sentences is None
+    assert evaluation_id(config_from_plain(plain), "a training") == expected
+
+
+def test_the_loss_is_taken_over_the_pool_and_records_hold_what_it_takes(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    store = Store(root)
+    words = ("+sweep=norm_placement", "data.held_out=0.3", "data.test_sentences=3", "seeds=2")
+    losses: dict[int | None, list[list[float]]] = {}
+    for size in (None, 6, 10**9):
+        plan = fixture_plan(*words, f"evaluation.loss_sentences={'null' if size is None else size}", "first_seed=0")
+        store.freeze(plan.runs)
+        for spec in plan.runs:
+            run_member(store.run(spec.id), Device.cpu)
+        corpus = Corpus.load(plan.corpus, 3, size)
+        folder = collect(store, replace(plan, setting="fixture-smoke"), {plan.corpus: corpus})
+        data = read_records(folder)
+        assert [each["source"] for each in data.test] == list(corpus.sources)
+        assert [each["source"] for each in (*data.test, *data.rest)] == list(corpus.loss_set.sources)
+        for run in data.runs:
+            assert [each for each in recompute(data, run) if not each.agrees] == []
+            wrong = recompute(data, run | {"test_bits_per_byte": 1.1 * run["test_bits_per_byte"]})
+            assert [each.name for each in wrong if not each.agrees] == ["test_bits_per_byte"]
+        assert list(sentences_near(data)) == []
+        assert all(each["near"] in (True, False) for each in data.test)
+        entries = [data.hypotheses[run["evaluation_id"]] for run in data.runs]
+        losses[size] = [entry["loss"] for entry in entries]
+        assert {len(entry["loss"]) for entry in entries} == {len(corpus.loss_set.pairs)}
+        assert (folder / POOL).exists() == (size is not None)
+        shares = seeds_and_sentences(data)
+        assert f"| {len(corpus.loss_set.sources)} sentences |" in shares
+    whole, test = losses[10**9], losses[None]
+    assert len(whole[0]) > len(losses[6][0]) > len(test[0])
+    for run in range(len(whole)):
+        assert whole[run][: len(test[run])] == pytest.approx(test[run], abs=2e-3)
+
+
+def test_variants_are_scored_on_the_same_sentences() -> None:
+    with pytest.raises(BadInput, match=r"varies evaluation\.loss_sentences: variants are scored on the same"):
+        fixture_plan("+sweep=norm_placement", "across={evaluation.loss_sentences:[10,20]}")
+    mark = prepare(HELD_OUT, silent)["fingerprint"]
+    with pytest.raises(BadInput, match="different test sentences"):
+        check_test_set({"a": Corpus.load(mark, 2, 3), "b": Corpus.load(mark, 2, 4)})
 
 
 @pytest.mark.parametrize("share", [None, 0.1])

@@ -53,17 +53,30 @@ def test_decoding_with_a_cache_equals_decoding_without(config: ModelConfig) -> N
     torch.testing.assert_close(torch.stack(stepwise, 1), model(source, target), **close)
 
 
+SELECTIONS = {  # a step -> the rows that are kept before it
+    "rows of their own": {3: [2, 0, 0]},
+    "hypotheses of every source, then of some": {
+        0: [0, 0, 1, 1, 2, 2],
+        2: [1, 0, 2, 2, 5, 4],
+        4: [1, 1, 5, 4],
+        6: [2, 3],
+    },
+    "as many of each, then not": {1: [0, 0, 2, 2], 3: [1, 2, 3], 5: [2, 0, 1, 1]},
+}
+
+
+@pytest.mark.parametrize("selections", SELECTIONS)
 @each_choice
-def test_decoding_goes_on_with_the_rows_that_are_selected(config: ModelConfig) -> None:
+def test_decoding_goes_on_with_the_rows_that_are_selected(config: ModelConfig, selections: str) -> None:
     model, source, target = tiny_model(config), tokens(3, 6), tokens(3, 7, seed=1)
-    rows = torch.tensor([2, 0, 0])
-    expected, state = model(source[rows], target[rows]), model.start(source)
+    state, kept = model.start(source), torch.arange(3)
     for t in range(target.shape[1]):
-        if t == 3:
+        if t in SELECTIONS[selections]:
+            rows = torch.tensor(SELECTIONS[selections][t])
             state.select(rows)
-            target = target[rows]
-        logits = model.step(state, target[:, t])
-    torch.testing.assert_close(logits, expected[:, -1], **close)
+            kept = kept[rows]
+        logits = model.step(state, target[kept, t])
+        torch.testing.assert_close(logits, model(source[kept], target[kept, : t + 1])[:, -1], **close)
 
 
 @each_choice

@@ -144,6 +144,24 @@ def test_contrasts_of_another_metric_or_budget_say_nothing(metric: str, budget: 
     assert Noise(FOUND).spread(metric, budget) is None
 
 
+def test_losses_over_fewer_references_are_noisier_and_say_nothing() -> None:
+    few, many = ([replace(each, metric="test_loss", references=n) for each in FOUND] for n in (0, 3514))
+    noise = Noise((*few, *(replace(each, variance=each.variance / 4) for each in many)))
+    for references, scale in ((0, 1), (3514, 4)):
+        found = noise.prior("test_loss", BUDGET, "a", "b", ("x", "y"), references)
+        assert found is not None
+        assert found == prior_of([each.variance / scale for each in FOUND], [each.seeds - 1 for each in FOUND])
+    assert noise.prior("test_loss", BUDGET, "a", "b", ("x", "y"), 99) is None
+    assert len(noise.over("test_loss", BUDGET)) == len(few) + len(many)
+
+
+def test_a_spread_of_losses_knows_over_how_many_references_they_are(tmp_path: Path) -> None:
+    study = a_study(["a", "b"])
+    write_records(tmp_path, study, [run | {"loss_references": 77} for run in some_runs(study, 4)])
+    found = {each.metric: each.references for each in library(tmp_path)[PLACE]}
+    assert (found["test_loss"], found["validation_loss"], found["test_bleu"]) == (77, 0, 0)
+
+
 def test_fewer_than_six_others_say_nothing() -> None:
     six = FOUND[:6]
     assert Noise(six).prior("test_bleu", BUDGET, "a", "b", ("x", "y")) is not None
@@ -181,7 +199,7 @@ def test_it_is_frozen_at_the_first_report_on_a_set_of_seeds(tmp_path: Path) -> N
 
     def collected(plan: Any) -> bytes:
         folder = collect(Store(tmp_path), plan, {plan.corpus: Corpus.load(plan.corpus)})
-        freeze_noise(tmp_path, folder)
+        freeze_noise(tmp_path, folder, config_to_plain(plan.preset))
         return (folder / NOISE).read_bytes()
 
     first = collected(plan)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablate.analysis.variance import apportion, per_sentence
+from ablate.analysis.bleu import bleu
+from ablate.analysis.variance import apportion, per_sentence, pseudo_values
+from ablate.evaluation.scores import Scorer, statistics
 
 SEEDS, SENTENCES = 5, 200
 
@@ -96,3 +98,58 @@ def test_drawing_other_sentences_moves_a_mean_over_tokens_as_much_as_it_says():
     drawn = rng.integers(0, 300, (4000, 300))
     resampled = sums[0][drawn].sum(axis=1) / tokens[drawn].sum(axis=1)
     assert apportion(per_sentence(sums, tokens)).sentences == pytest.approx(resampled.var(), rel=0.1)
+
+
+counts = st.integers(0, 30)
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.lists(st.tuples(counts, counts).map(sorted), min_size=4, max_size=4))
+def test_bleu_of_sums_is_that_of_sacrebleu(words, reference, grams):
+    from sacrebleu.metrics import BLEU
+
+    matches, possible = zip(*grams)
+    expected = BLEU.compute_bleu([*matches], [*possible], words, reference, smooth_method="exp").score if words else 0
+    assert bleu(np.array([words, reference, *matches, *possible])) == pytest.approx(expected)
+
+
+def translated(seeds, sentences, rng, wrong=0.35):
+    """Statistics [seed, sentence] of translations with words that are wrong at random, in some sentences more often."""
+    vocabulary = [f"w{number}" for number in range(40)]
+    texts = [[str(rng.choice(vocabulary)) for _ in range(rng.integers(5, 12))] for _ in range(sentences)]
+    hard = rng.uniform(0, 2 * wrong, sentences)
+    found = []
+    for _ in range(seeds):
+        said = [[w if rng.uniform() > h else str(rng.choice(vocabulary)) for w in text] for text, h in zip(texts, hard)]
+        found.append(statistics([" ".join(each) for each in said], [[" ".join(text)] for text in texts], "13a"))
+    return np.array(found)
+
+
+def test_statistics_of_sentences_add_up_to_the_score_of_a_test_set():
+    references = [["le chat dort sur le lit", "un chat dort"], ["il pleut souvent ici"], ["oui ."]]
+    translations = ["le chat dort sur un lit", "il pleut rarement ici", "oui !"]
+    sums = np.array(statistics(translations, references, "13a")).sum(axis=0)
+    assert bleu(sums) == pytest.approx(Scorer(references)(translations, translations)["test_bleu"])
+
+
+def test_the_jackknife_of_a_mean_is_its_values():
+    values = np.random.default_rng(6).normal(size=(3, 20))
+    found = pseudo_values(lambda sums: sums[..., 0] / sums[..., 1], np.stack([values, np.ones_like(values)], axis=-1))
+    assert found == pytest.approx(values)
+
+
+def test_other_sentences_move_a_difference_in_bleu_as_much_as_the_paired_bootstrap_says():
+    rng = np.random.default_rng(7)
+    sums = translated(2, 300, rng)
+    drawn = rng.integers(0, 300, (4000, 300))
+    resampled = np.diff([bleu(of_seed[drawn].sum(axis=1)) for of_seed in sums], axis=0)[0]
+    values = np.diff(pseudo_values(bleu, sums), axis=0)[0]
+    assert values.mean() == pytest.approx(np.diff(bleu(sums.sum(axis=1)))[0], abs=0.05)
+    assert values.var(ddof=1) / 300 == pytest.approx(resampled.var(), rel=0.1)
+
+
+def test_what_seeds_and_sentences_make_of_bleu_is_what_redrawing_both_says():
+    """Over fresh seeds and sentences, the mean BLEU varies as much as the parts of one draw add up to, on average."""
+    found = [translated(4, 80, np.random.default_rng([8, draw])) for draw in range(60)]
+    means = [bleu(sums.sum(axis=1)).mean() for sums in found]
+    totals = [apportion(pseudo_values(bleu, sums)).total for sums in found]
+    assert np.var(means) == pytest.approx(np.mean(totals), rel=0.45)

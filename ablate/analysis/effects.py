@@ -11,7 +11,7 @@ import numpy as np
 from ablate.analysis.estimators import FIXED, Estimator
 from ablate.analysis.metrics import Known, Metric, Record, metric
 from ablate.analysis.moderated import Prior
-from ablate.analysis.noise import Noise, budget_of, mark
+from ablate.analysis.noise import Noise, budget_of, mark, references_of
 from ablate.analysis.statistics import Effect, Interval
 from ablate.analysis.verdicts import Reading, is_small, reading
 from ablate.study import HALVES, Study, matched_in
@@ -162,7 +162,9 @@ def prior_for(
     if not noise.spreads or len(budgets) > 1:
         return None, None
     budget, first, second = *budgets, *sorted(map(mark, cells))
-    return noise.prior(name, budget, variant, baseline, (first, second)), noise.spread(name, budget)
+    references = references_of(name, cells[0])
+    prior = noise.prior(name, budget, variant, baseline, (first, second), references)
+    return prior, noise.spread(name, budget, references)
 
 
 def interaction(first: Arms, second: Arms) -> Arms:

@@ -58,6 +58,7 @@ class ClaimVerdict:
     command: str | None  # what would test it, where it was not tested and a command would
     earlier: bool = False  # whether the verdict is that of a report under earlier rules
     views: tuple[View, ...] = ()  # of all contrasts
+    one_rate: bool = False  # whether it is about quality, and was tested at one learning rate that may suit one arm
 
     @property
     def fragile(self) -> list[int]:

@@ -1,6 +1,7 @@
 """The noise library: how much the paired differences of many contrasts vary between seeds.
 
-Contrasts are alike where metric, corpus, preset and budget are. One library is of one corpus and preset.
+Contrasts are alike where metric, corpus, preset and budget are, and for test losses the number of references. One
+library is of one corpus and preset.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ablate.analysis.moderated import MINIMUM, Prior, prior_of
 from ablate.config import Config
 
 LEAST_SEEDS = 3  # of a contrast whose variance counts
+LOSSES = ("test_loss", "test_bits_per_byte")
 DETERMINING = ("model", "optim", "train", "data", "evaluation")
 
 
@@ -39,6 +41,7 @@ class Spread:
     seeds: int
     variance: float  # in the square of the metric's unit
     mean: float  # of the baseline, of which some margins are shares
+    references: int = 0  # that a test loss is taken over; 0 for other metrics, and where records do not say
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,25 @@ class Noise:
             found.setdefault((each.metric, each.budget), []).append(each)
         return found
 
-    def prior(self, metric: str, budget: str, variant: str, baseline: str, cells: tuple[str, str]) -> Prior | None:
+    def prior(
+        self, metric: str, budget: str, variant: str, baseline: str, cells: tuple[str, str], references: int = 0
+    ) -> Prior | None:
         """The prior for the variance of a contrast, made of the others; None where there are too few."""
         names = {(*self.setting, variant, baseline), (*self.setting, baseline, variant)}
         others = [
             each
-            for each in self.alike.get((metric, budget), ())
+            for each in self.over(metric, budget, references)
             if each.cells != cells and (each.study, each.setting, each.variant, each.baseline) not in names
         ]
         return prior_of([each.variance for each in others], [each.seeds - 1 for each in others])
 
-    def spread(self, metric: str, budget: str) -> float | None:
+    def over(self, metric: str, budget: str, references: int | None = None) -> list[Spread]:
+        """The contrasts that are alike, with losses over as many references; None for any number of them."""
+        return [each for each in self.alike.get((metric, budget), ()) if references in (None, each.references)]
+
+    def spread(self, metric: str, budget: str, references: int | None = None) -> float | None:
         """The standard deviation to expect of a contrast; None where the library is too small to say."""
-        found = self.alike.get((metric, budget), ())
+        found = self.over(metric, budget, references)
         return typical(found) if len(found) >= MINIMUM else None
 
 
@@ -100,6 +109,13 @@ def budget_of(records: Sequence[Record]) -> str:
     """How long the runs of a cell were to train, as updates x target positions; empty where that is not known."""
     train: Mapping[str, Any] = next((record["config"].get("train", {}) for record in records if "config" in record), {})
     return f"{train['updates']} x {train.get('batch_tokens', 1)}" if "updates" in train else ""
+
+
+def references_of(metric: str, records: Sequence[Record]) -> int:
+    """How many references a metric of these runs is over, if it is a test loss: the fewer, the noisier."""
+    if metric not in LOSSES:
+        return 0
+    return max((record.get("loss_references") or 0 for record in records), default=0)
 
 
 def mark(records: Sequence[Record]) -> str:

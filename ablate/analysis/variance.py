@@ -4,11 +4,15 @@ Runs of several seeds tested on the same sentences are a balanced two-way layout
 effect, plus a sentence's effect, plus their interaction. Analysis of variance apportions the variance without the noise
 that resampling would add; a test compares the two. Searle, Casella and
 McCulloch 1992, "Variance components", chapter 4; with few seeds the seeds' part is uncertain.
+
+A score that is no mean over sentences has values a sentence too: of a ratio by its linearisation (`per_sentence`), of
+BLEU by the jackknife (`pseudo_values`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +58,17 @@ def apportion(values: np.ndarray) -> Apportioned:
     of_seed = max(float(by_seed.var(ddof=1)) - both / sentences, 0.0)
     of_sentence = max(float(by_sentence.var(ddof=1)) - both / seeds, 0.0)
     return Apportioned(of_seed / seeds, of_sentence / sentences, both / (seeds * sentences), (seeds, sentences))
+
+
+def pseudo_values(score: Callable[[np.ndarray], np.ndarray], statistics: np.ndarray) -> np.ndarray:
+    """What each sentence adds to a score of sums over sentences, [seed, sentence]; `statistics` is [seed, sentence, n].
+
+    They are the jackknife's: the score n times, less n - 1 times that without the sentence. Their mean estimates the
+    score, and their variance over n is that of the score over other sentences. Efron 1982, "The jackknife, the
+    bootstrap and other resampling plans", chapter 2.
+    """
+    n, whole = statistics.shape[1], statistics.sum(axis=1, keepdims=True)
+    return np.asarray(n * score(whole) - (n - 1) * score(whole - statistics))
 
 
 def per_sentence(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:

@@ -87,13 +87,14 @@ class Corpus:
     train: Pairs
     validation: Pairs
     test_set: TestSet
-    pool: TestSet  # all that is held out with data.held_out, of which the test set is the beginning; else the test set
+    pool: TestSet  # all that is held out with data.held_out; else the test set
+    loss_set: TestSet  # the beginning of the pool over which the test loss is taken; the test set is its beginning
     tokenizer: Tokenizer
     metadata: dict[str, Any]  # corpus.json, and the sizes of the test set
 
     @staticmethod
-    def load(fingerprint: str, test_sentences: int | None = None) -> Corpus:
-        """Read it from the cache, with a test set of at most `test_sentences` of the source sentences in its pool.
+    def load(fingerprint: str, test_sentences: int | None = None, loss_sentences: int | None = None) -> Corpus:
+        """Read it from the cache, with test and loss sets of these sizes (`tested_on`).
 
         Raises BadInput when it is not in the cache, or not whole.
         """
@@ -114,21 +115,30 @@ class Corpus:
             raise _damaged(fingerprint) from error
         if not corpus._is_whole():
             raise _damaged(fingerprint)
-        return corpus.tested_on(test_sentences)
+        return corpus.tested_on(test_sentences, loss_sentences)
 
-    def tested_on(self, test_sentences: int | None) -> Corpus:
-        """The same with the first `test_sentences` source sentences of the pool as its test set; None for all."""
+    def tested_on(self, test_sentences: int | None, loss_sentences: int | None = None) -> Corpus:
+        """The same with the first `test_sentences` source sentences of the pool as its test set; None for all.
+
+        The loss is taken over the first `loss_sentences`, if these are more; None for the test set alone.
+        """
         test_set = self.pool.first(test_sentences)
+        loss_set = self.pool.first(max(loss_sentences or 0, len(test_set.sources)))
         sizes = {
             "test_sentences": len(test_set.sources),
             "test_references": len(test_set.pairs),
             "test_bytes": test_set.bytes,
         }
-        return replace(self, test_set=test_set, metadata={**self.metadata, **sizes})
+        return replace(self, test_set=test_set, loss_set=loss_set, metadata={**self.metadata, **sizes})
 
     @property
     def test(self) -> Pairs:
         return self.test_set.pairs
+
+    def training_sources(self) -> list[str]:
+        """The normalised text of each training source; characters outside the vocabulary are `<unk>`."""
+        rows = (self.train.pair(index)[0][:-1].tolist() for index in range(len(self.train)))
+        return self.tokenizer.decode_batch(list(rows), skip_special_tokens=False)
 
     @property
     def test_sentence(self) -> np.ndarray:
@@ -190,7 +200,7 @@ def _assemble(
         sources=tuple(line["source"] for line in lines),
         references=tuple(tuple(line["references"]) for line in lines),
     )
-    return Corpus(train, validation, pool, pool, tokenizer, metadata)
+    return Corpus(train, validation, pool, pool, pool, tokenizer, metadata)
 
 
 def _damaged(fingerprint: str) -> BadInput:

@@ -13,6 +13,8 @@ from ablate.data.vocabulary import END, PAD, START
 from ablate.model.architecture import Architecture
 
 ROWS = 512  # most hypotheses decoded at a time
+AT_A_TIME = 32  # rows of logits
+GROUP = 32  # columns of logits of which the largest is found first
 IMPOSSIBLE = -1e9  # below any log-probability, but finite, so that arithmetic never gives NaN
 
 
@@ -70,12 +72,13 @@ def beam_search(model: Architecture, source: Tensor, beam: int, length_penalty: 
 
     for length in range(1, int(limit.max()) + 1):
         logits = model.step(state, tokens[:, -1]).float()
-        log_p = torch.log_softmax(logits, dim=-1).unflatten(0, (-1, beam))  # [A, K, V]
-        log_p[..., PAD] = log_p[..., START] = IMPOSSIBLE
-        candidates = (scores[:, :, None] + log_p).flatten(1)
+        shift = scores.flatten() - log_sum_exp(logits)  # [A * K]: from logits to log p of hypotheses
+        logits[:, PAD] = logits[:, START] = IMPOSSIBLE
         # Each parent ends in one way, so at least `beam` of twice as many candidates have not ended.
+        of_parent, choices = largest(logits, min(2 * beam, logits.shape[1]))
+        candidates = (shift[:, None] + of_parent).view(len(active), -1)
         likeliest, flat = candidates.topk(min(2 * beam, candidates.shape[1]), dim=1)
-        parent, token = flat // log_p.shape[-1], flat % log_p.shape[-1]
+        parent, token = flat // choices.shape[1], choices.view(len(active), -1).gather(1, flat)
         ends = token == END
 
         ending = ends[:, :beam] & (likeliest[:, :beam] > IMPOSSIBLE / 2)
@@ -98,6 +101,29 @@ def beam_search(model: Architecture, source: Tensor, beam: int, length_penalty: 
         state.select(chosen)
         scores, active = scores[going], active[going]
     return best
+
+
+def log_sum_exp(x: Tensor) -> Tensor:
+    """Over the columns, a few rows at a time, so that what lies between stays in the cache.  [N, V] -> [N]"""
+    return torch.cat([rows.logsumexp(-1) for rows in x.split(AT_A_TIME)])
+
+
+def largest(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest numbers of each row and their columns, as `x.topk(k)`, whose time grows with the whole of x.
+
+    Columns c with the same c % groups are a group. The k largest numbers lie in the k groups whose maxima are largest,
+    or in the columns that are left over.  [N, V] -> [N, k]
+    """
+    groups = x.shape[1] // GROUP
+    if groups <= k:
+        return x.topk(k, dim=1)
+    grouped = x[:, : groups * GROUP].unflatten(1, (GROUP, groups))
+    best = grouped.amax(1).topk(k, dim=1, sorted=False).indices  # [N, k]
+    columns = (torch.arange(GROUP, device=x.device)[:, None] * groups + best[:, None, :]).flatten(1)
+    rest = torch.arange(groups * GROUP, x.shape[1], device=x.device).expand(len(x), -1)
+    columns = torch.cat([columns, rest], dim=1)
+    found, places = x.gather(1, columns).topk(k, dim=1)
+    return found, columns.gather(1, places)
 
 
 def pad(sequences: list[np.ndarray]) -> Tensor:

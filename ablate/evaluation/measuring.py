@@ -22,7 +22,7 @@ from ablate.store.schema import VERSION, EvaluationResult
 
 
 def evaluate(model: Architecture, config: Config, corpus: Corpus, device: torch.device) -> EvaluationResult:
-    """Translations of the test set, their scores, and the loss of every reference."""
+    """Translations of the test set, their scores, and the loss of every reference of the loss set."""
     began = time.perf_counter()
     evaluation = config.evaluation
     best = corpus.tokenizer.decode_batch(
@@ -30,14 +30,13 @@ def evaluate(model: Architecture, config: Config, corpus: Corpus, device: torch.
     )
     decoding_seconds = time.perf_counter() - began
     greedy = corpus.tokenizer.decode_batch(translate(model, corpus.test_sources, 1, evaluation.length_penalty))
-    losses, tokens = pair_losses(model, EvaluationBatches(corpus.test, model.vocabulary_size, device))
+    losses, tokens = pair_losses(model, EvaluationBatches(corpus.loss_set.pairs, model.vocabulary_size, device))
     scorer = Scorer(corpus.references, bleu_tokenizer(config))
-    size = sum(len(reference.encode()) for references in corpus.references for reference in references)  # bytes
     return EvaluationResult(
         version=VERSION,
         **scorer(best, greedy),
         test_loss=sum(losses) / sum(tokens),
-        test_bits_per_byte=sum(losses) / math.log(2) / size,
+        test_bits_per_byte=sum(losses) / math.log(2) / corpus.loss_set.bytes,
         decoding_seconds=decoding_seconds,
         unmeasured=scorer.unmeasured,
         signatures=scorer.signatures(),

@@ -58,6 +58,15 @@ class Scorer:
         return {name: str(metric.get_signature()) for name, metric in (("bleu", self.bleu), ("chrf", self.chrf))}
 
 
+def statistics(translations: Sequence[str], references: Sequence[Sequence[str]], tokenizer: str) -> list[list[int]]:
+    """The statistics of each sentence whose sums make BLEU, in the order of `ablate.analysis.bleu`."""
+    from sacrebleu.metrics import BLEU
+
+    bleu = BLEU(tokenize=tokenizer, effective_order=True)  # which concerns the scores of sentences, not used here
+    found = map(bleu.sentence_score, translations, references)
+    return [[score.sys_len, score.ref_len, *score.counts, *score.totals] for score in found]
+
+
 def unmeasured(references: Sequence[Sequence[str]], tokenizer: str = DEFAULT) -> dict[str, str]:
     """Column -> why the test set allows no such score; empty if it allows all scores.
 

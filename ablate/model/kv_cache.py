@@ -65,7 +65,10 @@ class DecoderCache:
     def length(self) -> int:
         return self.layers[0][0].length
 
-    def select(self, rows: Tensor) -> None:
-        for pair in self.layers:
-            for cache in pair:
-                cache.select(rows)
+    def select_hypotheses(self, rows: Tensor) -> None:
+        for own, _ in self.layers:
+            own.select(rows)
+
+    def select_sources(self, rows: Tensor) -> None:
+        for _, of_source in self.layers:
+            of_source.select(rows)

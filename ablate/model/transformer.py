@@ -43,14 +43,18 @@ class DecoderLayer(nn.Module):
         self,
         x: Tensor,  # [B, T, D]
         real: Tensor,
-        memory: Tensor,  # [B, S, D]
+        memory: Tensor,  # [A, S, D], where A divides B
         real_memory: Tensor,
         causal: Tensor,
         caches: tuple[Cache | None, Cache | None] = (None, None),
     ) -> Tensor:
         x = self.self_attention(x, real, causal, caches[0])
-        x = self.cross_attention(x, real, memory, padding_mask(real_memory), caches[1])
-        return self.feedforward(x, real)
+        # Hypotheses of one source attend to the same keys, so they count as positions of one row here. [B, T] -> [A, K]
+        of_source, mask = (len(memory), -1), padding_mask(real_memory)
+        attended = self.cross_attention(
+            x.reshape(*of_source, x.shape[2]), real.reshape(of_source), memory, mask, caches[1]
+        )
+        return self.feedforward(attended.view_as(x), real)
 
 
 class Stack(nn.Module):
@@ -117,14 +121,26 @@ class Transformer(Architecture):
 
 
 class Decoding:
-    """What a Transformer keeps between two target tokens: the encoder's output, and keys and values of the decoder."""
+    """What a Transformer keeps between two target tokens: the encoder's output, and keys and values of the decoder.
+
+    What comes from the source is kept once for all hypotheses of a sentence, as long as every sentence has as many.
+    """
 
     def __init__(self, memory: Tensor, real_memory: Tensor, cache: DecoderCache) -> None:
         self.memory, self.real_memory, self.cache = memory, real_memory, cache
+        self.source = torch.arange(len(memory), device=memory.device)  # [B]: row of `memory` of each hypothesis
 
     def select(self, rows: Tensor) -> None:
-        self.memory, self.real_memory = self.memory[rows], self.real_memory[rows]
-        self.cache.select(rows)
+        sources, counts = torch.unique_consecutive(self.source[rows], return_counts=True)
+        if len(counts) and (counts == counts[0]).all():
+            self.source = torch.arange(len(sources), device=rows.device).repeat_interleave(counts)
+        else:
+            sources = self.source[rows]
+            self.source = torch.arange(len(sources), device=rows.device)
+        self.cache.select_hypotheses(rows)
+        if len(sources) != len(self.memory) or (sources.diff() < 1).any():
+            self.memory, self.real_memory = self.memory[sources], self.real_memory[sources]
+            self.cache.select_sources(sources)
 
 
 def padding_mask(real: Tensor) -> Tensor:

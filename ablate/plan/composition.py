@@ -121,8 +121,13 @@ def plan(compose: Compose, arguments: Sequence[str], find: Find | None = None) -
     configs = {cell.name: cell_config(base, composed, cell) for cell in cells}
     check_read(cells, configs, keys)
     recipes = dict.fromkeys([base.data, *(config.data for config in configs.values())])
-    if len({recipe.test_sentences for recipe in recipes}) > 1:
-        raise BadInput(f"the study {study.name} varies data.test_sentences: variants are scored on the same sentences")
+    sizes_of_test = {
+        "data.test_sentences": {recipe.test_sentences for recipe in recipes},
+        "evaluation.loss_sentences": {config.evaluation.loss_sentences for config in (base, *configs.values())},
+    }
+    for key, values in sizes_of_test.items():
+        if len(values) > 1:
+            raise BadInput(f"the study {study.name} varies {key}: variants are scored on the same sentences")
     corpora = {recipe: fingerprint(recipe) for recipe in recipes}
     runs = runs_of(study, setting, configs, seeds_of(base), corpora)
     check_distinct(runs, cells)

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from ablate.config import BadInput, Until
 from ablate.data.corpus import Corpus
+from ablate.data.near import near_training
 from ablate.evaluation.scores import unmeasured
 from ablate.plan.composition import Plan
 from ablate.records.history import looks_after
@@ -28,6 +29,7 @@ from ablate.store.ids import MEANING, RunSpec, bleu_tokenizer
 from ablate.store.plain import config_to_plain
 from ablate.store.plugin_files import described
 from ablate.store.record_schema import (
+    POOL,
     CurvesRecord,
     LayersRecord,
     Look,
@@ -65,9 +67,20 @@ def collect(store: Store, plan: Plan, corpora: Corpora) -> Path:
     write_atomic(folder / "runs.jsonl", lines(runs))
     write_gzip(folder / "layers.jsonl.gz", map(layers, trainings.values()))
     write_gzip(folder / "curves.jsonl.gz", map(curves, trainings.values()))
-    write_gzip(folder / "test.jsonl.gz", map(TestSentence, corpus.sources, map(list, corpus.references)))
+    write_sentences(folder, corpus)
     write_gzip(folder / "hypotheses.jsonl.gz", (translations(evaluations[id], scores[id]) for id in scores))
     return folder
+
+
+def write_sentences(folder: Path, corpus: Corpus) -> None:
+    """The sentences that are translated, and those beyond them over which the loss is taken too."""
+    count, whole = len(corpus.sources), corpus.loss_set
+    references = list(map(list, whole.references))
+    write_gzip(folder / "test.jsonl.gz", map(TestSentence, corpus.sources, references, near_training(corpus)))
+    if len(whole.sources) > count:
+        write_gzip(folder / POOL, map(TestSentence, whole.sources[count:], references[count:]))
+    else:
+        (folder / POOL).unlink(missing_ok=True)  # of an earlier command
 
 
 def freeze_noise(root: Path, folder: Path, default: dict[str, Any]) -> None:
@@ -124,8 +137,8 @@ def without_curves(store: Store, plan: Plan) -> list[str]:
 
 def check_test_set(corpora: Corpora) -> None:
     """Raise BadInput if the cells of a study would be scored on different sentences."""
-    first, *others = corpora.values()
-    if any((corpus.sources, corpus.references) != (first.sources, first.references) for corpus in others):
+    sets = [(corpus.sources, corpus.loss_set.sources, corpus.loss_set.references) for corpus in corpora.values()]
+    if any(found != sets[0] for found in sets):
         raise BadInput(
             "the study's variants have corpora with different test sentences, so their scores do not compare: vary "
             "only keys of data that leave the test set as it is"
@@ -169,6 +182,7 @@ def run_record(folder: RunFolder, spec: RunSpec, cell: Cell, unmeasured: Iterabl
             "evaluation_id": spec.evaluation,
             "status": result.status if result is not None and ended else "failed",
             "seconds": sum(part.seconds for part in parts) if parts else None,
+            "loss_references": len(scores.loss) if scores is not None else None,
             "factors": cell.factors,
             "meaning": MEANING,
             "parents": list(spec.parents),

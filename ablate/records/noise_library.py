@@ -10,7 +10,7 @@ from typing import Any
 
 from ablate.analysis.effects import arms, of_cell
 from ablate.analysis.metrics import METRICS, Known, Record
-from ablate.analysis.noise import LEAST_SEEDS, Spread, budget_of, mark, once
+from ablate.analysis.noise import LEAST_SEEDS, Spread, budget_of, mark, once, references_of
 from ablate.analysis.trained import defaults
 from ablate.config import BadInput
 from ablate.records.looks import looks_in, sequential
@@ -68,6 +68,7 @@ def spreads_of(study: Study, setting: str, runs: Sequence[Record]) -> Iterator[S
                 yield Spread(
                     name, budget, study.name, setting, cell.name, cell.baseline, (first, second), len(pairs.seeds),
                     variance=float((pairs.variant - pairs.baseline).var(ddof=1)), mean=float(pairs.baseline.mean()),
+                    references=references_of(name, sides[0]),
                 )  # fmt: skip
 
 

@@ -16,11 +16,13 @@ from ablate.analysis.effects import halved
 from ablate.analysis.noise import Noise, Spread
 from ablate.analysis.quality import study_metric
 from ablate.analysis.trained import Default, has_trained
+from ablate.analysis.training_length import epochs
 from ablate.config import WORD, BadInput, plain_line
 from ablate.plan.rates import overrides_of
 from ablate.records.report_data import ReportData
 from ablate.store.crossing import crossed
 from ablate.store.record_schema import (
+    POOL,
     CostRecord,
     CurvesRecord,
     EarlierRecord,
@@ -43,9 +45,9 @@ SAFE = regex.compile(rf"(?!\p{{M}})[{WORD}][{WORD}.,=+-]*")  # the name of a stu
 
 def read_records(folder: Path) -> ReportData:
     """Read the records of a study at one setting (corpus, preset, overrides). Raises BadInput that names a bad file."""
-    manifest, study, runs = read_runs(folder)
-    curves = {each["run_id"]: each for each in read_lines(folder / "curves.jsonl.gz", CurvesRecord)}
+    data = read_outline(folder)
     test = tuple(read_lines(folder / "test.jsonl.gz", TestSentence))
+    rest = tuple(read_lines(folder / POOL, TestSentence)) if (folder / POOL).exists() else ()
     path = folder / "hypotheses.jsonl.gz"
     hypotheses = {evaluation_of(each): each for each in read_lines(path, Translations)}
     for name, entry in hypotheses.items():
@@ -53,9 +55,23 @@ def read_records(folder: Path) -> ReportData:
             raise BadInput(f"{path}: {name} has {len(entry['beam'])} translations of {len(test)} sentences")
     path = folder / "cost.json"
     cost = read_object(path, CostRecord) if path.exists() else None
-    if cost and study.pairs is Pairs.halves:  # the probe measured the one variant
+    if cost and data.declared.pairs is Pairs.halves:  # the probe measured the one variant
         cost["cells"] = dict.fromkeys(HALVES, *cost["cells"].values())
-    return ReportData(folder, study, manifest, runs, curves, test, hypotheses, cost, *read_context(folder))
+    return replace(data, test=test, rest=rest, hypotheses=hypotheses, cost=cost)
+
+
+def read_outline(folder: Path) -> ReportData:
+    """The records without sentences, translations and costs: all that verdicts and headlines need. Raises BadInput."""
+    manifest, study, runs = read_runs(folder)
+    curves = {each["run_id"]: each for each in read_lines(folder / "curves.jsonl.gz", CurvesRecord)}
+    runs = tuple(run | {"epochs": epochs_of(manifest, run, curves)} for run in runs)
+    return ReportData(folder, study, manifest, runs, curves, (), {}, None, *read_context(folder))
+
+
+def epochs_of(manifest: dict[str, Any], run: Mapping[str, Any], curves: Mapping[str, dict[str, Any]]) -> float | None:
+    """For how many epochs a run trained."""
+    corpus = manifest.get("corpora", {}).get(run.get("corpus"), manifest["corpus"])
+    return epochs(curves.get(run["run_id"], {}).get("tokens", ()), corpus)
 
 
 def read_context(folder: Path) -> tuple[Noise, dict[str, Any]]:

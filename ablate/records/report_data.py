@@ -19,6 +19,7 @@ from ablate.analysis.measured import incomparable, masked, stand_ins, unmeasured
 from ablate.analysis.metrics import metric
 from ablate.analysis.noise import Noise
 from ablate.analysis.robustness import with_views
+from ablate.analysis.shared_rate import at_one_rate
 from ablate.analysis.statistics import Interval
 from ablate.analysis.tuning import Tuning, tuning
 from ablate.records.earlier import as_found, as_judged, without_reading
@@ -43,6 +44,7 @@ class ReportData:
     cost: dict[str, Any] | None = None  # the results of the probe, if there are any
     noise: Noise = Noise()  # the spread of other contrasts, as it was at the first report
     kept: Mapping[str, Any] = field(default_factory=dict)  # summary.json under earlier rules, of settings that have one
+    rest: tuple[dict[str, Any], ...] = ()  # sentences beyond the test set over which the loss is taken
 
     @cached_property
     def unmeasured(self) -> dict[str, str]:
@@ -200,6 +202,8 @@ class ReportData:
         found = judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
         if self.earlier:
             return [as_judged(each, self.kept) for each in found]
+        if not self.tuning:
+            found = [replace(each, one_rate=at_one_rate(each.claim, study)) for each in found]
         elsewhere = self.tuning.neighbours if self.tuning else {}
         return [with_views(each, study, runs, self.estimator, self.unmeasured, elsewhere) for each in found]
 

@@ -118,6 +118,29 @@ def planned_seeds(data: ReportData) -> Recomputed:
     return Recomputed("seeds of the plan", span(range(first, first + data.manifest["seeds"])), span(found))
 
 
+def sentences_near(data: ReportData) -> Iterator[Recomputed]:
+    """Which test sentences are near the training set, where the records say so and the corpus is in the cache."""
+    flags = [sentence.get("near") for sentence in data.test]
+    if not flags or None in flags:
+        return
+    found = near_again(str(data.manifest["corpus"].get("fingerprint")), len(flags)) or flags
+    for number, (flag, again) in enumerate(zip(flags, found, strict=True)):
+        if flag != again:
+            yield Recomputed(f"near of test sentence {number}", flag, again)
+
+
+@cache  # settings share corpora
+def near_again(fingerprint: str, sentences: int) -> list[bool] | None:
+    """The flags of a corpus's test set; None if it is not in the cache."""
+    from ablate.data.corpus import Corpus
+    from ablate.data.near import near_training
+
+    try:
+        return near_training(Corpus.load(fingerprint, sentences))
+    except BadInput:
+        return None
+
+
 def span(seeds: Sequence[int]) -> str:
     """Seeds in a few words: only the first and the last if they are consecutive."""
     whole = len(seeds) > 0 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
@@ -163,10 +186,14 @@ def scores(of: Evidence) -> Iterator[Recomputed]:
     found = rescored(references, of.data.bleu_tokenizer, tuple(entry["beam"]), tuple(entry["greedy"]))
     yield from (Recomputed(column, run[column], found[column]) for column in SCORES)
     losses, tokens = entry["loss"], sum(entry["tokens"])
+    held_out = [*references, *(tuple(sentence["references"]) for sentence in of.data.rest)]
+    yield Recomputed("number of losses", len(losses), sum(map(len, held_out)))
+    if run.get("loss_references") is not None:
+        yield Recomputed("loss_references", run["loss_references"], len(losses))
     loss = None if None in losses else sum(losses) / tokens
     yield Recomputed("test_loss", run["test_loss"], loss, LOSS_DIGITS * len(losses) / tokens)
     if run["test_bits_per_byte"] is not None and loss is not None:
-        size = sum(len(reference.encode()) for of_sentence in references for reference in of_sentence)
+        size = sum(len(reference.encode()) for of_sentence in held_out for reference in of_sentence)
         bits = sum(losses) / math.log(2) / size
         yield Recomputed("test_bits_per_byte", run["test_bits_per_byte"], bits, SIX_FIGURES * bits)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
@@ -14,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import metric
@@ -25,12 +23,28 @@ from ablate.records.read import EARLIER, read_records
 from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
-from ablate.report.text import cost_table, listing, tables, taken, tracing, training_budget, tuned, twins, uncertainty
+from ablate.report.text import (
+    cost_table,
+    listing,
+    sentences,
+    tables,
+    taken,
+    tracing,
+    training_budget,
+    tuned,
+    twins,
+    uncertainty,
+)
 from ablate.report.text.answer import answer, effect_lines
+from ablate.report.text.calibration import calibration
 from ablate.report.text.caveats import needs, qualifications
+from ablate.report.text.claim_tables import overview
 from ablate.report.text.claims import blocks
+from ablate.report.text.explanation import explanation
 from ablate.report.text.limits import limits
+from ablate.report.text.published import published
 from ablate.report.text.summary import summary
+from ablate.report.web_page import body
 from ablate.report.wording import code_block, escape, spoken
 from ablate.store.record_schema import EarlierRecord, EarlierSummary
 from ablate.store.schema import Damaged, decoded, to_plain
@@ -85,7 +99,7 @@ def keep_earlier(data: ReportData, report: Path) -> ReportData:
 def draw(data: ReportData) -> dict[str, Figure]:
     """The figures by name, without those for which there are no data."""
     with styled():
-        drawn = {name: entry.draw(seen_by(name, data)) for name, entry in FIGURES.items()}
+        drawn = {name: entry.of(seen_by(name, data)) for name, entry in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
@@ -137,6 +151,8 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
     verdicts, shown = data.verdicts, data.shown
     need, command = needs(data, verdicts)
     drawn = [(name, FIGURES[name]) for name in figures]
+    evidence = [(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"]
+    readme = data.folder.parent / "README.md"
     return TEMPLATES.get_template("report.md.j2").render(
         data=data,
         shown=shown,
@@ -146,11 +162,16 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         manifest=data.manifest,
         corpus=data.manifest["corpus"],
         answer=answer(data),
+        length=training_budget.length(data),
         effects=effect_lines(shown),
         qualifications=qualifications(shown),
         needs=need,
         needs_command=command,
-        claims=blocks(verdicts),
+        why=explanation(readme),
+        claims=overview(verdicts),
+        details=blocks(verdicts),
+        calibration=calibration(data),
+        published=published(data),
         limits=limits(data, verdicts),
         variants=tables.variants(shown),
         beside=tables.beside(shown),
@@ -183,14 +204,18 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         costs_from=cost_table.origin(shown),
         where=where(data),
         budget=budget(data),
-        notes=(data.folder.parent / "README.md").exists(),
-        evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
+        regularised=regularised(data),
+        notes=readme.exists(),
+        first=evidence[:1],
+        evidence=evidence[1:],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
         pairs=tables.pairs(shown),
         halves=data.study.pairs is Pairs.halves,
         robust=uncertainty.robust(shown),
         resamples=RESAMPLES,
-        sentences=uncertainty.seeds_and_sentences(shown),
+        sentences=sentences.seeds_and_sentences(shown),
+        nearness=sentences.nearness(shown),
+        near_and_far=sentences.near_and_far(shown),
         translations=listing.translations(shown),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
@@ -253,19 +278,27 @@ def budget(data: ReportData) -> str:
         return ""
 
 
-def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
-    """The same report as one HTML file with its figures inside. HTML in the text stays text."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
-    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    tokens = parser.parse(text)
-    for token in tokens:
-        if token.children:  # links would break, because the page may be opened elsewhere
-            links = ("link_open", "link_close")
-            token.children = [child for child in token.children if child.type not in links]
-        for child in token.children or ():
-            name = Path(str(child.attrGet("src") or "")).stem
-            if child.type == "image" and name in figures:
-                child.attrSet("src", "data:image/svg+xml;base64," + base64.b64encode(figures[name]["svg"]).decode())
-    body = parser.renderer.render(tokens, parser.options, {})
-    return TEMPLATES.get_template("page.html.j2").render(title=html.escape(title), generator=versions(), body=body)
+def regularised(data: ReportData) -> str:
+    """Dropout, label smoothing and clipping of the baseline, but for what the study varies; empty if none is known."""
+    config, varied = data.manifest["config"], data.study.varied()
+    values = {
+        words: config.get(section, {}).get(key)
+        for words, (section, key) in REGULARISED.items()
+        if f"{section}.{key}" not in varied
+    }
+    known = [words.format(f"{value:g}") for words, value in values.items() if value is not None]
+    return f"All runs have {spoken(known)}." if known else ""
+
+
+REGULARISED = {  # words -> the section and key of their value
+    "dropout {}": ("model", "dropout"),
+    "label smoothing {}": ("train", "label_smoothing"),
+    "gradients clipped at norm {}": ("optim", "clip"),
+}
+
+
+def page(text: str, title: str, figures: Mapping[str, Mapping[str, bytes]]) -> str:
+    """The same report as one HTML file with its figures inside."""
+    return TEMPLATES.get_template("page.html.j2").render(
+        title=html.escape(title), generator=versions(), body=body(text, figures)
+    )

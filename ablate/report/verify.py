@@ -18,7 +18,16 @@ from ablate.records.read import read_records, settings
 from ablate.records.report_data import ReportData
 from ablate.report import side_by_side as compare
 from ablate.report.differing import Difference, differences, versus
-from ablate.report.evidence import SCORES, Evidence, lacking, planned_seeds, recompute, strays, unmeasured_scores
+from ablate.report.evidence import (
+    SCORES,
+    Evidence,
+    lacking,
+    planned_seeds,
+    recompute,
+    sentences_near,
+    strays,
+    unmeasured_scores,
+)
 from ablate.report.index import markdown as index
 from ablate.report.render import draw, pictures, texts, versions
 from ablate.report.setting_names import readings
@@ -54,7 +63,7 @@ class Verification:
         except BadInput as error:
             return self.fault(data.folder, f"scores cannot be recomputed: {error}")
         file = f"{path_from(self.root, data.folder)}/runs.jsonl"
-        for each in (unmeasured_scores(data), planned_seeds(data)):
+        for each in (unmeasured_scores(data), planned_seeds(data), *sentences_near(data)):
             if not each.agrees:
                 self.fault(data.folder / "manifest.json", versus(each.name, each.recorded, each.found))
         self.differences += [Difference(file, stray) for stray in strays(data)]

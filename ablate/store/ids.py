@@ -85,7 +85,9 @@ def scoring(config: Config) -> dict[str, Any]:
     """
     chosen = identity(config.evaluation) | {"bleu_tokenizer": bleu_tokenizer(config)}
     chosen |= sources_used(evaluation=config.evaluation)
-    if config.data.held_out is not None:  # otherwise the corpus's fingerprint includes the size of its test set
+    if config.data.held_out is None:  # then the test set is all that is held out, and the fingerprint includes its size
+        chosen.pop("loss_sentences", None)
+    else:
         chosen["test_sentences"] = config.data.test_sentences
     return {key: value for key, value in chosen.items() if (key, value) != ("bleu_tokenizer", DEFAULT)}
 

@@ -11,7 +11,7 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ablate.config import BadInput, Config
+from ablate.config import BadInput, Config, complete
 from ablate.store.schema import mapped
 
 HERE = ("root", "hydra")  # keys that set where things are, which no record keeps
@@ -48,8 +48,11 @@ def config_with(config: Config, node: DictConfig) -> Config:
 
 
 def config_from_plain(plain: dict[str, Any]) -> Config:
-    """A frozen, checked configuration from the result of `config_to_plain`. Raises BadInput."""
-    return _frozen(escaped(plain))
+    """A frozen, checked configuration from the result of `config_to_plain`, perhaps by an earlier version.
+
+    Raises BadInput.
+    """
+    return _frozen(escaped(complete(plain)))
 
 
 def _frozen(values: dict[str, Any]) -> Config:

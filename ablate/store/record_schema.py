@@ -34,8 +34,11 @@ RESULT_COLUMNS = {  # of results.csv with their types, before a column for each 
     "peak_memory": "Int64",
     "tokens_per_second": "float64",
     "seconds": "float64",
+    "epochs": "float64",
     "trained": "Int64",
 }
+DERIVED = ("epochs", "trained")  # of these, what is computed when records are read
+POOL = "pool.jsonl.gz"
 BY_LAYER = ("parameter_counts", "diagnostics", "final_dead_units")  # in a file of their own: there may be many layers
 
 
@@ -64,6 +67,7 @@ class RunRecord(Versioned, frozen=True, kw_only=True, omit_defaults=False):
     factors: dict[str, Level] = {}
     test_bits_per_byte: Number | None = None
     decoding_seconds: Number | None = None
+    loss_references: Whole | None = None  # over which the test loss is taken
     diverged_at: Whole | None = None
     best_update: Whole | None = None
     best_validation_loss: Number | None = None
@@ -129,16 +133,20 @@ class CurvesRecord(Stored, frozen=True, kw_only=True):
 
 
 class TestSentence(Stored, frozen=True):
-    """A line of test.jsonl.gz."""
+    """A line of test.jsonl.gz, or of pool.jsonl.gz: a sentence beyond the test set over which the loss is taken."""
 
     __test__ = False  # for pytest, which collects classes of such names
 
     source: str
     references: Annotated[list[str], Meta(min_length=1)]
+    near: bool | None = None  # whether a training source is within one word of it; None in earlier records
 
 
 class Translations(Stored, frozen=True, kw_only=True):
-    """A line of hypotheses.jsonl.gz: the translations of each sentence, and the loss of each reference."""
+    """A line of hypotheses.jsonl.gz: the translations of each test sentence, and the loss of each reference.
+
+    Losses go on with the references of pool.jsonl.gz, if there are any.
+    """
 
     run_id: str
     evaluation_id: str | None = None
@@ -203,6 +211,7 @@ class SpreadRecord(Stored, frozen=True, kw_only=True):
     seeds: Annotated[int, Meta(ge=2)]
     variance: Annotated[float, Meta(ge=0, le=1e39)]
     mean: Number
+    references: Whole = 0
 
 
 class DefaultRecord(Stored, frozen=True, kw_only=True):
@@ -326,6 +335,8 @@ class CorpusMetadata(Stored, frozen=True, kw_only=True):
     fingerprint: str = ""
     credit: str = ""
     train_pairs: Whole = 0
+    train_tokens: Whole = 0
+    mean_target: Number = 0.0
     validation_pairs: Whole = 0
     test_sentences: Whole = 0
     vocabulary_size: Whole = 0

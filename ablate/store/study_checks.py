@@ -9,12 +9,15 @@ from dataclasses import fields
 from typing import Any
 
 from ablate.config import CONTROL, BadInput, Config, check_key, check_name
-from ablate.store.record_schema import RECORD_KEYS
+from ablate.store.record_schema import DERIVED, RECORD_KEYS
 from ablate.store.study_file import study_to_plain
 from ablate.study import Study
 
 OF_A_CELL = ("model", "optim", "train", "precision", "data", "evaluation")  # what a variant or a level may set
-TAKEN = {*RECORD_KEYS, "pair", "lr_sensitivity", *(item.name for item in fields(Config))}  # names no factor may have
+TAKEN = {  # names no factor may have
+    *(*RECORD_KEYS, *DERIVED, "pair", "lr_sensitivity"),
+    *(item.name for item in fields(Config)),
+}
 OF_A_SIZE = (*OF_A_CELL, "diagnostics", "seeds")
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from ablate.config import BadInput, Config, grids_from
+from ablate.store.published_results import published_from, published_to_plain
 from ablate.study import QUALITY, RATE, Claim, Contrast, Direction, Kind, Pairs, Study
 
 
@@ -29,14 +30,14 @@ def study_from(mapping: Mapping[str, Any] | None) -> Study:
 
 
 def _study(mapping: Mapping[str, Any]) -> Study:
-    known = [item.name for item in fields(Study) if item.name not in OF_A_COMMAND]
-    _refuse_unknown(mapping, known, "study")
-    for key in ("claims", "limits"):
+    keys = [item.name for item in fields(Study) if item.name not in OF_A_COMMAND]
+    _refuse_unknown(mapping, keys, "study")
+    for key in ("claims", "limits", "known"):
         if isinstance(mapping.get(key), (str, Mapping)):
             raise BadInput(f"study.{key} must be a list, with '- ' before each item")
     for key in ("name", "question", "baseline", "variants"):
         if not mapping.get(key):
-            raise BadInput(f"study.{key} is missing; a study may have {', '.join(known)}")
+            raise BadInput(f"study.{key} is missing; a study may have {', '.join(keys)}")
     variants = {str(name): _overrides(overrides, str(name)) for name, overrides in mapping["variants"].items()}
     baseline = str(mapping["baseline"])
     if baseline not in variants:
@@ -57,8 +58,18 @@ def _study(mapping: Mapping[str, Any]) -> Study:
     metric, limits = str(mapping.get("metric", "test_bleu")), tuple(map(str, mapping.get("limits") or ()))
     grid, first_seed = grids_from(mapping.get("grid"), "study.grid"), _first_seed(mapping.get("first_seed"))
     name, question = str(mapping["name"]), str(mapping["question"])
-    study = Study(name, question, baseline, variants, factors, metric, claims, limits, sizes, grid, pairs, first_seed)
+    known = tuple(published_from(each) for each in mapping.get("known") or ())
+    study = Study(
+        name, question, baseline, variants, factors, metric, claims, limits, sizes, grid, pairs, first_seed, known=known
+    )
     forms = [study.at(preset).compared for preset in ("", *sizes)]
+    for result in known:
+        cells = dict.fromkeys([*variants, *(cell for form in forms for cell in form.names())])
+        for cell in [cell for cell in result.numbers if cell not in cells]:
+            raise BadInput(
+                f"study.known: {result.source} has a number of {cell}, which is not a variant of this study: "
+                f"{', '.join(cells)}"
+            )
     for claim in claims:
         for part in claim.parts:
             cells = dict.fromkeys(name for form in forms for name in form.names(part.factor))
@@ -111,6 +122,7 @@ def study_to_plain(study: Study) -> dict[str, Any]:
         **({"grid": grid_to_plain(study.grid)} if study.grid else {}),
         **({"pairs": study.pairs.name} if study.pairs is not Pairs.seeds else {}),
         **({"first_seed": study.first_seed} if study.first_seed else {}),
+        **({"known": [published_to_plain(each) for each in study.known]} if study.known else {}),
     }
 
 

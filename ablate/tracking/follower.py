@@ -12,7 +12,7 @@ from ablate.store.folders import Store
 from ablate.store.ids import RunSpec, digest
 from ablate.store.plain import config_from_plain
 from ablate.store.plugin_files import recalled
-from ablate.store.record_schema import ALSO, RESULT_COLUMNS
+from ablate.store.record_schema import ALSO, DERIVED, RESULT_COLUMNS
 from ablate.store.schema import to_plain
 from ablate.study import Cell
 from ablate.tracking import SAYS, wandb_id
@@ -23,6 +23,7 @@ from ablate.tracking.view import View
 
 POLL = 1.0  # seconds between looks at the run folders
 IDENTITY = ("study", "setting", "variant", "seed")  # columns of results.csv that W&B has as the run's config
+SUMMARY = [key for key in (*RESULT_COLUMNS, *ALSO) if key not in (*IDENTITY, *DERIVED)]
 
 
 class Follower:
@@ -71,8 +72,7 @@ class Follower:
         record, scores = self.record(spec), folder.scores(spec.evaluation)
         if scores is not None:
             view.log_scores(record, translations(spec.corpus, scores))
-        summary = {key: record[key] for key in (*RESULT_COLUMNS, *ALSO) if key not in IDENTITY}
-        view.finish(summary, exit_code=int(failed))
+        view.finish({key: record[key] for key in SUMMARY}, exit_code=int(failed))
         del self.open[spec.evaluation]
         self.tracked += 1
         if done:  # the next command tries a failed run again

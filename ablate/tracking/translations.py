@@ -11,6 +11,7 @@ from ablate.config import excerpt
 from ablate.data.cache import corpus_folder
 from ablate.store.schema import EvaluationResult
 
+FILES = ("test.jsonl", "pool.jsonl")  # of a prepared corpus; it has one of them
 SENTENCES = 20
 REFERENCES = 5  # at the most, of a sentence
 COLUMNS = ["source", "references", "beam", "greedy"]
@@ -18,7 +19,7 @@ COLUMNS = ["source", "references", "beam", "greedy"]
 
 def translations(corpus: str, scores: EvaluationResult) -> list[list[str]]:
     """A row of COLUMNS for each sentence of an evaluation; empty if the corpus is not in the cache."""
-    test = test_set(corpus)
+    test = held_out(corpus)[: len(scores.beam)]
     if not len(test) == len(scores.beam) == len(scores.greedy):
         return []
     return [
@@ -39,11 +40,9 @@ def in_hash_order(sources: Sequence[str]) -> list[int]:
 
 
 @cache
-def test_set(corpus: str) -> tuple[tuple[str, list[str]], ...]:
-    """Source and references of each test sentence of a prepared corpus."""
-    try:
-        text = (corpus_folder(corpus) / "test.jsonl").read_text(encoding="utf-8")
-    except OSError:
-        return ()
+def held_out(corpus: str) -> tuple[tuple[str, list[str]], ...]:
+    """Source and references of the held-out sentences of a prepared corpus, of which the test set is the beginning."""
+    found = [path for name in FILES if (path := corpus_folder(corpus) / name).exists()]
+    text = found[0].read_text(encoding="utf-8") if found else ""
     entries = [json.loads(line) for line in text.split("\n") if line]
     return tuple((entry["source"], entry["references"]) for entry in entries)

@@ -85,7 +85,7 @@ def complete(folder: RunFolder, wanted: Device, request: Request) -> None:
     for evaluation, plain in task.evaluations.items():
         if result and result.scorable and folder.scores(evaluation) is None:
             config = config_from_plain(plain)
-            tested = corpus.tested_on(config.data.test_sentences)
+            tested = corpus.tested_on(config.data.test_sentences, config.evaluation.loss_sentences)
             model = load_model(folder, config, corpus, device)
             folder.write(folder.evaluation_file(evaluation).name, evaluate(model, config, tested, device))
 

@@ -89,7 +89,7 @@ def evaluation_of(planned: Plan, corpus: Corpus) -> EvaluationResult:
         version=VERSION, test_bleu=20.0, test_bleu_greedy=19.0, test_bleu_lower=21.0, test_chrf=40.0,
         test_loss=Real(4.0), test_bits_per_byte=Real(2.0), decoding_seconds=1.0,
         signatures=signatures(corpus.references), evaluation=scoring(planned.config), seconds=2.0, beam=sentences,
-        greedy=sentences, loss=[Real(40.0)] * len(corpus.test), tokens=[10] * len(corpus.test),
+        greedy=sentences, loss=[Real(40.0)] * len(corpus.loss_set.pairs), tokens=[10] * len(corpus.loss_set.pairs),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from ablate.analysis.metrics import metric
 from ablate.records.report_data import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.levels import by_level
-from ablate.report.wording import with_unit
+from ablate.report.wording import bounded, with_unit
 from ablate.study import RATE, Cell, name_without
 
 
@@ -47,7 +47,7 @@ def draw(panel: Axes, data: ReportData, cells: list[Cell], column: str) -> list[
     points: list[float] = []
     for variant in dict.fromkeys(cell.variant for cell in cells):
         found = {cell.factors[RATE]: cell for cell in cells if cell.variant == variant}
-        each = {rate: data.mean_of(cell.name, column) for rate, cell in found.items()}
+        each = {rate: bounded(data.mean_of(cell.name, column), metric(column)) for rate, cell in found.items()}
         shown = {rate: interval for rate, interval in each.items() if interval.n}
         look = looks(data)[variant]
         panel.plot(list(shown), [interval.mean for interval in shown.values()], zorder=3, **look.line)

@@ -6,13 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from ablate.analysis.effects import mean_of, trained
 from ablate.analysis.judging import ClaimVerdict
+from ablate.analysis.metrics import dead_unit_share, metric
 from ablate.analysis.power import MOST_SEEDS
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.records.report_data import ReportData
 from ablate.report.text.claims import ENOUGH
-from ablate.report.wording import escape, listed, name, plural, spoken
+from ablate.report.wording import escape, estimate, in_units, listed, name, plural, spoken
 from ablate.study import Pairs
+
+MANY_DEAD = 0.5  # of the units of a layer
 
 
 def qualifications(data: ReportData) -> list[str]:
@@ -35,6 +39,7 @@ def qualifications(data: ReportData) -> list[str]:
             f"{spoken(idle)} finished without having learned: their loss is hardly below that of the token "
             f"frequencies alone{bar}. A difference to such runs shows only that they did not learn."
         )
+    lines += dying(data)
     for found in data.comparisons:
         if found.arms.mixed:
             seeds = listed(found.arms.mixed)
@@ -43,6 +48,26 @@ def qualifications(data: ReportData) -> list[str]:
     planned = len(data.manifest["plan"])
     if planned > len(data.runs):
         lines.append(f"{len(data.runs)} of {planned} planned runs are in the records.")
+    return lines
+
+
+def dying(data: ReportData) -> list[str]:
+    """A line for each cell with finished runs of which a layer has more than half of its units dead, and their score.
+
+    So many are a sign of a learning rate that is too high, or of a bad initialisation.
+    """
+    measure, lines = metric(data.study.metric), []
+    for cell in data.trained_cells:
+        runs = [run for run in data.runs_of(cell.name) if trained(run)]
+        dead = {run["seed"]: share for run in runs if (share := dead_unit_share(run) or 0) > MANY_DEAD}
+        if dead:
+            ends = list(dict.fromkeys(f"{100 * share:.0f}" for share in (min(dead.values()), max(dead.values()))))
+            scores = [run for run in runs if run["seed"] in dead]
+            score = f"{estimate(mean_of(scores, measure, data.estimator), measure)} {in_units(measure)}"
+            lines.append(
+                f"In {len(dead)} of {plural(len(runs), 'finished run')} of {name(cell.name)} more than half of the "
+                f"units of a layer are dead: {' to '.join(ends)} % in the worst layer, at {score}."
+            )
     return lines
 
 

@@ -34,6 +34,7 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     corpus = data.manifest["corpus"]
     size = f", {corpus['train_pairs']:,} training pairs" if "train_pairs" in corpus else ""
     test = f", and one test set of {corpus['test_sentences']:,} sentences" if "test_sentences" in corpus else ""
+    test += f" (the test loss is over {len(data.test) + len(data.rest):,})" if data.rest else ""
     yield (
         f"One corpus, {escape(corpus.get('name', 'unnamed'))}{size}{test}. Intervals cover the choice of seed, not the "
         "choice of sentences or corpus: every result is conditional on this test set."

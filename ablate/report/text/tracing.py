@@ -11,6 +11,7 @@ from ablate.analysis.metrics import metric
 from ablate.analysis.power import POWER
 from ablate.analysis.robust import MINIMUM_SEEDS
 from ablate.analysis.trained import CLOSED
+from ablate.analysis.training_length import LAST, LEAST, STILL
 from ablate.analysis.verdicts import ALPHA
 from ablate.config import LEARNED_BELOW
 from ablate.records.report_data import ReportData
@@ -36,6 +37,7 @@ def recipes(data: ReportData) -> str:
     rows += [HALVED] if data.study.pairs is Pairs.halves else []
     most = max((len(data.runs_of(cell.name)) for cell in data.cells), default=0)
     rows += [ROBUST] if most >= MINIMUM_SEEDS and not data.sequential else []
+    rows += [NEAR] if any(sentence.get("near") is not None for sentence in data.test) else []
     rows += SPEED if data.cost else []
     rows += [shared(name) for name in ("learned", "trained") if any(part.metric == name for part in parts)]
     return table(["number", "from", "how"], [[escape(label), source, how] for label, source, how in rows])
@@ -125,7 +127,7 @@ SOURCES = {  # metric -> the file and key of a run's value, and the formula; the
     "lr_sensitivity": (RATES, "the mean over the grid less the lowest, seed by seed"),
     "dead_unit_share": ("layers.jsonl.gz, `final_dead_units`", "the largest value"),
     "test_bits_per_byte": (
-        "hypotheses.jsonl.gz, `loss`; test.jsonl.gz, `references`",
+        "hypotheses.jsonl.gz, `loss`; test.jsonl.gz and, if there is one, pool.jsonl.gz, `references`",
         "sum of `loss` over ln 2 and over the bytes of the references in UTF-8",
     ),
     "decoding_seconds": ("runs.jsonl, `decoding_seconds`", "measured; on a machine that did other work it is too long"),
@@ -144,7 +146,8 @@ SCORED = {  # column -> its row of the table
     "test_loss": (
         "test loss of a run",
         "hypotheses.jsonl.gz",
-        "sum of `loss` over sum of `tokens`, which have an entry for each reference of each sentence",
+        "sum of `loss` over sum of `tokens`, which have an entry for each reference of each sentence of test.jsonl.gz "
+        "and then, if there is one, of pool.jsonl.gz",
     ),
     "validation_loss": (
         "validation loss of a run",
@@ -180,8 +183,8 @@ STATISTICS = [
     ),
     (
         "more seeds",
-        "noise.json.gz: the median over contrasts with the same metric and budget of `variance` over the median of "
-        "chi squared / (`seeds` - 1), else s of the paired differences",
+        "noise.json.gz: the median over contrasts with the same metric, budget and `references` of `variance` over the "
+        "median of chi squared / (`seeds` - 1), else s of the paired differences",
         f"the least n at which a two-sided t test of level {ALPHA:g} detects the margin with {POWER:.0%} power, less "
         "the n there is; of a claim of a range, the least n at which half the interval is shorter than the distance "
         "from the mean to its nearest end",
@@ -193,9 +196,23 @@ STATISTICS = [
     ),
     (
         "seeds against sentences",
-        "hypotheses.jsonl.gz: of each sentence, the sum of `loss` over its references",
-        "analysis of variance, seeds by sentences without replication, of (d - r tokens) / mean tokens, where d is a "
-        "sentence's difference and r the sum of d over that of tokens",
+        "hypotheses.jsonl.gz: of each sentence, the sum of `loss` over its references; BLEU from `beam` (`greedy`)",
+        "analysis of variance, seeds by sentences without replication: of (d - r tokens) / mean tokens, where d is a "
+        "sentence's difference in loss and r the sum of d over that of tokens; of the differences of n times BLEU less "
+        "n - 1 times that without the sentence",
+    ),
+    (
+        "epochs",
+        "curves.jsonl.gz, `tokens`; manifest.json, `train_tokens` of the corpus, else `train_pairs` times "
+        "`mean_target`",
+        "sum of the first over the second",
+    ),
+    (
+        "runs still improving",
+        "curves.jsonl.gz, `validation`",
+        f"whether a line through the losses of the last {LAST:.0%} of the updates ({LEAST} validations at the least) "
+        f"against log2 of the update falls by more than {STILL:.0%} of their mean for each doubling; the decay of the "
+        "learning rate is part of that fall",
     ),
     (
         "inside the model",
@@ -213,7 +230,8 @@ SPEED = [
 ]
 GUARD = (
     "paired difference, where the records hold six other contrasts",
-    "noise.json.gz, entries with the same metric and budget and other cells",
+    "noise.json.gz, entries with the same metric, budget and `references` (of a test loss, `loss_references` of "
+    "runs.jsonl), and other cells",
     "the wider of the paired t interval and limma's: `variance` and `seeds` - 1 give s0^2 and d0 (Smyth 2004, section "
     "6.2), the variance is (d0 s0^2 + d s^2) / (d0 + d), its degrees of freedom d0 + d, at most the sum of all "
     "`seeds` - 1; p is the larger one",
@@ -228,6 +246,12 @@ TUNED = (
     "own best rate",
     RATES,
     "the rate of the lowest mean over seeds; the test scores of both arms at theirs are then a paired difference",
+)
+NEAR = (
+    "BLEU near and far",
+    "test.jsonl.gz, `near`; hypotheses.jsonl.gz, `beam`",
+    "BLEU of the sentences for which it is true, and of the others; then means and paired differences as above, but "
+    "without noise.json.gz",
 )
 HALVED = ("pairs of one variant", "results.csv, `seed`", "seed i of the first half with seed n + i, where there are 2n")
 ROBUST = (

@@ -1,18 +1,16 @@
-"""Uncertainty besides the intervals over seeds: looks, robust statistics, the choice of test sentences. Markdown."""
+"""Uncertainty besides the intervals over seeds: looks, robust statistics. Markdown."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ablate.analysis.effects import Comparison, compare, pair, values
+from ablate.analysis.effects import values
 from ablate.analysis.metrics import Metric, metric
 from ablate.analysis.robust import MINIMUM_SEEDS, interquartile_mean, probability_of_improvement
 from ablate.analysis.statistics import Interval
-from ablate.analysis.variance import apportion, per_sentence
 from ablate.records.looks import UNTIL, related
-from ablate.records.read import evaluation_of
 from ablate.records.report_data import ReportData
-from ablate.report.wording import ABSENT, estimate, name, number, spoken, table
+from ablate.report.wording import ABSENT, estimate, name, spoken, table
 from ablate.study import Cell
 
 
@@ -65,40 +63,3 @@ def improvement(data: ReportData, cell: Cell, measure: Metric) -> str:
 
 def percentages(found: Interval) -> str:
     return f"{found.mean:.0%} [{found.low:.0%}, {found.high:.0%}]"
-
-
-def seeds_and_sentences(data: ReportData) -> list[str]:
-    """A line for each comparison: how much of the variance of the difference in test loss is due to each."""
-    lines = []
-    for each in data.comparisons:
-        found = compare(data.recorded, "test_loss", each.variant, each.baseline, data.estimator)
-        differences = sentence_differences(data, found)
-        if differences is None:
-            continue
-        parts = apportion(differences)
-        if parts.total > 0 and np.isfinite(parts.widening):
-            shares = [round(100 * part / parts.total) for part in (parts.seeds, parts.sentences, parts.both)]
-            lines.append(
-                f"{name(each.variant)}: {shares[0]} % seeds, {shares[1]} % sentences, {shares[2]} % their interaction; "
-                f"an interval that also covers other sentences would be {number(parts.widening, 2)} times as wide."
-            )
-    return lines
-
-
-def sentence_differences(data: ReportData, found: Comparison) -> np.ndarray | None:
-    """The contribution of each test sentence to the difference in loss of each pair of runs, [seed, sentence].
-
-    A sentence with several references is one sentence. None without two pairs, or where records have no such losses.
-    """
-    runs = {(run["variant"], pair(run)): data.hypotheses.get(evaluation_of(run), {}) for run in data.runs}
-    arms = [[runs[cell, seed] for seed in found.arms.seeds] for cell in (found.baseline, found.variant)]
-    references = [len(sentence["references"]) for sentence in data.test]
-    if len(found.arms.seeds) < 2 or any(len(run.get("loss") or ()) != sum(references) for arm in arms for run in arm):
-        return None
-    counts = arms[0][0].get("tokens") or ()
-    if any(None in run["loss"] for arm in arms for run in arm) or len(counts) != sum(references):
-        return None
-    starts = np.cumsum([0, *references[:-1]])
-    baseline, variant = (np.add.reduceat([run["loss"] for run in arm], starts, axis=1) for arm in arms)
-    tokens = np.add.reduceat(np.array(counts), starts)
-    return per_sentence(variant - baseline, tokens)
