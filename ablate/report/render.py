@@ -26,21 +26,12 @@ from ablate.records.read import EARLIER, read_records
 from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
-from ablate.report.text import (
-    cost_table,
-    listing,
-    sentences,
-    tables,
-    tracing,
-    training_budget,
-    tuned,
-    twins,
-    uncertainty,
-)
+from ablate.report.text import cost_table, listing, tables, tracing, training_budget, tuned, twins, uncertainty
 from ablate.report.text.answer import answer, effect_lines
 from ablate.report.text.caveats import needs, qualifications
 from ablate.report.text.claims import blocks
 from ablate.report.text.limits import limits
+from ablate.report.text.sentences import near_and_far, nearness, seeds_and_sentences
 from ablate.report.text.summary import summary
 from ablate.report.wording import code_block, escape, spoken
 from ablate.store.record_schema import EarlierRecord, EarlierSummary
@@ -193,9 +184,9 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         halves=data.study.pairs is Pairs.halves,
         robust=uncertainty.robust(data),
         resamples=RESAMPLES,
-        sentences=sentences.seeds_and_sentences(data),
-        nearness=sentences.nearness(data),
-        near_and_far=sentences.near_and_far(data),
+        sentences=seeds_and_sentences(data),
+        nearness=nearness(data),
+        near_and_far=near_and_far(data),
         translations=listing.translations(data),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
