@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # imported inside functions, so that --help is fast
     from omegaconf import DictConfig
 
     from ablate.plan.composition import Plan
+    from ablate.plan.rates import TunedSetting
     from ablate.records.collect import Corpora
     from ablate.run.launching import Launch
     from ablate.run.progress import Progress
@@ -103,7 +104,7 @@ def study(
     from ablate.plan.composition import plan as make_plan
 
     settle()
-    plan = make_plan(compose, arguments)  # before the slow imports, so that bad input is reported at once
+    plan = make_plan(compose, arguments, find)  # before the slow imports, so that bad input is reported at once
     from ablate import tracking
     from ablate.analysis.metrics import check_metrics
     from ablate.data.cache import cache_folder, corpus_folder
@@ -156,11 +157,17 @@ def study(
 
     try:
         train(plan, store, launch, progress, forecast.workers)
+        if plan.config.tuned:
+            from ablate.run.refining import refinement
+
+            if more := refinement(plan, store, corpora, progress.say):
+                plan = progress.plan = more
+                train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.until is Until.resolved:
             from ablate.run.until import next_batch  # judges claims, which other commands leave to their report
 
             while more := next_batch(plan, store, corpora, progress.say):
-                plan = more
+                plan = progress.plan = more
                 train(plan, store, launch, progress, workers(plan.config, device, len(plan.runs)))
         if plan.config.cost_probe:
             costs.measure(plan, store, device, progress.say)
@@ -172,6 +179,13 @@ def study(
     except OSError as error:
         what = f"{error.filename or store.root}: {error.strerror or error}"
         raise Stuck(f"{what}; {so_far(plan, store)}") from error
+
+
+def find(root: Path, rates: str) -> TunedSetting:
+    """What `rates` names, read from the records under `root`. Raises BadInput."""
+    from ablate.records.tuned_settings import tuned_setting  # slow to import
+
+    return tuned_setting(root, rates)
 
 
 def outlook(plan: Plan, root: Path) -> list[str]:

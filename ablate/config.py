@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -78,6 +78,8 @@ READ_BY = {  # key -> (the choice of its section that decides whether it is read
     "train.teacher_share": ("objective", frozenset({"distillation"})),
     "train.temperature": ("objective", frozenset({"distillation"})),
 }
+TUNABLE = {"lr": "optim.lr", "warmup": "optim.warmup"}  # what tune= may tune -> the key that it sets
+MATCHES = ("parameters", "flops")  # what match= may match
 FIRST = object()  # marks a key that existed when the first ids were made
 
 
@@ -91,16 +93,6 @@ class Device(Enum):
 class Precision(Enum):
     fp32 = "fp32"
     bf16 = "bf16"
-
-
-class Tune(Enum):
-    none = "none"
-    lr = "lr"
-
-
-class Match(Enum):
-    none = "none"
-    parameters = "parameters"
 
 
 class Until(Enum):
@@ -181,8 +173,39 @@ def reads(section: Any, name: str, key: str) -> bool:
     return not choice or getattr(section, choice) in readers
 
 
-def is_rate(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# What tune= may tune -> whether something is a value of it, and what its values are.
+TUNES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "lr": (lambda value: is_number(value) and value > 0, "learning rates above 0, such as [0.001,0.002,0.004]"),
+    "warmup": (lambda value: is_number(value) and 0 <= value < 1, "shares from 0 up and below 1, such as [0.02,0.15]"),
+}
+
+
+def grids_from(grid: Any, key: str = "grid") -> dict[str, tuple[float, ...]]:
+    """What is tuned -> its values, in ascending order; a list alone is one of learning rates. Raises BadInput."""
+    found: dict[str, tuple[float, ...]] = {}
+    grids = grid if isinstance(grid, Mapping) else {} if grid is None else {"lr": grid}
+    for name, values in grids.items():
+        if name not in TUNES:
+            raise BadInput(f"{key}={grid}: {name} is unknown; it may be {', '.join(TUNES)}")
+        fits, what = TUNES[name]
+        if not (isinstance(values, list | tuple) and values and all(map(fits, values))):
+            inside = f"{key}={values}" if values is grid else f"{key}.{name}={values}"
+            raise BadInput(f"{inside} must be a list of {what}")
+        found[name] = tuple(sorted(set(map(float, values))))
+    return found
+
+
+def members(key: str, value: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """What a key names: nothing, one of `known`, or a list of them. In the order of `known`. Raises BadInput."""
+    known = list(known)
+    named = value if isinstance(value, list) else [] if value in (None, "none") else [value]
+    if not all(isinstance(each, str) and each in known for each in named) or len(set(named)) < len(named):
+        raise BadInput(f"{key}={value}: it may be none, {', '.join(known)}, or a list such as [{','.join(known)}]")
+    return tuple(each for each in known if each in named)
 
 
 @dataclass(frozen=True)
@@ -414,12 +437,21 @@ class Config:
     preset: str = knob("", "sizes of everything")
     seeds: int = knob(3, "runs of each variant", "[1, 1000]")
     first_seed: int = knob(0, "the lowest seed; a study's file may set another", "[0, 1e6]", introduced=0)
-    tune: Tune = knob(Tune.none, "lr trains every variant at each of a grid of peak learning rates")
-    grid: Any = knob(None, "rates of tune=lr, [0.001,0.002]; null is the study's own, or optim.lr and its neighbours")
+    tune: Any = knob("none", "trains every variant over one grid, of peak learning rates, warmup shares or both; none, "
+                     "lr, warmup, [lr,warmup]")  # fmt: skip
+    grid: Any = knob(None, "values of tune=, [0.001,0.002] or {lr:[0.001,0.002],warmup:[0,0.15]}; null is the study's "
+                     "own, or the configuration's and its neighbours")  # fmt: skip
+    refine: bool = knob(
+        True, "tune=lr goes on, when the grid is trained, to the best rates divided and multiplied by the root of 2"
+    )
+    rates: Optional[str] = knob(
+        None, "STUDY/SETTING whose records say which learning rate and warmup, of those tune= tried, each variant takes"
+    )
     across: Any = knob(
         None, "crosses the study with levels of other keys, {train.updates:[1000,4000]}; each key becomes a factor"
     )
-    match: Match = knob(Match.none, "parameters adds a twin of the baseline's size for each variant of another size")
+    match: Any = knob("none", "adds a twin of the baseline's size for each variant of another size, or of its cost; "
+                      "none, parameters, flops, [parameters,flops]")  # fmt: skip
     until: Until = knob(Until.none, "resolved adds seeds until every claim is decided, or max_seeds are trained")
     max_seeds: int = knob(20, "seeds that until=resolved stops at", "[1, 1000]")
     precision: Precision = knob(Precision.fp32, "bf16 is autocast; weights stay fp32")
@@ -439,12 +471,24 @@ class Config:
             isinstance(self.plugins, list) and all(isinstance(path, str) and path for path in self.plugins)
         ):
             raise BadInput(f"plugins={self.plugins} must be a list of Python files, such as [mychoice.py]")
-        if self.grid is not None and not (isinstance(self.grid, list) and self.grid and all(map(is_rate, self.grid))):
-            raise BadInput(f"grid={self.grid} must be a list of learning rates above 0, such as [0.001,0.002,0.004]")
-        if self.grid is not None and self.tune is not Tune.lr:
-            raise BadInput("grid= lists the learning rates of tune=lr, so it needs tune=lr as well")
+        for name in grids_from(self.grid):
+            if name not in self.tuned:
+                raise BadInput(f"grid={self.grid} lists values for {name}, so it needs tune={name} as well")
+        if self.rates is not None and self.tuned:
+            raise BadInput("rates= takes values that were tuned before, so it takes no tune= beside it")
+        members("match", self.match, MATCHES)
         if self.until is Until.resolved and self.max_seeds < self.seeds:
             raise BadInput(f"max_seeds={self.max_seeds} is below seeds={self.seeds}, with which the study begins")
+
+    @property
+    def tuned(self) -> tuple[str, ...]:
+        """What `tune` names."""
+        return members("tune", self.tune, TUNABLE)
+
+    @property
+    def matched(self) -> tuple[str, ...]:
+        """What `match` names."""
+        return members("match", self.match, MATCHES)
 
     @property
     def warmup_updates(self) -> int:

@@ -6,15 +6,18 @@ Frozen values without input or output. `ablate.store.study_file` reads and write
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-RATE, RATE_KEY = "lr", "optim.lr"  # the factor that tune=lr adds, and the key that it sets
+from ablate.config import TUNABLE
+
+RATE, RATE_KEY = "lr", TUNABLE["lr"]  # the factor that tune=lr adds, and the key that it sets
+Point = tuple[float, ...]  # a value of each factor that tune= adds, in their order
 QUALITY = "quality"  # a study's metric: the test loss or BLEU, whichever decides (`ablate.analysis.quality`)
-MATCHED = "matched"  # ends the name of a variant's twin of the baseline's size
-WITHIN = 0.03  # the largest difference in parameters from the baseline, as a share of them, without embeddings
+TWINS = {"parameters": "matched", "flops": "matched_flops"}  # what match= matches -> what ends the names of its twins
+WITHIN = 0.03  # the largest difference from the baseline in what is matched, as a share of the baseline's
 
 
 class Kind(Enum):
@@ -91,6 +94,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What others found on the study's question. `numbers` are in `unit`, by the cell or variant that they are of."""
+
+    text: str
+    source: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One arm of a study: a variant at one level of every factor, compared with the cell that `baseline` names."""
 
@@ -101,9 +114,19 @@ class Cell:
     baseline: str | None
 
 
-def name_without(cell: Cell, factor: str | None) -> str:
-    """What a cell would be called if the study did not have this factor."""
-    return cell.variant + "".join(f",{name}={level}" for name, level in cell.factors.items() if name != factor)
+def name_without(cell: Cell, *factors: str | None) -> str:
+    """What a cell would be called if the study did not have these factors."""
+    return cell.variant + place_of(cell.factors, *factors)
+
+
+def place_of(levels: Mapping[str, Any], *without: str | None) -> str:
+    """The end of a cell's name: `,depth=2,lr=0.001`."""
+    return "".join(f",{name}={level}" for name, level in levels.items() if name not in without)
+
+
+def matched_in(variant: str) -> str | None:
+    """What a variant, or a cell's variant, is a twin in: a key of `TWINS`; None if it is no twin."""
+    return next((what for what, ending in TWINS.items() if variant.endswith(f",{ending}")), None)
 
 
 @dataclass(frozen=True)
@@ -117,10 +140,13 @@ class Study:
     claims: tuple[Claim, ...] = ()
     limits: tuple[str, ...] = ()  # what the study cannot show, in its author's words
     sizes: dict[str, dict[str, Any]] = field(default_factory=dict)  # preset -> overrides of every cell, and `factors`
-    grid: tuple[float, ...] = ()  # learning rates of tune=lr; none: optim.lr and its neighbours
+    grid: dict[str, tuple[float, ...]] = field(default_factory=dict)  # what tune= may tune -> the study's own values
     pairs: Pairs = Pairs.seeds
     first_seed: int = 0  # unless the command line sets another
-    by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> more overrides, for twins only
+    by_cell: dict[str, dict[str, Any]] = field(default_factory=dict)  # cell -> more overrides, of match= and rates=
+    searched: tuple[str, ...] = ()  # the factors that tune= added
+    refined: dict[str, tuple[Point, ...]] = field(default_factory=dict)  # cell of the baseline -> points off the grid
+    known: tuple[Published, ...] = ()  # published results that the report shows beside its own
 
     def at(self, preset: str) -> Study:
         """The study with the levels that its factors have under this preset."""
@@ -130,9 +156,36 @@ class Study:
         """The study with these variants after its own; `by_cell` are overrides that hold in single cells of theirs."""
         return replace(self, variants={**self.variants, **twins}, by_cell=by_cell)
 
-    def tuned(self, grid: Sequence[float]) -> Study:
-        """The study with each of its cells at each of these learning rates, compared within a rate."""
-        return replace(self, factors={**self.factors, RATE: {rate: {RATE_KEY: rate} for rate in grid}})
+    def with_values(self, by_cell: Mapping[str, dict[str, Any]]) -> Study:
+        """The study with more overrides in single cells."""
+        more = {cell: self.by_cell.get(cell, {}) | overrides for cell, overrides in by_cell.items()}
+        return replace(self, by_cell=self.by_cell | more)
+
+    def tuned(self, grid: Sequence[float] | Mapping[str, Sequence[float]]) -> Study:
+        """The study with each of its cells at each point of the grid, compared within a point.
+
+        `grid` has the values of what is tuned; a list is one of learning rates.
+        """
+        grids = grid if isinstance(grid, Mapping) else {RATE: grid}
+        levels = {name: {value: {TUNABLE[name]: value} for value in values} for name, values in grids.items()}
+        return replace(self, factors={**self.factors, **levels}, searched=tuple(grids))
+
+    def refine(self, points: Mapping[str, Sequence[Mapping[str, float]]]) -> Study:
+        """The tuned study with more points for all variants, at the levels of the baseline's cells that are named."""
+        refined = {cell: tuple(tuple(each[name] for name in self.searched) for each in points[cell]) for cell in points}
+        return replace(self, refined=refined)
+
+    @property
+    def untuned(self) -> Study:
+        """The study without what tune= added."""
+        factors = {name: levels for name, levels in self.factors.items() if name not in self.searched}
+        return replace(self, factors=factors, searched=(), refined={})
+
+    def points(self, place: str) -> list[Point]:
+        """What tune= tries with every variant at the levels that `place` names (`place_of`); else one empty point."""
+        grid = [*itertools.product(*(self.factors[name] for name in self.searched))]
+        more = self.refined.get(self.baseline + place, ())
+        return sorted({*grid, *more}) if more else grid
 
     def size(self, preset: str) -> dict[str, Any]:
         """The overrides that hold for every cell under this preset."""
@@ -140,19 +193,23 @@ class Study:
 
     def cells(self) -> list[Cell]:
         """Every variant at every level of every factor, in the study's own order."""
-        cells = []
-        for levels in itertools.product(*(factor.items() for factor in self.factors.values())):
-            factors = {name: level for name, (level, _) in zip(self.factors, levels)}
-            coordinates = "".join(f",{name}={level}" for name, level in factors.items())
-            untuned = "".join(f",{name}={level}" for name, level in factors.items() if name != RATE)
-            for name in self.variants:
-                overrides = dict(self.variants[name])
-                for _, at_level in levels:
-                    overrides |= at_level
-                overrides |= self.by_cell.get(name + untuned, {})
-                baseline = None if name == self.baseline else self.baseline + coordinates
-                cells.append(Cell(name + coordinates, name, factors, overrides, baseline))
-        return cells
+        found = []
+        own = [name for name in self.factors if name not in self.searched]
+        for levels in itertools.product(*(self.factors[name] for name in own)):
+            place = place_of(dict(zip(own, levels)))
+            for point in self.points(place):
+                factors = dict(zip([*own, *self.searched], [*levels, *point]))
+                found += [self._cell(name, factors, place) for name in self.variants]
+        return found
+
+    def _cell(self, variant: str, factors: dict[str, Any], place: str) -> Cell:
+        overrides = dict(self.variants[variant])
+        for name, level in factors.items():
+            known = self.factors[name]
+            overrides |= known[level] if level in known else {TUNABLE[name]: level}
+        overrides |= self.by_cell.get(variant + place, {})
+        baseline = None if variant == self.baseline else self.baseline + place_of(factors)
+        return Cell(variant + place_of(factors), variant, factors, overrides, baseline)
 
     def names(self, factor: str | None = None) -> list[str]:
         """Of all cells; with a factor, without its level, each once. A factor that the study does not have is none."""

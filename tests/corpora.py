@@ -32,8 +32,9 @@ def composed_once(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def fixture_plan(*overrides: str) -> Plan:
-    """A smoke-sized plan on the fixture corpus, which is prepared."""
-    planned = plan(composed, ["data=fixture", "preset=smoke", *overrides])
+    """A smoke-sized plan on the fixture corpus, which is prepared. Seeds begin at 0 if none says otherwise."""
+    first = [] if any(override.startswith("first_seed=") for override in overrides) else ["first_seed=0"]
+    planned = plan(composed, ["data=fixture", "preset=smoke", *first, *overrides])
     prepare(planned.config.data, lambda line: None)
     return planned
 

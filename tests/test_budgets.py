@@ -12,7 +12,7 @@ from records import a_run, a_study, write_records
 from ablate.analysis.budgets import Course, budget_factor, over_budgets
 from ablate.analysis.effects import comparisons
 from ablate.analysis.estimators import FIXED
-from ablate.report import build
+from ablate.report.render import build
 
 UPDATES = (1000, 4000, 16000)
 LEVELS = {"train.updates": {n: {"train.updates": n} for n in UPDATES}}

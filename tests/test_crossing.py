@@ -62,7 +62,7 @@ def test_a_level_that_is_the_configuration_s_own_value_trains_nothing_again() ->
 
 def test_crossing_has_a_setting_of_its_own_whatever_the_order_of_the_levels() -> None:
     def setting(*overrides: str) -> str:
-        return plan(composed, [*SMOKE, "+sweep=activation", *overrides]).setting
+        return plan(composed, [*SMOKE, "+sweep=norm_placement", *overrides]).setting
 
     assert setting("across={train.updates:[40,20]}") == "fixture-smoke-updates=20+40"
     assert setting("across={train.updates:[20,40]}") == setting("across={train.updates:[40,20]}")

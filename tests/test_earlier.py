@@ -16,7 +16,8 @@ from ablate.data.corpus import Corpus
 from ablate.records.collect import collect
 from ablate.records.looks import Look, rules_of, with_look
 from ablate.records.read import EARLIER, read_records, settings
-from ablate.report import build, ledger
+from ablate.report.index import ledger
+from ablate.report.render import build
 from ablate.report.verify import verify
 from ablate.run.until import open_questions
 from ablate.store.folders import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -13,7 +14,7 @@ import matplotlib.style
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from records import a_run, a_study, some_runs, write_records
 from short import case, each_once
@@ -27,10 +28,12 @@ from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import COLOURS, limits, looks, rendered, styled
 from ablate.report.wording import estimate
+from ablate.store.study_file import study_from, study_to_plain
 from ablate.study import RATE, Study
 
 DEPTHS = {1: {}, 3: {"train.updates": 0}, 8: {}, 100: {"train.updates": 0}}
 D_MODEL = 64
+UPDATES = (1000, 4000, 16000)
 WIDTHS = (4, 16, 64)
 CLAIM = {
     "id": "toy-1",
@@ -125,6 +128,13 @@ def crossed(*factors: str, **making: Any) -> tuple[Study, list[dict]]:
     return study, some_runs(study, **making)
 
 
+def over_updates(**making: Any) -> tuple[Study, list[dict]]:
+    """Two variants after three budgets."""
+    levels = {updates: {"train.updates": updates} for updates in UPDATES}
+    study = a_study(factors={"train.updates": levels})
+    return study, [run | {"updates": run["train.updates"]} for run in some_runs(study, **making)]
+
+
 def grid(**making: Any) -> tuple[Study, list[dict]]:
     """Four variants over seven learning rates."""
     levels = {0.001 * 2**step: {"optim.lr": 0.001 * 2**step} for step in range(7)}
@@ -163,6 +173,8 @@ KINDS = {
     "over warmup, one seed": lambda: crossed("warmup", seeds=1),
     "over warmup, a level diverged": lambda: crossed("warmup", diverged=every(TWO, "warmup", 0)),
     "over two factors": lambda: crossed("warmup", "lr"),
+    "over updates": lambda: over_updates(),
+    "over updates, one run diverged": lambda: over_updates(diverged=[("post,train.updates=4000", 1)]),
     "over a grid": lambda: grid(),
     "over a grid, highest diverged": lambda: grid(diverged=every(("ratio1",), "lr", 0.064)),
     "over depth": lambda: over_depth(),
@@ -176,6 +188,7 @@ KINDS = {
     "no Transformer": lambda: recurrent(toy(("lstm",))),
 }  # fmt: skip
 MEASURED_AFTER = (
+    "over_budget",
     "interaction",
     "effects",
     "over_factor",
@@ -332,7 +345,7 @@ def test_a_study_without_such_parts_has_no_such_figure(name: str, tmp_path: Path
 def test_every_figure_is_drawn_of_some_records_and_renders_to_the_same_bytes(
     name: str, kinds: Callable[[str], ReportData]
 ) -> None:
-    for kind in ("two variants", "over depth", "over width", "over warmup", "over a grid"):
+    for kind in ("two variants", "over depth", "over width", "over warmup", "over a grid", "over updates"):
         with styled():
             figures = [FIGURES[name].draw(kinds(kind)) for _ in range(2)]
         if figures[0] is not None and figures[1] is not None:
@@ -503,16 +516,130 @@ def test_the_share_that_learned_is_shown_where_some_did_not(tmp_path: Path) -> N
     assert "share that learned" not in texts(all_learned)
 
 
-def test_quality_stands_beside_cost(tmp_path: Path) -> None:
+def test_quality_stands_against_time_with_a_mark_for_each_seed(tmp_path: Path) -> None:
     study = a_study(("ratio1", "ratio2", "ratio4"))
-    runs = [a_run(study, cell, seed, 40.0 + seed, parameters=1000 * size, flops_per_token=7.0 * size)
+    runs = [a_run(study, cell, seed, 40.0 + seed, seconds=60.0 * size + seed)
             for size, cell in enumerate(study.variants, start=1) for seed in range(3)]  # fmt: skip
-    quality, parameters, operations = figure_of(read(tmp_path, (study, runs)), "quality_and_cost").axes
-    assert [panel.get_ylim()[0] for panel in (parameters, operations)] == [0, 0]
-    for panel, values in ((quality, [41, 41, 41]), (parameters, [1000, 2000, 3000]), (operations, [7, 14, 21])):
-        line = next(line for line in panel.lines if len(line.get_xdata()) == 3)
-        assert list(line.get_xdata()) == [1, 2, 3]
-        assert list(line.get_ydata()) == values
+    (panel,) = figure_of(read(tmp_path, (study, runs)), "quality_and_cost").axes
+    assert panel.get_xlim()[0] == 0
+    seeds = {
+        (round(60 * (x - 0.01 * 182 / 60)), y)
+        for marks in panel.collections
+        for x, y in np.asarray(marks.get_offsets())
+    }
+    assert seeds == {(60 * size + seed, 40.0 + seed) for size in (1, 2, 3) for seed in range(3)}
+    (means,) = [line for line in panel.lines if len(line.get_xdata()) == 3]
+    assert np.asarray(means.get_xdata()) == pytest.approx([61 / 60, 121 / 60, 181 / 60])
+    assert panel.get_xlabel().endswith("of runs side by side")
+
+
+def test_time_is_that_of_the_probe_where_there_is_one(tmp_path: Path) -> None:
+    study = a_study(("ratio1", "ratio2"))
+    folder = write_records(tmp_path, study, some_runs(study))
+    cells = {cell: {"seconds": [pace, pace], "tokens": [9, 9], "memory": None} for cell, pace in
+             (("ratio1", 0.06), ("ratio2", 0.12))}  # fmt: skip
+    where = {"threads": 1, "device": "cpu", "device_name": "x"}
+    cost = {"cells": cells, "rounds": 2, "updates_a_round": 5, "others": 0.0, "provenance": where}
+    (folder / "cost.json").write_text(json.dumps(cost))
+    (panel,) = figure_of(read_records(folder), "quality_and_cost").axes
+    times = {round(x - 0.008, 6) for marks in panel.collections for x, _ in np.asarray(marks.get_offsets())}
+    assert times == {0.4, 0.8}  # minutes, of 400 updates
+
+
+def test_cost_is_a_question_only_where_variants_differ_in_it(tmp_path: Path) -> None:
+    study = a_study()
+    plain = study_from(study_to_plain(study) | {"variants": {"pre": {"model.norm": "layer"}, "post": {}}})
+    alike, unlike = ([run | {"flops_per_token": count} if run["variant"] == "post" else run for run in some_runs(study)]
+                     for count in (8_400_000, 9_400_000))  # fmt: skip
+    assert drawn(read(tmp_path / "alike", (plain, alike)), "quality_and_cost") is None
+    assert drawn(read(tmp_path / "unlike", (plain, unlike)), "quality_and_cost") is not None
+
+
+def test_rows_of_another_order_of_size_have_an_axis_of_their_own(tmp_path: Path) -> None:
+    study = a_study(("a", "b", "c", "d"))
+    lift = {"a": 0, "b": -40, "c": -30, "d": -1}
+    runs = [a_run(study, cell, seed, 50.0 + lift[cell] + 0.1 * seed * len(cell + str(lift[cell])))
+            for cell in study.variants for seed in range(3)]  # fmt: skip
+    figure = figure_of(read(tmp_path, (study, runs)), "effects")
+    rows = [[label.get_text().split("\n")[0] for label in panel.get_yticklabels()] for panel in figure.axes]
+    assert rows == [["b", "c"], ["d"]]
+    assert figure.axes[1].get_xlim()[0] > -4
+    assert all(panel.get_xlim()[0] < 0 < panel.get_xlim()[1] for panel in figure.axes)
+
+
+def test_legends_say_what_a_seed_is(kinds: Callable[[str], ReportData]) -> None:
+    assert "a line is a seed" in texts(figure_of(kinds("two variants"), "scores"))
+    assert "small mark: a seed" in texts(figure_of(kinds("two variants"), "effects"))
+
+
+def test_differences_of_curves_are_within_a_seed(tmp_path: Path) -> None:
+    data = read(tmp_path, toy(seeds=4))
+    losses, gaps = figure_of(data, "learning_curves").axes
+    assert losses.get_yscale() == "log"
+    curves = [data.curves[run["run_id"]]["validation"]["loss"] for run in data.runs]
+    expected = np.mean(np.array(curves[4:]) - np.array(curves[:4]), axis=0)
+    (line,) = [line for line in gaps.lines if len(line.get_xdata()) > 2]
+    updates = np.asarray(line.get_xdata())
+    assert updates.min() == 100  # a quarter of 400
+    assert np.asarray(line.get_ydata()) == pytest.approx(expected[updates // 20 - 1])
+
+
+def test_what_no_level_changes_is_drawn_once(tmp_path: Path) -> None:
+    study, runs = crossed("warmup")
+    first = {(run["variant"].split(",")[0], run["seed"]): run["diagnostics"][0] for run in runs}
+    for run in runs:
+        run["diagnostics"][0] = first[run["variant"].split(",")[0], run["seed"]]
+    shown = [panel for panel in figure_of(read(tmp_path, (study, runs)), "gradient_norms").axes if panel.get_visible()]
+    assert [panel.get_title() for panel in shown] == ["every warmup", "warmup=0", "warmup=0.02", "warmup=0.15"]
+
+
+def test_details_are_drawn_where_a_claim_or_a_finding_needs_them(tmp_path: Path) -> None:
+    few, many = changed(final_dead_units={"encoder.0": 0.01}), changed(final_dead_units={"encoder.0": 0.2})
+    entry = FIGURES["dead_units"]
+    with styled():
+        assert entry.of(read(tmp_path / "few", few)) is None
+        assert entry.of(read(tmp_path / "many", many)) is not None
+    norms = {f"decoder.{layer}.feedforward": 10.0 ** -(2 * layer) for layer in range(2)}
+    uneven = changed(diagnostics=[{"update": 0, "gradient_norm": norms}])
+    even = changed(diagnostics=[{"update": 0, "gradient_norm": dict.fromkeys(norms, 1.0)}])
+    with styled():
+        assert FIGURES["gradient_norms"].of(read(tmp_path / "even", even)) is None
+        assert FIGURES["gradient_norms"].of(read(tmp_path / "uneven", uneven)) is not None
+
+
+def test_what_does_not_vanish_has_a_scale_of_its_own(tmp_path: Path) -> None:
+    panels = {panel.get_title(): panel for panel in figure_of(read(tmp_path, over_depth()), "initial_gradients").axes}
+    ends = {title: panel.get_ylim() for title, panel in panels.items()}
+    assert ends["add, encoder"] == ends["add, decoder"]
+    assert ends["add, decoder"][0] > 0.05
+    assert ends["none, decoder"][0] < SMALLEST
+
+
+def test_the_difference_over_budgets_has_each_mean_the_margin_and_zero(tmp_path: Path) -> None:
+    data = read(tmp_path, over_updates())
+    (panel,) = figure_of(data, "over_budget").axes
+    (found,) = data.over_budgets
+    assert panel.get_xscale() == "log"
+    (line,) = [line for line in panel.lines if len(line.get_xdata()) == 3]
+    assert list(line.get_ydata()) == [each.effect.mean for each in found.differences]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["1,000", "4,000", "16,000"]
+    for each in found.differences:
+        assert any(np.allclose(one.get_ydata(), [each.effect.low, each.effect.high]) for one in bars(panel))
+    assert "pre: the line at 0" in texts(figure_of(data, "over_budget"))
+
+
+@pytest.mark.parametrize("name", ["over_factor", "sensitivity", "quality_and_cost"])
+def test_no_interval_of_scores_reaches_below_zero(name: str, tmp_path: Path) -> None:
+    study, runs = grid() if name == "sensitivity" else crossed("warmup") if name == "over_factor" else toy()
+    low = [run | {"test_bleu": 3.0 * (run["seed"] == 0)} for run in runs]
+    data = read(tmp_path, (study, low))
+    figure = figure_of(data, name)
+    panel = next(panel for panel in figure.axes if panel.get_ylabel() == "BLEU")
+    ends = [end for line in bars(panel) for end in line.get_ydata()]
+    bands = [band for band in panel.collections if isinstance(band, PolyCollection)]
+    ends += [y for band in bands for path in band.get_paths() for _, y in path.vertices]
+    assert ends
+    assert min(ends) == 0
 
 
 def test_the_margin_of_a_claim_is_told_from_the_tables(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ BAD = {
     "one variant": {**POWER, "contrast": "post - pre"},
     "margin=big": {**TREND, "margin": "big"},
     "margin=-1 %": {**TREND, "margin": "-1 %"},
-    "no variant of this study": {**TREND, "contrast": "post,size=1 - pre,size=1"},
+    "not a variant of this study": {**TREND, "contrast": "post,size=1 - pre,size=1"},
 }
 
 

@@ -199,7 +199,7 @@ def test_it_is_frozen_at_the_first_report_on_a_set_of_seeds(tmp_path: Path) -> N
 
     def collected(plan: Any) -> bytes:
         folder = collect(Store(tmp_path), plan, {plan.corpus: Corpus.load(plan.corpus)})
-        freeze_noise(tmp_path, folder)
+        freeze_noise(tmp_path, folder, config_to_plain(plan.preset))
         return (folder / NOISE).read_bytes()
 
     first = collected(plan)

@@ -245,7 +245,7 @@ def test_what_an_author_says_of_limits_and_contrasts_is_printed(tmp_path, undraw
     study = study_from(study_to_plain(a_study(claims=[claim])) | {"limits": ["Nothing is known of cats."]})
     write_records(tmp_path, study, some_runs(study))
     text = (build(tmp_path, "toy", SETTING) / "report.md").read_text()
-    assert "chosen after looking" in text.split("## The evidence")[0]
+    assert "chosen after looking" in text.split("## The claims")[1].split("## The evidence")[0]
     assert "- Nothing is known of cats." in text.split("## Limits")[1]
 
 
@@ -330,7 +330,40 @@ def test_the_page_stands_alone(tmp_path):
     folder = toy(tmp_path)
     page, figures = (folder / "report.html").read_text(), list((folder / "figures").glob("*.svg"))
     assert page.count("data:image/svg+xml;base64,") == len(figures) > 3
-    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+
+
+def test_links_within_the_page_find_their_heading(tmp_path, undrawn):
+    page = (toy(tmp_path) / "report.html").read_text()
+    links = re.findall(r'href="#([^"]*)"', page)
+    assert links
+    assert set(links) <= set(re.findall(r'id="([^"]*)"', page))
+
+
+def test_details_are_folded_in_the_page_and_plain_in_markdown(tmp_path, undrawn):
+    folder = toy(tmp_path)
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    assert "<details>\n<summary>norm-3: contradicted</summary>" in page
+    assert page.count("<details>") == page.count("</details>") == page.count("<summary>")
+    assert "<details>" not in text
+
+
+def test_one_table_of_claims_stands_behind_the_first_figure(tmp_path):
+    text = (toy(tmp_path) / "report.md").read_text()
+    before, _, after = text.partition("## The claims")
+    assert before.count("![") == 1
+    rows = [line for line in after.split("## ")[0].splitlines() if line.startswith("| norm-")]
+    assert [row.split(" | ")[2] for row in rows] == ["**contradicted**", "not tested here"]
+
+
+def test_an_interval_stays_where_scores_can_be(tmp_path, undrawn):
+    study = a_study()
+    scores = {"pre": [0.0, 0.1, 3.0], "post": [1.0, 0.0, 0.2]}
+    runs = [a_run(study, cell, seed, bleu) for cell in scores for seed, bleu in enumerate(scores[cell])]
+    rows = [line for line in (toy(tmp_path, runs) / "report.md").read_text().splitlines() if line.startswith("| `p")]
+    assert re.search(r"\[0\.\d, \d", rows[0])
+    assert MINUS not in rows[0].split("|")[2]
+    assert MINUS in rows[1].split("|")[3]  # of a difference, which may be below zero
 
 
 def test_the_same_sentences_are_picked_whatever_their_order(tmp_path, undrawn):
@@ -363,6 +396,19 @@ def test_the_ledger_has_every_claim_and_no_smoke(tmp_path, undrawn):
     assert "+sweep=depth" in text
     assert "(<toy/synthetic-laptop/report.md>)" in text
     assert "smoke" not in text
+
+
+def test_a_claim_has_one_row_for_all_its_settings(tmp_path, undrawn):
+    toy(tmp_path)
+    toy(tmp_path, preset="paper")
+    (row,) = [line for line in ledger(tmp_path).read_text().splitlines() if line.startswith("| norm-3 |")]
+    _, _, _, verdicts, across, caveat, command, _ = row.split("|")
+    assert verdicts.count("**contradicted**") == 1
+    assert "[toy/synthetic-laptop](<toy/synthetic-laptop/report.md>)" in verdicts
+    assert "[toy/synthetic-paper](<toy/synthetic-paper/report.md>)" in verdicts
+    assert across.strip() == "2 verdicts on one corpus, after one budget"
+    assert caveat.strip() == "one corpus only, synthetic"
+    assert command.strip() == "—"
 
 
 def test_damaged_records_of_one_study_do_not_hide_the_others(tmp_path, undrawn):

@@ -16,7 +16,7 @@ from ablate.analysis.quality import Beside
 from ablate.analysis.robustness import with_views
 from ablate.analysis.verdicts import Verdict
 from ablate.records.read import read_records
-from ablate.report import build
+from ablate.report.render import build
 from ablate.report.text.claims import robustness, verdict
 from ablate.study import Study
 

@@ -17,7 +17,7 @@ from ablate.plan.composition import plan
 from ablate.records.collect import write_gzip
 from ablate.records.noise_library import frozen
 from ablate.records.read import NOISE, read_manifest, read_records
-from ablate.report import build
+from ablate.report.render import build
 from ablate.store.plain import config_to_plain
 
 UNIGRAM = 5.0

@@ -1,4 +1,4 @@
-"""Equal tuning: one grid for all, rates chosen on validation, and a name for what is found. And twins of one size."""
+"""Equal tuning: one grid for all, points of it chosen on validation, and a name for what is found."""
 
 from __future__ import annotations
 
@@ -11,25 +11,20 @@ import numpy as np
 import pytest
 from corpora import composed, fixture_plan
 from records import LAYERS, UPDATES, WIDTH, a_run, a_study, write_records
-from short import each_once
 
 from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
 from ablate.analysis.tuning import DECIDED, Finding, Tuning, classify, tuning
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
-from ablate.data.corpus import Corpus
-from ablate.data.prepare import prepare
 from ablate.plan.composition import Plan, plan
-from ablate.plan.matching import inner_parameters
-from ablate.records.collect import collect
 from ablate.records.read import read_records
-from ablate.report.evidence import Evidence, identity
 from ablate.report.index import ledger
 from ablate.report.render import build
 from ablate.report.text.tuned import MEANS
-from ablate.store.folders import Store
-from ablate.study import WITHIN, Study
+from ablate.report.text.tuned import edges as edge_lines
+from ablate.store.study_file import study_from, study_to_plain
+from ablate.study import Study
 
 RATES = (0.001, 0.002, 0.004)
 SHARED, UNLEARNED, SEEDS = 0.002, 5.0, 6
@@ -59,7 +54,7 @@ def runs_of(curves: dict[str, Curve], noise: float = 0.05) -> list[dict]:
 
 
 def tuned(curves: dict[str, Curve], noise: float = 0.05) -> Tuning:
-    return tuning(a_plain_study().tuned(RATES), runs_of(curves, noise), SHARED, UNLEARNED, FIXED)
+    return tuning(a_plain_study().tuned(RATES), runs_of(curves, noise), {"lr": SHARED}, UNLEARNED, FIXED)
 
 
 SCENES: dict[Finding, tuple[Curve, float]] = {  # what b does where a is flat
@@ -137,7 +132,7 @@ def test_rates_are_chosen_on_validation_and_scored_on_test() -> None:
 def test_a_best_rate_on_the_edge_of_the_grid_is_flagged(best: float, edge: str | None) -> None:
     curve: Curve = {rate: (1.4 if rate == best else 1.6, 40.0) for rate in RATES}
     found = tuned({"a": FLAT, "b": curve}).best["b"]
-    assert (found.rate, found.edge) == (best, edge)
+    assert (found.rate, found.edges) == (best, {"lr": edge} if edge else {})
 
 
 def test_sensitivity_is_the_mean_loss_above_the_best_capped_where_nothing_was_learned() -> None:
@@ -154,8 +149,75 @@ def test_a_diverged_run_has_learned_nothing_whatever_its_best_loss_was() -> None
         {**run, "status": "diverged", "test_bleu": None} if run["variant"] == "b,lr=0.002" and run["seed"] == 0 else run
         for run in runs_of({"a": FLAT, "b": FLAT}, noise=0.0)
     ]
-    found = tuning(study, runs, SHARED, UNLEARNED, FIXED)
-    assert found.best["b"].losses[0.002] == pytest.approx((UNLEARNED + (SEEDS - 1) * 1.5) / SEEDS)
+    found = tuning(study, runs, {"lr": SHARED}, UNLEARNED, FIXED)
+    assert found.best["b"].losses[0.002,] == pytest.approx((UNLEARNED + (SEEDS - 1) * 1.5) / SEEDS)
+
+
+GRID = {"lr": (0.001, 0.002, 0.004), "warmup": (0.0, 0.15, 0.4)}
+
+
+def over_both(best: tuple[float, float]) -> Tuning:
+    """A study in which `b` does best at this point and `a` in the middle; losses grow with the steps from there."""
+    study = a_plain_study().tuned(GRID)
+    runs = []
+    for cell in study.cells():
+        rate, warmup = best if cell.variant == "b" else (0.002, 0.15)
+        steps = abs(GRID["lr"].index(cell.factors["lr"]) - GRID["lr"].index(rate))
+        more = abs(GRID["warmup"].index(cell.factors["warmup"]) - GRID["warmup"].index(warmup))
+        for seed in range(SEEDS):
+            loss = 1.5 + 0.1 * steps + 0.3 * more
+            runs.append(a_run(study, cell.name, seed, 40.0 + seed - loss, best_validation_loss=loss))
+    return tuning(study, runs, {"lr": 0.002, "warmup": 0.15}, UNLEARNED, FIXED)
+
+
+@pytest.mark.parametrize("rate", GRID["lr"])
+@pytest.mark.parametrize("warmup", GRID["warmup"])
+def test_the_best_point_is_found_in_both_and_edges_are_named(rate: float, warmup: float) -> None:
+    found = over_both((rate, warmup))
+    assert found.best["b"].values == {"lr": rate, "warmup": warmup}
+    edges = {"lr": {0.001: "lowest", 0.004: "highest"}.get(rate), "warmup": {0.4: "highest"}.get(warmup)}
+    assert found.best["b"].edges == {name: edge for name, edge in edges.items() if edge}  # nothing is below no warmup
+    assert found.best["a"].edges == {}
+    text = " ".join(edge_lines(found))
+    for name, edge in edges.items():
+        assert (f"`b` ({name} {found.best['b'].values[name]:g}, the {edge})" in text) is bool(edge)
+
+
+def test_sensitivity_to_the_rate_is_that_at_the_best_warmup_and_neighbours_are_in_both() -> None:
+    found = over_both((0.001, 0.4))
+    values = {record["variant"]: record["lr_sensitivity"] for record in found.records}
+    assert values == {"a": pytest.approx(0.2 / 3), "b": pytest.approx(0.1)}
+    beside = {
+        way: {run["variant"]: run["best_validation_loss"] for run in runs} for way, runs in found.neighbours.items()
+    }
+    assert beside == {
+        "the next lower learning rate": {"a": 1.6},  # b has its best at the edge
+        "the next higher learning rate": {"a": 1.6, "b": 1.6},
+        "the next shorter warmup": {"a": 1.8, "b": 1.8},
+        "the next longer warmup": {"a": 1.8},
+    }
+
+
+@pytest.mark.parametrize("names", [("lr", "warmup"), ("warmup",)], ids=str)
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_names_all_that_was_tuned(names: tuple[str, ...], tmp_path: Path) -> None:
+    grid, study = {name: list(GRID[name]) for name in names}, a_plain_study()
+    whole = study.tuned(grid)
+    config = {"model": {"layers": LAYERS, "d_model": WIDTH}, "train": {"updates": UPDATES, "batch_tokens": 9},
+              "optim": {"lr": 0.002, "warmup": 0.15}}  # fmt: skip
+    runs = [a_run(whole, cell.name, seed, 40.0 + seed, config=config, best_validation_loss=2 - cell.factors["warmup"])
+            for cell in whole.cells() for seed in range(SEEDS)]  # fmt: skip
+    folder = write_records(tmp_path, study, runs, grid=grid, config=config)
+    assert read_records(folder).cells == whole.cells()
+    text = (build(tmp_path, "toy", folder.name) / "report.md").read_text()
+    what = {2: "learning rate and warmup", 1: "warmup"}[len(names)]
+    assert f"Each at its own best {what}" in text
+    assert "the highest" in text
+    assert "shares of 0, 0.15 and 0.4 of them warmup" in text
+    assert ("Sensitivity is" in text) is ("lr" in names)
+    (row,) = json.loads((tmp_path / "reports" / "toy" / folder.name / "summary.json").read_text())["tuned"]
+    assert (row["warmup"], row["baseline_warmup"], row["edge"]) == (0.4, 0.4, True)
+    assert ("lr" in row) is ("lr" in names)
 
 
 def test_claims_are_judged_at_own_best_rates() -> None:
@@ -203,6 +265,15 @@ def test_the_loss_that_caps_is_the_corpuss(reported: Path) -> None:
 # --- planning -------------------------------------------------------------------------------------------------------
 
 
+def with_study(study: dict[str, Any]) -> Callable[[list[str]], Any]:
+    def compose(overrides: list[str]) -> Any:
+        node = composed(overrides)
+        node.study = {"name": "sizes", "question": "How large?", **study}
+        return node
+
+    return compose
+
+
 def planned(*words: str) -> Plan:
     return plan(composed, ["data=fixture", *words])
 
@@ -224,11 +295,20 @@ def test_without_a_grid_the_rate_stands_in_the_middle_of_one() -> None:
 
 WRONG = {
     "grid=[0.1]": "needs tune=lr",
-    "tune=warmup": "tune",
+    "grid={warmup:[0.1]} tune=lr": "needs tune=warmup",
+    "tune=heads": "tune=heads: it may be none, lr, warmup, or a list such as [lr,warmup]",
+    "tune=[lr,lr]": "tune=['lr', 'lr']: it may be none",
+    "tune=lr rates=a/b": "takes no tune= beside it",
     "tune=lr grid=0.1": "must be a list of learning rates",
     "tune=lr grid=[]": "must be a list of learning rates",
     "tune=lr grid=[0.1,-1]": "must be a list of learning rates",
     "tune=lr grid=[a]": "must be a list of learning rates",
+    "tune=lr grid={lr:[]}": "grid.lr=[] must be a list of learning rates",
+    "tune=lr grid={heads:[1]}": "heads is unknown; it may be lr, warmup",
+    "tune=warmup grid={warmup:[1]}": "grid.warmup=[1] must be a list of shares from 0 up and below 1",
+    "tune=warmup grid={warmup:[-0.1]}": "grid.warmup=[-0.1] must be a list of shares",
+    "match=size": "match=size: it may be none, parameters, flops, or a list such as [parameters,flops]",
+    "match=flops": "have the baseline's cost",
     "until=resolved seeds=5 max_seeds=3": "max_seeds=3 is below seeds=5",
     "match=parameters": "have the baseline's size",
 }
@@ -236,109 +316,62 @@ WRONG = {
 
 @pytest.mark.parametrize("words", WRONG)
 def test_what_makes_no_sense_is_said_in_a_line(words: str) -> None:
-    with pytest.raises((BadInput, Exception)) as caught:
-        planned("+sweep=norm_placement", *words.split())
+    with pytest.raises(BadInput) as caught:
+        planned("+sweep=norm_placement", *words.split(" "))
     assert WRONG[words] in str(caught.value)
-
-
-def test_twins_have_the_baselines_size_and_change_d_model_alone() -> None:
-    found = planned("+sweep=ffn_ratio", "match=parameters")
-    aim = inner_parameters(found.configs["ratio4"].model)
-    twins = [name for name in found.configs if name.endswith(",matched")]
-    assert {name.removesuffix(",matched") for name in twins} == set(found.configs) - {"ratio4", *twins}
-    for name in twins:
-        twin, raw = found.configs[name].model, found.configs[name.removesuffix(",matched")].model
-        assert abs(inner_parameters(twin) / aim - 1) <= WITHIN < abs(inner_parameters(raw) / aim - 1)
-        assert (twin.d_k, twin.heads, twin.ffn_ratio) == (raw.d_k, raw.heads, raw.ffn_ratio)
-    assert found.setting == "fixture-laptop-match=parameters"
-
-
-def test_a_twin_sets_only_what_its_architecture_reads() -> None:
-    study = "{name: a, question: q, baseline: t, variants: {t: {model.layers: 2}, l: {model.architecture: lstm}}}"
-    found = planned(f"+study={study}", "match=parameters")
-    assert list(found.added["twins"]) == ["l,matched"]
-    assert set(found.added["twins"]["l,matched"]) == {"model.architecture", "model.d_model"}
-    one, other = (inner_parameters(found.configs[name].model) for name in ("t", "l,matched"))
-    assert abs(other / one - 1) <= WITHIN
-
-
-CROSSED: dict[str, dict[Any, dict[str, Any]]] = {  # factors of any kind that twins have to follow
-    "heads": {1: {"model.heads": 1}, 8: {"model.heads": 8}},
-    "d_k": {8: {"model.head_width": 8}, 64: {"model.head_width": 64}},
-    "depth": {1: {"model.layers": 1}, 12: {"model.layers": 12}},
-    "width": {64: {"model.d_model": 64}, 256: {"model.d_model": 256}},
-    "warmup": {0: {"optim.warmup": 0}, 0.5: {"optim.warmup": 0.5}},
-}
-TUNES = [(), ("tune=lr", "grid=[0.001,0.002]")]
-RATIOS = {"baseline": "four", "variants": {"four": {"model.ffn_ratio": 4}, "one": {"model.ffn_ratio": 1}}}
-
-
-def with_study(study: dict[str, Any]) -> Callable[[list[str]], Any]:
-    def compose(overrides: list[str]) -> Any:
-        node = composed(overrides)
-        node.study = {"name": "sizes", "question": "How large?", **study}
-        return node
-
-    return compose
-
-
-@pytest.mark.parametrize(("factor", "tune"), each_once(CROSSED, TUNES))
-def test_twins_have_the_baselines_size_at_every_level_of_every_factor(factor: str, tune: tuple[str, ...]) -> None:
-    study = {**RATIOS, "factors": {factor: CROSSED[factor], "norm": {"post": {"model.norm_placement": "post"}}}}
-    found = plan(with_study(study), ["data=fixture", "match=parameters", *tune])
-    twins = [cell for cell in found.cells if cell.variant == "one,matched"]
-    assert len(twins) == len(CROSSED[factor]) * (3 if tune else 1)
-    for cell in twins:
-        twin, baseline = found.configs[cell.name].model, found.configs[str(cell.baseline)].model
-        raw = found.configs[cell.name.replace(",matched", "")].model
-        assert abs(inner_parameters(twin) / inner_parameters(baseline) - 1) <= WITHIN
-        assert (twin.d_k, twin.heads, twin.ffn_ratio, twin.layers) == (raw.d_k, raw.heads, raw.ffn_ratio, raw.layers)
-
-
-@pytest.mark.parametrize("tune", TUNES, ids=["plain", "tuned"])
-def test_records_read_back_the_cells_of_twins(tmp_path: Path, tune: tuple[str, ...]) -> None:
-    study = {**RATIOS, "factors": {"depth": {1: {"model.layers": 1}, 2: {"model.layers": 2}}}}
-    found = plan(with_study(study), ["data=fixture", "preset=smoke", "match=parameters", *tune])
-    prepare(found.config.data, lambda line: None)
-    folder = collect(Store(tmp_path), found, {found.corpus: Corpus.load(found.corpus)})
-    data = read_records(folder)
-    assert data.cells == found.cells
-    assert all(each.agrees for run in data.runs for each in identity(Evidence(data, run)))
-
-
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "a variant that sets the width itself": (
-        {"baseline": "wide", "variants": {"wide": {"model.d_model": 256}, "narrow": {"model.d_model": 64}}},
-        "a twin changes model.d_model",
-    ),
-    "a size that no width comes near": (
-        {"baseline": "small", "variants": {"small": {"model.ffn_ratio": 1}, "huge": {"model.ffn_ratio": 1000}}},
-        "comes nearest",
-    ),
-    "a variant that is of one size at some levels only": (
-        {
-            "baseline": "four",
-            "variants": {"four": {"model.ffn_ratio": 4}, "other": {"model.ffn_ratio": 4, "model.heads": 1}},
-            "factors": {"d_k": {16: {"model.head_width": 16}, 32: {"model.head_width": 32, "model.heads": 4}}},
-        },
-        "would train some runs twice",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_matched_is_refused_in_a_line(what: str) -> None:
-    study, said = REFUSED[what]
-    with pytest.raises(BadInput, match=said) as caught:
-        plan(with_study(study), ["data=fixture", "match=parameters"])
     assert "\n" not in str(caught.value)
 
 
-def test_a_smoke_model_is_too_narrow_for_a_close_match_and_gets_the_nearest() -> None:
-    found = planned("+sweep=ffn_ratio", "preset=smoke", "match=parameters")
-    aim = inner_parameters(found.configs["ratio4"].model)
-    for name in found.added["twins"]:
-        assert abs(inner_parameters(found.configs[name].model) / aim - 1) < 0.1
+@pytest.mark.parametrize("words", ["tune=warmup", "tune=[lr,warmup]"])
+def test_a_study_that_varies_what_is_tuned_is_refused(words: str) -> None:
+    with pytest.raises(BadInput, match=r"the study warmup varies optim\.warmup itself"):
+        planned("+sweep=warmup", words)
+
+
+SETTINGS = {
+    "tune=lr": "tune=lr",
+    "tune=[lr]": "tune=lr",
+    "tune=warmup": "tune=warmup",
+    "tune=[warmup,lr]": "tune=lr+warmup",
+    "tune=lr refine=false": "tune=lr,refine=false",
+    "tune=lr grid={lr:[0.01,0.001]}": "tune=lr,grid=0.001+0.01",
+    "tune=[lr,warmup] grid={warmup:[0.15,0]}": "tune=lr+warmup,warmups=0+0.15",
+    "refine=false": "",
+    "tune=none match=none": "",
+}
+
+
+@pytest.mark.parametrize("words", SETTINGS)
+def test_what_is_tuned_is_part_of_the_settings_name(words: str) -> None:
+    setting = planned("+sweep=norm_placement", "preset=smoke", *words.split(" ")).setting
+    assert setting == f"fixture-smoke-{SETTINGS[words]}".rstrip("-")
+
+
+def test_rates_and_warmups_make_a_product_that_has_the_configurations_own_point() -> None:
+    found = planned("+sweep=norm_placement", "preset=smoke", "tune=[lr,warmup]")
+    grid = found.added["grid"]
+    assert [*grid] == ["lr", "warmup"]
+    assert grid["warmup"] == [0.02, 0.05, 0.15, 0.4]
+    assert len(found.cells) == 2 * len(grid["lr"]) * len(grid["warmup"])
+    plain = {spec.id for spec in planned("+sweep=norm_placement", "preset=smoke").runs}
+    assert plain < {spec.id for spec in found.runs}
+    for cell in found.cells:
+        optim = found.configs[cell.name].optim
+        assert {"lr": optim.lr, "warmup": optim.warmup} == cell.factors
+
+
+def test_a_studys_file_has_grids_of_its_own_and_the_command_line_others(tmp_path: Path) -> None:
+    study = {"variants": {"b": {}, "c": {"model.norm_placement": "post"}}, "baseline": "b",
+             "grid": {"lr": [0.004, 0.001], "warmup": [0, 0.15]}}  # fmt: skip
+    words = ["data=fixture", "preset=smoke", "tune=[lr,warmup]"]
+    own = plan(with_study(study), words)
+    assert own.added["grid"] == {"lr": [0.001, 0.004], "warmup": [0.0, 0.15]}
+    assert study_from(study_to_plain(own.declared)) == own.declared
+    other = plan(with_study(study), [*words, "grid={warmup:[0.3]}"])
+    assert other.added["grid"] == {"lr": [0.001, 0.004], "warmup": [0.15, 0.3]}
+    rates = plan(with_study({**study, "grid": [0.004, 0.002]}), [*words[:2], "tune=lr"])
+    assert rates.added["grid"] == [0.002, 0.004]
+    assert study_to_plain(rates.declared)["grid"] == [0.002, 0.004]
 
 
 def test_more_seeds_are_more_of_the_same_runs() -> None:
@@ -346,57 +379,5 @@ def test_more_seeds_are_more_of_the_same_runs() -> None:
     more = few.with_seeds(5)
     assert {spec.id for spec in few.runs} < {spec.id for spec in more.runs}
     assert {spec.id for spec in more.runs} == {
-        spec.id for spec in planned("+sweep=norm_placement", "preset=smoke", "seeds=5").runs
+        spec.id for spec in planned("+sweep=norm_placement", "preset=smoke", "seeds=5", "first_seed=0").runs
     }
-
-
-# --- twins in a report ----------------------------------------------------------------------------------------------
-
-
-def with_twin(root: Path, raw: float, twin: float, counts: dict[str, int] | None = None, noise: float = 0.0) -> str:
-    """The report of a study whose variant scores so much above the baseline, and its twin so much."""
-    rng = np.random.default_rng(0)
-    study = a_study(("a", "b"))
-    whole = study.twinned({"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}}, {})
-    runs = [
-        a_run(whole, cell.name, seed, 40 + {"a": 0.0, "b": raw, "b,matched": twin}[cell.name] + 0.01 * (seed % 3)
-              + noise * rng.normal())
-        | ({"parameter_counts": counts} if counts is not None and cell.name == "b,matched" else {})
-        for cell in whole.cells()
-        for seed in range(SEEDS)
-    ]  # fmt: skip
-    write_records(root, study, runs, twins={"b,matched": {"model.ffn_ratio": 2, "model.d_model": 96}})
-    return (build(root, "toy", "synthetic-laptop") / "report.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("raw", "twin", "noise", "said"),
-    [
-        (3.0, -3.0, 0.0, "depends on whether parameters are matched: `b`"),
-        (3.0, 2.0, 0.0, "No effect changes its sign"),
-        (1.0, 0.0, 1.0, "but this is unresolved: `b`"),
-    ],
-)
-@pytest.mark.usefixtures("undrawn")
-def test_an_effect_whose_sign_depends_on_what_is_matched_is_flagged(
-    tmp_path: Path, raw: float, twin: float, noise: float, said: str
-) -> None:
-    text = with_twin(tmp_path, raw, twin, noise=noise)
-    assert said in text
-    assert "parameters (" in text.partition("Twins of the baseline's size")[2]
-    assert "number of parameters, within 3 %," in text
-
-
-@pytest.mark.parametrize(
-    "counts", [{"embedding": 9, "encoder.0.feedforward": 8}, {}], ids=["of another size", "unknown"]
-)
-@pytest.mark.usefixtures("undrawn")
-def test_a_report_says_that_sizes_are_equal_only_where_they_were_recorded_so(
-    tmp_path: Path, counts: dict[str, int]
-) -> None:
-    text = with_twin(tmp_path, 3.0, -3.0, counts)
-    assert "within 3 %" not in text
-    assert "depends on whether parameters are matched" not in text
-    assert "| not matched |" in text
-    assert ("**Not matched**" in text) is bool(counts)
-    assert ("do not say how many parameters `b,matched`" in text) is not counts

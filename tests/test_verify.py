@@ -15,7 +15,6 @@ import pytest
 from ablate.analysis.metrics import METRICS
 from ablate.records.read import EARLIER, read_records, settings
 from ablate.records.report_data import ReportData
-from ablate.report import build, ledger
 from ablate.report.__main__ import main
 from ablate.report.evidence import SCORES, recompute
 from ablate.report.figures import FIGURES
@@ -135,8 +134,8 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         rf"{REPORT}/summary.json: variants.post.difference.p_holm: 0.9\d+ is written, 0.0\d+ recomputed",
     ),
     "a verdict": (
-        lambda root: edited(root / REPORT / "summary.json", '"contradicted"', '"supported"'),
-        rf"{REPORT}/summary.json: claims.norm-3.verdict: supported is written, contradicted recomputed",
+        lambda root: edited(root / REPORT / "summary.json", '"unresolved"', '"supported"'),
+        rf"{REPORT}/summary.json: claims.norm-1.verdict: supported is written, unresolved recomputed",
     ),
     "a summary that is not JSON": (
         lambda root: (root / REPORT / "summary.json").write_text("{"),
@@ -163,7 +162,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         rf"{REPORT}\+other-laptop/report.md: line \d+",
     ),
     "the index": (
-        lambda root: edited(root / "reports/README.md", "**contradicted", "**supported"),
+        lambda root: edited(root / "reports/README.md", "**unresolved", "**supported"),
         r"reports/README.md: line \d+: .*supported.* is written",
     ),
     "records without a report": (

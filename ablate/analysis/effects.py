@@ -14,7 +14,7 @@ from ablate.analysis.moderated import Prior
 from ablate.analysis.noise import Noise, budget_of, mark, references_of
 from ablate.analysis.statistics import Effect, Interval
 from ablate.analysis.verdicts import Reading, is_small, reading
-from ablate.study import HALVES, MATCHED, Study
+from ablate.study import HALVES, Study, matched_in
 
 
 @dataclass(frozen=True)
@@ -225,16 +225,19 @@ def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
 def comparisons(study: Study, records: Sequence[Record], estimator: Estimator) -> list[Comparison]:
     """Compare every cell that has a baseline with it, by the study's metric.
 
-    Twins (match=) are a table of their own, so that to add them changes nobody's p.
+    Twins (match=) are a table of their own, or one for each thing that is matched, so that to add them changes nobody's
+    p.
     """
     found = {
         cell.name: compare(records, study.metric, cell.name, cell.baseline, estimator)
         for cell in study.cells()
         if cell.baseline is not None
     }
-    twins = {cell.name for cell in study.cells() if cell.variant.endswith(f",{MATCHED}")}
-    tables = [[each for name, each in found.items() if (name in twins) is of_twins] for of_twins in (False, True)]
-    by_name = {each.variant: each for table in tables for each in adjusted(table)}
+    tables: dict[str | None, list[Comparison]] = {}
+    for cell in study.cells():
+        if cell.name in found:
+            tables.setdefault(matched_in(cell.variant), []).append(found[cell.name])
+    by_name = {each.variant: each for table in tables.values() for each in adjusted(table)}
     return [by_name[name] for name in found]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,6 +17,12 @@ def parameter_count(config: ModelConfig, vocabulary_size: int) -> int:
     """Number of parameters, counted on a model on torch's meta device, which takes no memory."""
     with torch.device("meta"), Uninitialised():
         return sum(parameter.numel() for parameter in assemble(config, vocabulary_size).parameters())
+
+
+def flops_on(config: ModelConfig, corpus: Mapping[str, Any]) -> float:
+    """FLOPs of training a target token on a prepared corpus (its corpus.json), at the mean lengths of its pairs."""
+    lengths = math.ceil(corpus["mean_source"]), math.ceil(corpus["mean_target"])
+    return flops_per_token(config, corpus["vocabulary_size"], *lengths)
 
 
 def flops_per_token(config: ModelConfig, vocabulary_size: int, source_length: int, target_length: int) -> float:

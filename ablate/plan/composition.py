@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -14,12 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from ablate.config import (
     READ_BY,
     READS,
+    TUNABLE,
     BadInput,
     Config,
     DataConfig,
-    Match,
     ModelConfig,
-    Tune,
     Until,
     check_name,
     reads,
@@ -29,22 +29,26 @@ from ablate.plan.arguments import override_keys, parse
 from ablate.plan.matching import twins
 from ablate.plan.naming import check_encoding, setting_name
 from ablate.plan.quoting import GROUPS, literal, quoted, typed
+from ablate.plan.rates import TunedSetting, overrides_of, taken
 from ablate.plan.runs import runs_of
+from ablate.plan.tuned_grid import tuned_grid
 from ablate.store.crossing import crossed, levels_from
 from ablate.store.ids import RunSpec
 from ablate.store.plain import config_from, config_with, escaped
 from ablate.store.study_checks import check_study
-from ablate.store.study_file import study_from
-from ablate.study import RATE, RATE_KEY, Cell, Pairs, Study
+from ablate.store.study_file import grid_to_plain, study_from
+from ablate.study import Cell, Pairs, Study, matched_in, name_without
+from ablate.system.places import expanded
 
 Compose = Callable[[list[str]], DictConfig]
+Find = Callable[[Path, str], TunedSetting]  # (root, the value of rates=)
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that a command is going to do."""
 
-    study: Study  # with the levels of this preset, and the additions of match=, across= and tune=
+    study: Study  # with the levels of this preset, and the additions of match=, across=, tune= and rates=
     declared: Study  # as in its file
     setting: str
     config: Config  # of the baseline
@@ -53,7 +57,7 @@ class Plan:
     runs: list[RunSpec]
     overrides: list[str]  # as on the command line
     corpora: dict[DataConfig, str]  # recipe -> fingerprint
-    added: dict[str, Any] = field(default_factory=dict)  # the additions of across=, match= and tune=, for the manifest
+    added: dict[str, Any] = field(default_factory=dict)  # by across=, match=, tune= and rates=, for the manifest
     preset: Config = field(default_factory=Config)  # without what the study and the command line set
 
     def with_seeds(self, seeds: int) -> Plan:
@@ -62,14 +66,28 @@ class Plan:
         runs = runs_of(self.study, self.setting, self.configs, seeds_of(config), self.corpora)
         return replace(self, config=config, runs=runs)
 
+    def refined(self, points: Mapping[str, Sequence[Mapping[str, float]]]) -> Plan:
+        """The same study with more points of what is tuned (`Study.refine`)."""
+        study = self.study.refine(points)
+        alike = {name_without(cell, *study.searched): self.configs[cell.name] for cell in self.cells}
+        configs, cells = dict(self.configs), study.cells()
+        for cell in cells:
+            if cell.name not in configs:
+                config = alike[name_without(cell, *study.searched)]
+                values = {name: cell.factors[name] for name in study.searched}  # names of keys of `optim` too
+                configs[cell.name] = replace(config, optim=replace(config.optim, **values))
+        runs = runs_of(study, self.setting, configs, seeds_of(self.config), self.corpora)
+        added = {**self.added, "refined": {cell: [*each] for cell, each in points.items()}}
+        return replace(self, study=study, cells=cells, configs=configs, runs=runs, added=added)
+
     @property
     def corpus(self) -> str:
         """Fingerprint of the baseline's corpus."""
         return self.corpora[self.config.data]
 
 
-def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
-    """Compose and check every cell. Raises BadInput."""
+def plan(compose: Compose, arguments: Sequence[str], find: Find | None = None) -> Plan:
+    """Compose and check every cell. `find` reads the records that rates= names. Raises BadInput."""
     arguments = [literal(argument) for argument in arguments]
     keys = override_keys(arguments)
     typed_arguments, (arguments, across) = arguments, without_across(arguments)
@@ -98,7 +116,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
     setting = setting_name(base, default)
     check_encoding(f"{study.name}/{setting}")
     check_halves(study, base)
-    study, added = enlarged(study, base, composed)
+    study, added = enlarged(study, base, composed, keys, find)
     cells = study.cells()
     configs = {cell.name: cell_config(base, composed, cell) for cell in cells}
     check_read(cells, configs, keys)
@@ -112,7 +130,7 @@ def plan(compose: Compose, arguments: Sequence[str]) -> Plan:
             raise BadInput(f"the study {study.name} varies {key}: variants are scored on the same sentences")
     corpora = {recipe: fingerprint(recipe) for recipe in recipes}
     runs = runs_of(study, setting, configs, seeds_of(base), corpora)
-    check_distinct(runs)
+    check_distinct(runs, cells)
     overrides = [typed(argument) for argument in typed_arguments]
     return Plan(study, declared, setting, base, cells, configs, runs, overrides, corpora, added, preset)
 
@@ -146,22 +164,47 @@ def cell_config(base: Config, composed: DictConfig, cell: Cell) -> Config:
         raise BadInput(f"{cell.name}: {error}") from None
 
 
-def enlarged(study: Study, config: Config, composed: DictConfig) -> tuple[Study, dict[str, Any]]:
-    """The study with the additions of across=, match= and tune=, and these for the manifest. Raises BadInput."""
+def enlarged(
+    study: Study, config: Config, composed: DictConfig, keys: Sequence[str], find: Find | None
+) -> tuple[Study, dict[str, Any]]:
+    """The study with the additions of across=, match=, tune= and rates=, and these for the manifest. Raises BadInput.
+
+    `keys` are those that the command line sets.
+    """
     added: dict[str, Any] = {}
+
+    def configs() -> dict[str, Config]:
+        return {cell.name: cell_config(config, composed, cell) for cell in study.cells()}
+
     if config.across:
         added["across"] = config.across
         study = crossed(study, config.across)
-    if config.match is Match.parameters:
-        found = twins(study, {cell.name: cell_config(config, composed, cell) for cell in study.cells()})
+    if config.matched:
+        found = twins(study, configs(), config.matched)
         added |= {"twins": found.variants, **({"twin_cells": found.cells} if found.cells else {})}
         study = study.twinned(found.variants, found.cells)
-    if config.tune is Tune.lr:
-        if RATE_KEY in study.varied() or RATE in study.factors:
-            raise BadInput(f"tune=lr: the study {study.name} varies {RATE_KEY} itself")
-        added["grid"] = sorted({config.optim.lr, *map(float, config.grid or study.grid or around(config.optim.lr))})
-        study = study.tuned(added["grid"])
+    if config.tuned:
+        check_not_varied(study, {name: TUNABLE[name] for name in config.tuned}, f"tune={'+'.join(config.tuned)}")
+        grid = tuned_grid(study, config)
+        added["grid"] = grid_to_plain(grid)
+        study = study.tuned(grid)
+    if config.rates is not None:
+        assert find is not None
+        rates = taken(study, configs(), find(expanded(config.root, "root"), config.rates))
+        sets = {TUNABLE[name] for values in rates.cells.values() for name in values}
+        check_not_varied(study, {key.rpartition(".")[2]: key for key in sets}, f"rates={config.rates}")
+        for key in sorted(sets & {*keys}):
+            raise BadInput(f"{key} cannot be set on the command line, because rates={config.rates} sets it")
+        added["rates"] = rates
+        study = study.with_values(overrides_of(rates))
     return study, added
+
+
+def check_not_varied(study: Study, keys: Mapping[str, str], what: str) -> None:
+    """Raise BadInput if a study varies one of these keys itself, or has a factor of one of these names."""
+    for name, key in keys.items():
+        if key in study.varied() or name in study.factors:
+            raise BadInput(f"{what}: the study {study.name} varies {key} itself")
 
 
 def check_halves(study: Study, config: Config) -> None:
@@ -171,13 +214,8 @@ def check_halves(study: Study, config: Config) -> None:
     what = f"the study {study.name} compares two halves of one variant's seeds"
     if config.seeds % 2:
         raise BadInput(f"seeds={config.seeds}: {what}; give an even number")
-    if config.tune is not Tune.none or config.until is not Until.none or config.across:
+    if config.tuned or config.until is not Until.none or config.across:
         raise BadInput(f"{what}: it takes no tune=, across= or until=")
-
-
-def around(rate: float) -> list[float]:
-    """A learning rate and its neighbours, each twice the one before."""
-    return [float(f"{rate * factor:.6g}") for factor in (0.25, 0.5, 1, 2, 4)]
 
 
 def changed(composed: DictConfig, overrides: dict[str, Any]) -> DictConfig:
@@ -211,11 +249,15 @@ def not_read(section: Any, name: str, key: str) -> str:
     return f"{name}.{choice}={getattr(section, choice)} does not read; {name}.{choice}={', '.join(readers)} does"
 
 
-def check_distinct(runs: list[RunSpec]) -> None:
-    """Raise BadInput if two cells have the same runs, because their difference would show nothing."""
+def check_distinct(runs: list[RunSpec], cells: list[Cell]) -> None:
+    """Raise BadInput if two cells have the same runs, because their difference would show nothing.
+
+    Twins of a variant that are matched in two ways may be the same.
+    """
+    twins = {cell.name for cell in cells if matched_in(cell.variant)}
     seen: dict[str, str] = {}
     for spec in runs:
         other = seen.setdefault(spec.evaluation, spec.cell)
-        if other != spec.cell:
+        if other != spec.cell and not {other, spec.cell} <= twins:
             what = f"variants {other} and {spec.cell} are the same runs here"
             raise BadInput(f"{what}; each must change how a model is trained or evaluated")

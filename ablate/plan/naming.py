@@ -8,8 +8,9 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
-from ablate.config import BadInput, Config
+from ablate.config import BadInput, Config, grids_from
 from ablate.store.ids import digest
+from ablate.study import RATE
 
 DETERMINANTS = ("model", "optim", "train", "data", "evaluation")  # sections that determine a result
 NAMES = ("name", "loader", "path")  # keys of data that do not determine a result: only the text of a corpus does
@@ -20,10 +21,15 @@ def setting_name(config: Config, default: Config) -> str:
     """`<data>-<preset>`, and a suffix for every other determinant of the result that was overridden."""
     usual = determinants(default)
     changed = {key: value for key, value in determinants(config).items() if value != usual[key]}
-    changed |= {key: getattr(config, key) for key in ("tune", "match") if getattr(config, key).name != "none"}
+    chosen = {"tune": config.tuned, "match": config.matched}
+    changed |= {key: "+".join(names) for key, names in chosen.items() if names}
     changed |= {key: "+".join(map(text, levels)) for key, levels in (config.across or {}).items()}
-    if config.grid is not None:
-        changed["grid"] = "+".join(map(text, sorted(config.grid)))
+    for name, values in grids_from(config.grid).items():
+        changed["grid" if name == RATE else f"{name}s"] = "+".join(map(text, values))
+    if RATE in config.tuned and not config.refine:
+        changed["refine"] = "false"
+    if config.rates is not None:
+        changed["rates"] = digest(config.rates)[:6]  # two names in one would be too long
     if config.precision is not default.precision:
         changed["precision"] = config.precision.name
     leaves = [key.rpartition(".")[2] for key in changed]

@@ -15,7 +15,6 @@ from ablate.records.looks import REPORT, UNTIL, Look, look_at, looks_in, related
 from ablate.store.folders import Store
 from ablate.store.record_schema import Manifest
 from ablate.store.schema import Damaged, decoded, to_plain
-from ablate.study import RATE
 
 
 def looks_after(folder: Path, plan: Plan, runs: Sequence[dict[str, Any]], unlearned: float) -> list[Look]:
@@ -24,17 +23,33 @@ def looks_after(folder: Path, plan: Plan, runs: Sequence[dict[str, Any]], unlear
     `folder` holds its earlier records, if there are any. `unlearned` is that of `ablate.analysis.tuning`.
     """
     seeds = {spec.seed for spec in plan.runs}
-    purpose = UNTIL if plan.config.until is Until.resolved else REPORT
-    now = look_at([(spec.cell, spec.seed, spec.id) for spec in plan.runs], purpose)
-    earlier = [look for look in looks_in(recorded_manifest(folder)) if concerns(look, plan)]
-    looks = with_look(earlier, now)
-    if RATE in plan.study.factors and sequential(looks, seeds):
-        from ablate.analysis.tuning import best_rates  # here, because it loads scipy, which planning does without
+    looks = with_look(earlier_looks(folder, plan), look_now(plan))
+    if plan.study.searched and sequential(looks, seeds):
+        from ablate.analysis.tuning import best_points  # here, because it loads scipy, which planning does without
 
         first = set(related(looks, seeds)[0].seeds)
-        chosen = best_rates(plan.study, [run for run in runs if run["seed"] in first], unlearned)
-        looks = with_rates(looks, seeds, chosen)
+        chosen = best_points(plan.study, [run for run in runs if run["seed"] in first], unlearned)
+        looks = with_rates(looks, seeds, chosen, plan.study.searched)
     return looks
+
+
+def look_now(plan: Plan) -> Look:
+    """The look that a report on the plan's runs is."""
+    purpose = UNTIL if plan.config.until is Until.resolved else REPORT
+    return look_at([(spec.cell, spec.seed, spec.id) for spec in plan.runs], purpose)
+
+
+def earlier_looks(folder: Path, plan: Plan) -> list[Look]:
+    """The looks in the records of a folder at runs like the plan's."""
+    return [look for look in looks_in(recorded_manifest(folder)) if concerns(look, plan)]
+
+
+def fixed_refinement(folder: Path, plan: Plan) -> dict[str, list[dict[str, float]]] | None:
+    """The points off the grid that an earlier look fixed, where the plan adds seeds to it; None if it adds none."""
+    seeds, earlier = {spec.seed for spec in plan.runs}, earlier_looks(folder, plan)
+    if not related(earlier, seeds) or not sequential(with_look(earlier, look_now(plan)), seeds):
+        return None
+    return dict(recorded_manifest(folder).get("refined") or {})
 
 
 def concerns(look: Look, plan: Plan) -> bool:

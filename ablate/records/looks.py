@@ -7,7 +7,7 @@ decided how many seeds to train: then intervals for a fixed number of seeds woul
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import convert
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ablate.store.record_schema import Look
 from ablate.store.schema import RULES
+from ablate.study import RATE, Point
 
 UNTIL, REPORT = "until=resolved", "report"  # purposes of looks
 
@@ -69,12 +70,19 @@ def rules_of(looks: Iterable[Look], seeds: Iterable[int]) -> int:
     return min((look.rules for look in related(looks, seeds)), default=RULES)
 
 
-def with_rates(looks: Sequence[Look], seeds: Iterable[int], rates: dict[str, float]) -> list[Look]:
-    """The looks with these learning rates kept by the first look that shares a seed with `seeds`."""
+def with_rates(
+    looks: Sequence[Look], seeds: Iterable[int], chosen: Mapping[str, Point], names: Sequence[str]
+) -> list[Look]:
+    """The looks with these points of what is tuned, `names`, kept by the first look that shares a seed with `seeds`."""
     first = related(looks, seeds)[0]
+    rates = {cell: point[0] if tuple(names) == (RATE,) else dict(zip(names, point)) for cell, point in chosen.items()}
     return [replace(each, rates={**rates, **(each.rates or {})}) if each is first else each for each in looks]
 
 
-def rates_of(looks: Iterable[Look], seeds: Iterable[int]) -> dict[str, float] | None:
-    """The learning rates that were fixed for a sequential setting; None if nothing was fixed."""
-    return next((look.rates for look in related(looks, seeds) if look.rates), None)
+def rates_of(looks: Iterable[Look], seeds: Iterable[int], names: Sequence[str]) -> dict[str, Point] | None:
+    """The points that were fixed for a sequential setting, in what was tuned; None if nothing was fixed."""
+    rates = next((look.rates for look in related(looks, seeds) if look.rates), None)
+    if rates is None:
+        return None
+    values = {cell: each if isinstance(each, dict) else {RATE: each} for cell, each in rates.items()}
+    return {cell: tuple(each[name] for name in names if name in each) for cell, each in values.items()}

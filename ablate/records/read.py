@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import regex
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from ablate.analysis.effects import halved
 from ablate.analysis.noise import Noise, Spread
@@ -18,6 +18,7 @@ from ablate.analysis.quality import study_metric
 from ablate.analysis.trained import Default, has_trained
 from ablate.analysis.training_length import epochs
 from ablate.config import WORD, BadInput, plain_line
+from ablate.plan.rates import overrides_of
 from ablate.records.report_data import ReportData
 from ablate.store.crossing import crossed
 from ablate.store.record_schema import (
@@ -29,6 +30,7 @@ from ablate.store.record_schema import (
     Manifest,
     NoiseRecord,
     RunRecord,
+    TakenRates,
     TestSentence,
     Translations,
 )
@@ -104,7 +106,8 @@ def read_runs(folder: Path) -> tuple[dict[str, Any], Study, tuple[dict[str, Any]
     study = study.at(manifest["preset"])
     study = crossed(study, manifest["across"]) if "across" in manifest else study
     study = study.twinned(manifest.get("twins") or {}, manifest.get("twin_cells") or {})
-    study = study.tuned(manifest["grid"]) if "grid" in manifest else study
+    study = study.tuned(manifest["grid"]).refine(manifest.get("refined", {})) if "grid" in manifest else study
+    study = study.with_values(overrides_of(convert(manifest["rates"], TakenRates))) if "rates" in manifest else study
     layers = {each["run_id"]: each for each in read_lines(folder / "layers.jsonl.gz", LayersRecord)}
     path, cells = folder / "runs.jsonl", {cell.name for cell in study.cells()}
     runs = []

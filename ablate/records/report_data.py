@@ -27,7 +27,7 @@ from ablate.records.looks import Look, looks_in, rates_of, rules_of, sequential
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.store.schema import RULES
-from ablate.study import MATCHED, Cell, Study
+from ablate.study import TWINS, Cell, Point, Study, matched_in, place_of
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,38 @@ class ReportData:
 
     @cached_property
     def tuning(self) -> Tuning | None:
-        """Under tune=lr, the study at each variant's own best rate."""
-        if "grid" not in self.manifest:
+        """Under tune=, the study at each variant's own best point."""
+        if not self.study.searched:
             return None
-        shared, unlearned = self.manifest["config"]["optim"]["lr"], self.manifest["corpus"]["unigram_cross_entropy"]
-        found = tuning(self.study, self.runs, float(shared), float(unlearned), self.estimator, self.fixed_rates)
+        optim, unlearned = self.manifest["config"]["optim"], self.manifest["corpus"]["unigram_cross_entropy"]
+        shared = {name: float(optim[name]) for name in self.study.searched}
+        found = tuning(self.study, self.runs, shared, float(unlearned), self.estimator, self.fixed_rates)
         return as_found(found, self.kept) if self.earlier else found
 
+    @cached_property
+    def at_own_best(self) -> ReportData:
+        """Under tune=, the same records with the runs of each variant's own best point alone."""
+        found = self.tuning
+        if found is None:
+            return self
+        manifest = {key: value for key, value in self.manifest.items() if key not in ("grid", "refined")}
+        cost = self.cost
+        if cost is not None:
+            at = {cell: cell + place_of(best.values) for cell, best in found.best.items()}
+            cost = {**cost, "cells": {cell: cost["cells"][at[cell]] for cell in at if at[cell] in cost["cells"]}}
+        declared = replace(found.study, metric=self.declared.metric)
+        manifest["unmeasured"] = self.unmeasured
+        return replace(self, declared=declared, recorded=tuple(map(dict, found.records)), cost=cost, manifest=manifest)
+
     @property
-    def twins(self) -> dict[str, str]:
-        """Under match=parameters, each twin and the variant that it is a twin of."""
-        return {twin: twin.removesuffix(f",{MATCHED}") for twin in self.manifest.get("twins") or {}}
+    def shown(self) -> ReportData:
+        """What tables and figures show. All points of a grid of two things are too many: those chosen."""
+        return self.at_own_best if len(self.study.searched) > 1 else self
+
+    def twins(self, kind: str) -> dict[str, str]:
+        """Each twin that match= made in this kind, and the variant that it is a twin of."""
+        names = [name for name in self.manifest.get("twins") or {} if matched_in(name) == kind]
+        return {twin: twin.removesuffix(f",{TWINS[kind]}") for twin in names}
 
     @property
     def first_seed(self) -> int:
@@ -129,9 +150,9 @@ class ReportData:
         return rules_of(self.looks, self.seeds) < RULES
 
     @property
-    def fixed_rates(self) -> dict[str, float] | None:
-        """Under tune=lr, the learning rates that the first look at a sequential setting chose, by cell."""
-        return rates_of(self.looks, self.seeds) if self.sequential else None
+    def fixed_rates(self) -> dict[str, Point] | None:
+        """Under tune=, the points that the first look at a sequential setting chose, by cell."""
+        return rates_of(self.looks, self.seeds, self.study.searched) if self.sequential else None
 
     @property
     def estimator(self) -> Estimator:
@@ -163,12 +184,19 @@ class ReportData:
 
     @cached_property
     def over_budgets(self) -> list[OverBudget]:
-        """How each difference goes on from one number of updates to the next; empty under earlier rules."""
-        return [] if self.earlier else over_budgets(self.study, self.runs, self.comparisons, self.estimator)
+        """How each difference goes on from one number of updates to the next; empty under earlier rules.
+
+        Under tune=, each variant at its own best point.
+        """
+        if self.earlier:
+            return []
+        if self.tuning is not None:
+            return self.at_own_best.over_budgets
+        return over_budgets(self.study, self.runs, self.comparisons, self.estimator)
 
     @cached_property
     def verdicts(self) -> list[ClaimVerdict]:
-        """The verdict of every claim; under tune=lr at each variant's own best rate."""
+        """The verdict of every claim; under tune= at each variant's own best point."""
         study, runs = (self.tuning.study, self.tuning.records) if self.tuning else (self.study, self.runs)
         found = judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
         if self.earlier:

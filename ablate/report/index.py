@@ -1,4 +1,4 @@
-"""Write reports/README.md: each setting with its answer, and the ledger: every claim with its verdict and evidence."""
+"""Write reports/README.md: every claim with its verdicts by setting, and every study with its settings and answers."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from ablate.report.figures import FIGURES
 from ablate.report.render import TEMPLATES
 from ablate.report.setting_names import readings
 from ablate.report.text.answer import answer
-from ablate.report.text.claims import ledger_row
+from ablate.report.text.claim_tables import Judged, all_claims, judged
 from ablate.report.text.training_budget import length
-from ablate.report.wording import escape, plural, spoken, table
+from ablate.report.wording import escape, plural, spoken
 from ablate.system.atomic import sweep, write_atomic
 from ablate.system.locks import lock
-
-THUMBNAILS = ("sensitivity", "over_factor", "quality_and_cost", "effects")  # figures, the best one first
-HEADER = ["claim", "says", "verdict", "evidence [95 %]", "where"]
 
 
 @dataclass(frozen=True)
 class Entry:
     """A setting of a study in the index."""
 
-    study: str
     setting: str
-    question: str
     answer: str
-    thumbnail: str | None  # path of a figure, from reports/
+
+
+@dataclass(frozen=True)
+class Section:
+    """A study in the index."""
+
+    study: str
+    question: str
+    entries: list[Entry]
+    shown: tuple[str, str] | None  # setting and path, from reports/, of a figure
     notes: bool  # whether there is a README of predictions and findings
     compared: list[tuple[str, str]]  # folder and name of each comparison of the study's settings
 
@@ -50,36 +54,42 @@ def ledger(root: Path) -> Path:
 
 
 def markdown(root: Path) -> str:
-    entries, rows, shared, faults = gather(root)
+    sections, claims, shared, faults = gather(root)
     return TEMPLATES.get_template("ledger.md.j2").render(
-        entries=entries, table=table(HEADER, rows) if rows else "", shared=shared, faults=faults
+        sections=sections, table=all_claims(claims), shared=shared, faults=faults
     )
 
 
-def gather(root: Path) -> tuple[list[Entry], list[list[str]], list[str], list[str]]:
-    """Settings, rows sorted by claim, shared runs, and a line for each folder that cannot be read."""
+def gather(root: Path) -> tuple[list[Section], list[Judged], list[str], list[str]]:
+    """Studies, claims in each setting, shared runs, and a line for each folder that cannot be read."""
     used: dict[str, list[str]] = {}
-    entries: list[Entry] = []
-    rows: list[tuple[str, list[str]]] = []
+    sections: list[Section] = []
+    claims: list[Judged] = []
     faults: list[str] = []
     for study, names in settings(root).items():
+        entries: list[Entry] = []
+        question = ""
         for setting in names:
             folder = root / "experiments" / study / setting
             try:
                 data = read_outline(folder)
                 if data.manifest["preset"] == "smoke":
                     continue
-                text = f"{answer(data)} {escape(length(data))}".rstrip()
-                notes = (folder.parent / "README.md").exists()
-                shown = thumbnail(root, f"{study}/{setting}"), notes, side_by_side(root, study, names)
+                entry = Entry(setting, f"{answer(data)} {escape(length(data))}".rstrip())
+                of_setting = judged(data)
+                entries.append(entry)
+                claims += of_setting
+                question = data.declared.question
                 for run in data.runs:
                     used.setdefault(run["run_id"], []).append(f"{study}/{setting}")
-                entries.append(Entry(study, setting, data.declared.question, text, *shown))
-                where = f"[{escape(study)}, {escape(setting)}](<{study}/{setting}/report.md>)"
-                rows += [(verdict.claim.id, [*ledger_row(verdict), where]) for verdict in data.verdicts]
             except BadInput as error:
                 faults.append(escape(plain_line(str(error).replace(f"{root}{os.sep}", ""))))
-    return entries, [row for _, row in sorted(rows, key=lambda entry: entry[0])], sharing(used), faults
+        if entries:
+            pictures = ((each.setting, thumbnail(root, f"{study}/{each.setting}")) for each in entries)
+            shown = next(((setting, path) for setting, path in pictures if path), None)
+            notes = (root / "experiments" / study / "README.md").exists()
+            sections.append(Section(study, question, entries, shown, notes, side_by_side(root, study, names)))
+    return sections, claims, sharing(used), faults
 
 
 def sharing(used: dict[str, list[str]]) -> list[str]:
@@ -96,6 +106,6 @@ def side_by_side(root: Path, study: str, known: Sequence[str]) -> list[tuple[str
 
 
 def thumbnail(root: Path, report: str) -> str | None:
-    """The figure of a report that is best shown small."""
-    paths = (f"{report}/figures/{name}.png" for name in (*THUMBNAILS, *FIGURES))
+    """The first figure of a report."""
+    paths = (f"{report}/figures/{name}.png" for name in FIGURES)
     return next((path for path in paths if (root / "reports" / path).exists()), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
@@ -12,10 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from ablate.analysis.metrics import metric
@@ -26,13 +23,28 @@ from ablate.records.read import EARLIER, read_records
 from ablate.records.report_data import ReportData
 from ablate.report.figures import FIGURES
 from ablate.report.figures.style import rendered, styled
-from ablate.report.text import cost_table, listing, tables, tracing, training_budget, tuned, twins, uncertainty
+from ablate.report.text import (
+    cost_table,
+    listing,
+    sentences,
+    tables,
+    taken,
+    tracing,
+    training_budget,
+    tuned,
+    twins,
+    uncertainty,
+)
 from ablate.report.text.answer import answer, effect_lines
+from ablate.report.text.calibration import calibration
 from ablate.report.text.caveats import needs, qualifications
+from ablate.report.text.claim_tables import overview
 from ablate.report.text.claims import blocks
+from ablate.report.text.explanation import explanation
 from ablate.report.text.limits import limits
-from ablate.report.text.sentences import near_and_far, nearness, seeds_and_sentences
+from ablate.report.text.published import published
 from ablate.report.text.summary import summary
+from ablate.report.web_page import body
 from ablate.report.wording import code_block, escape, spoken
 from ablate.store.record_schema import EarlierRecord, EarlierSummary
 from ablate.store.schema import Damaged, decoded, to_plain
@@ -87,8 +99,13 @@ def keep_earlier(data: ReportData, report: Path) -> ReportData:
 def draw(data: ReportData) -> dict[str, Figure]:
     """The figures by name, without those for which there are no data."""
     with styled():
-        drawn = {name: entry.draw(data) for name, entry in FIGURES.items()}
+        drawn = {name: entry.of(seen_by(name, data)) for name, entry in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def seen_by(figure: str, data: ReportData) -> ReportData:
+    """The records that a figure shows: `ReportData.shown`, but all of a grid in the figure that is about it."""
+    return data if figure == "sensitivity" else data.shown
 
 
 def texts(data: ReportData, figures: Iterable[str]) -> dict[str, str]:
@@ -131,63 +148,75 @@ def results_csv(data: ReportData) -> str:
 
 
 def markdown(data: ReportData, figures: Iterable[str]) -> str:
-    verdicts = data.verdicts
+    verdicts, shown = data.verdicts, data.shown
     need, command = needs(data, verdicts)
     drawn = [(name, FIGURES[name]) for name in figures]
+    evidence = [(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"]
+    readme = data.folder.parent / "README.md"
     return TEMPLATES.get_template("report.md.j2").render(
         data=data,
+        shown=shown,
+        seen_by=seen_by,
         study=data.study,
         setting=data.setting,
         manifest=data.manifest,
         corpus=data.manifest["corpus"],
         answer=answer(data),
         length=training_budget.length(data),
-        effects=effect_lines(data),
-        qualifications=qualifications(data),
+        effects=effect_lines(shown),
+        qualifications=qualifications(shown),
         needs=need,
         needs_command=command,
-        claims=blocks(verdicts),
+        why=explanation(readme),
+        claims=overview(verdicts),
+        details=blocks(verdicts),
+        calibration=calibration(data),
+        published=published(data),
         limits=limits(data, verdicts),
-        variants=tables.variants(data),
-        beside=tables.beside(data),
-        changes=tables.changes(data),
+        variants=tables.variants(shown),
+        beside=tables.beside(shown),
+        changes=tables.changes(shown),
         courses=training_budget.courses(data),
-        others=tables.others(data),
-        matched=twins.matched(data),
-        equality=twins.equality(data),
-        turns=twins.turns(data),
+        others=tables.others(shown),
+        twins=twins.sections(shown),
         own_rates=tuned.own_rates(data.tuning) if data.tuning else "",
         rate_losses=tuned.losses(data.tuning) if data.tuning else "",
         edges=tuned.edges(data.tuning) if data.tuning else [],
         correction=data.estimator.correction,
         first_seed=data.first_seed,
         rates_from=tuned.fixed_at(data),
+        refined=tuned.refined(data),
+        tuned=tuned.together(data.study.searched) if data.tuning else "",
+        point=tuned.noun(data.study.searched) if data.tuning else "",
+        taken=taken.values(data),
+        taken_from=taken.origin(data),
         intervals="95 % confidence sequence, which is valid however often one looks"
         if data.sequential
         else GUARDED
         if data.noise.spreads
         else "95 % t interval over seeds",
         looks=uncertainty.looks(data),
-        initial=tables.initial(data),
-        inside=tables.inside(data),
-        margin=margin(data),
+        initial=tables.initial(shown),
+        inside=tables.inside(shown),
+        margin=margin(shown),
         learned=learned(data),
-        costs=cost_table.costs(data),
-        costs_from=cost_table.origin(data),
+        costs=cost_table.costs(shown),
+        costs_from=cost_table.origin(shown),
         where=where(data),
-        budget=budget(data.manifest["config"], data.manifest.get("grid"), data.manifest.get("across")),
+        budget=budget(data),
         regularised=regularised(data),
-        notes=(data.folder.parent / "README.md").exists(),
-        evidence=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"],
+        notes=readme.exists(),
+        first=evidence[:1],
+        evidence=evidence[1:],
         detail=[(name, figure) for name, figure in drawn if figure.place_in(data.study) == "detail"],
-        pairs=tables.pairs(data),
+        pairs=tables.pairs(shown),
         halves=data.study.pairs is Pairs.halves,
-        robust=uncertainty.robust(data),
+        robust=uncertainty.robust(shown),
         resamples=RESAMPLES,
-        sentences=seeds_and_sentences(data),
-        nearness=nearness(data),
-        near_and_far=near_and_far(data),
-        translations=listing.translations(data),
+        sentences=sentences.seeds_and_sentences(shown),
+        nearness=sentences.nearness(shown),
+        near_and_far=sentences.near_and_far(shown),
+        translations=listing.translations(shown),
         runs=listing.runs(data),
         provenance=listing.provenance(data),
         recipes=tracing.recipes(data),
@@ -228,16 +257,21 @@ def where(data: ReportData) -> str:
     return text
 
 
-def budget(config: dict[str, Any], grid: list[float] | None = None, across: dict[str, list[Any]] | None = None) -> str:
+def budget(data: ReportData) -> str:
     """How long the baseline trains, and the values that replace these; empty if the records do not have them."""
+    config, across = data.manifest["config"], data.manifest.get("across") or {}
     try:
         train, optim = config["train"], config["optim"]
-        warmup = round(optim["warmup"] * train["updates"])
-        rates = spoken([f"{rate:g}" for rate in grid]) if grid else f"{optim['lr']:g}"
-        crossed = [f"{escape(key)} is {spoken(list(map(escape, map(str, at))))}" for key, at in (across or {}).items()]
+        warmup = f"{round(optim['warmup'] * train['updates']):,}"
+        grid = {name: [f"{value:g}" for value in data.study.factors[name]] for name in data.study.searched}
+        shares = f"shares of {spoken(grid['warmup'])}" if "warmup" in grid else warmup
+        rates = f"peak learning rates of {spoken(grid['lr'])}" if "lr" in grid else ""
+        rates = rates or f"a peak learning rate of {optim['lr']:g}"
+        rates += ", except where a variant takes its own" * ("rates" in data.manifest)
+        crossed = [f"{escape(key)} is {spoken(list(map(escape, map(str, at))))}" for key, at in across.items()]
         return (
             f"It trains for {train['updates']:,} updates of {train['batch_tokens']:,} target positions, "
-            f"{warmup:,} of them warmup, at {'peak learning rates' if grid else 'a peak learning rate'} of {rates}."
+            f"{shares} of them warmup, at {rates}."
             + (f" With `across=`, {spoken(crossed)} in turn." if crossed else "")
         )
     except KeyError:
@@ -263,19 +297,8 @@ REGULARISED = {  # words -> the section and key of their value
 }
 
 
-def page(text: str, title: str, figures: dict[str, dict[str, bytes]]) -> str:
-    """The same report as one HTML file with its figures inside. HTML in the text stays text."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
-    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    tokens = parser.parse(text)
-    for token in tokens:
-        if token.children:  # links would break, because the page may be opened elsewhere
-            links = ("link_open", "link_close")
-            token.children = [child for child in token.children if child.type not in links]
-        for child in token.children or ():
-            name = Path(str(child.attrGet("src") or "")).stem
-            if child.type == "image" and name in figures:
-                child.attrSet("src", "data:image/svg+xml;base64," + base64.b64encode(figures[name]["svg"]).decode())
-    body = parser.renderer.render(tokens, parser.options, {})
-    return TEMPLATES.get_template("page.html.j2").render(title=html.escape(title), generator=versions(), body=body)
+def page(text: str, title: str, figures: Mapping[str, Mapping[str, bytes]]) -> str:
+    """The same report as one HTML file with its figures inside."""
+    return TEMPLATES.get_template("page.html.j2").render(
+        title=html.escape(title), generator=versions(), body=body(text, figures)
+    )

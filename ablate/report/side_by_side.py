@@ -11,14 +11,14 @@ from ablate.analysis.effects import Comparison
 from ablate.analysis.judging import ClaimVerdict
 from ablate.analysis.measured import STAND_INS
 from ablate.analysis.metrics import metric
-from ablate.analysis.statistics import Interval
+from ablate.analysis.statistics import Effect, Interval
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.config import BadInput
 from ablate.records.read import read_records
 from ablate.records.read import settings as known_settings
 from ablate.records.report_data import ReportData
 from ablate.report.figures.intervals import draw_effect
-from ablate.report.figures.style import INK, limits, panels, styled
+from ablate.report.figures.style import INK, legend_above, limits, name_marks, panels, styled
 from ablate.report.render import TEMPLATES, pictures
 from ablate.report.setting_names import compared_settings
 from ablate.report.text.answer import reading
@@ -148,23 +148,29 @@ def carried(words: Sequence[Verdict | Reading | None], unresolved: Verdict | Rea
 
 
 def effects(read: Sequence[ReportData]) -> Figure | None:
-    """A panel for each setting, with its own scale because test sets differ, and a row for each comparison."""
+    """A panel for each setting, all on one scale, and a row for each comparison."""
     held, names = held_in(read)
     if not names:
         return None
-    figure, axes = panels(1, len(read), 1.3 + 0.5 * len(names), sharey=True)
+    figure, axes = panels(1, len(read), 1.5 + 0.5 * len(names), sharex=True, sharey=True)
     for panel, data, found in zip(axes[0], read, held):
         panel.axvline(0, color=INK, linewidth=1, zorder=1)
         for row, name in enumerate(names):
             if name in found:
                 draw_effect(panel, data, found[name], row)
-        points = [point for each in found.values() for point in (each.arms.variant - each.arms.baseline)]
-        margins = [side for each in found.values() for side in (-each.margin, each.margin)]
-        ends = [end for each in found.values() for end in (each.effect.low, each.effect.high)]
-        panel.set_xlim(limits([*points, 0, *margins], ends))
         panel.set_title(data.setting)
         panel.set_xlabel(f"difference in {with_unit(metric(data.study.metric))}")
         panel.grid(axis="y", visible=False)
+    shown = [comparison for found in held for comparison in found.values()]
+    points = [point for each in shown for point in (each.arms.variant - each.arms.baseline)]
+    margins = [side for each in shown for side in (-each.margin, each.margin)]
+    axes[0, 0].set_xlim(limits([*points, 0, *margins], [end for each in shown for end in ends(each.effect)]))
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].set_ylim(len(names) - 0.45, -0.5)
+    name_marks(axes[0, 0])
+    legend_above(figure, axes[0, 0])
     return figure
+
+
+def ends(effect: Effect) -> tuple[float, float]:
+    return effect.low, effect.high

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import regex
 
@@ -68,7 +70,19 @@ def estimate(found: Interval | Effect, measure: Metric, signed: bool = False) ->
     text = number(mean, decimals, signed)
     if not (math.isfinite(low) and math.isfinite(high)):
         return text
-    return f"{text} [{number(low, decimals, signed)}, {number(high, decimals, signed)}]"
+    inside = bounded(found, measure, signed)
+    return f"{text} [{number(inside.low, decimals, signed)}, {number(inside.high, decimals, signed)}]"
+
+
+Found = TypeVar("Found", bound=Interval | Effect)
+RANGES = {"BLEU": (0, 100), "chrF": (0, 100), "share": (0, 1), "nats/token": (0, math.inf)}  # of numbers, by their unit
+
+
+def bounded(found: Found, measure: Metric, signed: bool = False) -> Found:
+    """The interval without numbers that do not exist: the t interval of scores near zero reaches below zero."""
+    low, high = RANGES.get(measure.unit, (-math.inf, math.inf))
+    low, high = (low - high, high - low) if signed else (low, high)
+    return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def short(value: float | None, unit: str = "") -> str:

@@ -22,6 +22,7 @@ from ablate.store.folders import Store
 from ablate.store.growing import GrowingFile
 from ablate.store.ids import RunSpec
 from ablate.store.run_folder import RunFolder
+from ablate.study import RATE
 
 POLL = 0.5  # seconds between looks at the run folders
 PLAIN_WIDTH = 110  # characters if standard output is not a terminal
@@ -60,6 +61,8 @@ class Progress:
         work = [f"{plural(forecast.trainings, 'run')} to train"]
         work += [f"{plural(forecast.evaluations, 'evaluation')} of trained runs"] if forecast.evaluations else []
         self.say(" and ".join(work) + (f", {how}; {takes}" if forecast.trainings else ""))
+        if RATE in config.tuned and config.refine:
+            self.say("then every variant also beside the best learning rates, divided and multiplied by the root of 2")
 
     @contextmanager
     def watching(self, todo: list[str]) -> Iterator[None]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ablate.config import TUNABLE
 from ablate.store.schema import Level, Number, Plain, PluginMember, Status, Stored, Versioned, Whole
 
 RESULT_COLUMNS = {  # of results.csv with their types, before a column for each factor
@@ -238,7 +239,8 @@ class Look(Stored, frozen=True):
     seeds: Annotated[tuple[Whole, ...], Meta(min_length=1)]  # sorted
     purpose: str  # "report" or "until=resolved"
     runs: tuple[str, ...]  # ids of the trainings with the lowest seed, one for each cell: they show what was trained
-    rates: dict[str, Number] | None = None  # of a sequential setting under tune=lr: cell -> the rate that was chosen
+    # of a sequential setting under tune=: cell -> the learning rate that was chosen, or all that was chosen by its name
+    rates: dict[str, Number | dict[str, Number]] | None = None
     rules: Whole = 1  # version of the rules that it was judged by
 
 
@@ -265,6 +267,20 @@ class EarlierSummary(Stored, frozen=True, kw_only=True):
     tuned: list[dict[str, Any]] = []
 
 
+class TakenRates(Stored, frozen=True, kw_only=True):
+    """What rates= took from the records of a tuned setting, so that a report needs them no more."""
+
+    setting: str  # STUDY/SETTING
+    seeds: list[Whole]  # that chose the values
+    cells: dict[str, dict[str, Number]]  # cell -> what was tuned -> its value
+    updates: dict[str, Whole]  # cell -> the number of updates that its values were tuned for
+    edges: dict[str, list[str]] = {}  # cell -> what was best at the edge of its grid
+
+    def __post_init__(self) -> None:
+        if unknown := {name for values in self.cells.values() for name in values} - TUNABLE.keys():
+            raise ValueError(f"its rates set {', '.join(sorted(unknown))}, which cannot be tuned")
+
+
 class Manifest(Versioned, frozen=True, kw_only=True):
     """manifest.json: the study, the command and the corpus that the runs belong to."""
 
@@ -281,7 +297,9 @@ class Manifest(Versioned, frozen=True, kw_only=True):
     twins: dict[str, dict[str, Plain]] | None = None
     twin_cells: dict[str, dict[str, Plain]] | None = None  # cell of a twin -> more overrides, where levels differ
     across: dict[str, list[Plain]] | None = None  # key -> the levels that across= crosses the study with
-    grid: list[Number] | None = None
+    grid: list[Number] | dict[str, list[Number]] | None = None  # of tune=; a list is one of learning rates
+    refined: dict[str, list[dict[str, Number]]] | None = None  # cell of the baseline -> more points at its levels
+    rates: TakenRates | None = None
     max_seeds: Whole | None = None
     config: dict[str, Any]
     cells: list[dict[str, Any]] = []
@@ -295,6 +313,11 @@ class Manifest(Versioned, frozen=True, kw_only=True):
         for corpus in (self.corpus, *self.corpora.values()):
             msgspec.convert(corpus, CorpusMetadata)
         msgspec.convert(self.config, RunConfiguration)
+        tuned = set(self.grid if isinstance(self.grid, dict) else () if self.grid is None else {"lr"})
+        if unknown := tuned - TUNABLE.keys():
+            raise ValueError(f"its grid has {', '.join(sorted(unknown))}, which cannot be tuned")
+        if not all(point.keys() == tuned for points in (self.refined or {}).values() for point in points):
+            raise ValueError("a refined point is not one of what was tuned")
         if not all(len(entry) >= 3 for entry in self.plan):
             raise ValueError("a run of its plan is incomplete")
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ablate.config import BadInput, Config, is_rate
-from ablate.study import QUALITY, Claim, Contrast, Direction, Kind, Pairs, Study
+from ablate.config import BadInput, Config, grids_from
+from ablate.store.published_results import published_from, published_to_plain
+from ablate.study import QUALITY, RATE, Claim, Contrast, Direction, Kind, Pairs, Study
 
 
 def study_from(mapping: Mapping[str, Any] | None) -> Study:
@@ -29,14 +30,14 @@ def study_from(mapping: Mapping[str, Any] | None) -> Study:
 
 
 def _study(mapping: Mapping[str, Any]) -> Study:
-    known = [item.name for item in fields(Study) if item.name != "by_cell"]  # only match= sets `by_cell`
-    _refuse_unknown(mapping, known, "study")
-    for key in ("claims", "limits"):
+    keys = [item.name for item in fields(Study) if item.name not in OF_A_COMMAND]
+    _refuse_unknown(mapping, keys, "study")
+    for key in ("claims", "limits", "known"):
         if isinstance(mapping.get(key), (str, Mapping)):
             raise BadInput(f"study.{key} must be a list, with '- ' before each item")
     for key in ("name", "question", "baseline", "variants"):
         if not mapping.get(key):
-            raise BadInput(f"study.{key} is missing; a study may have {', '.join(known)}")
+            raise BadInput(f"study.{key} is missing; a study may have {', '.join(keys)}")
     variants = {str(name): _overrides(overrides, str(name)) for name, overrides in mapping["variants"].items()}
     baseline = str(mapping["baseline"])
     if baseline not in variants:
@@ -55,10 +56,20 @@ def _study(mapping: Mapping[str, Any]) -> Study:
     if pairs is Pairs.halves and (len(variants) > 1 or factors):
         raise BadInput("study.pairs=halves compares the runs of one variant, so it takes no second variant, no factor")
     metric, limits = str(mapping.get("metric", "test_bleu")), tuple(map(str, mapping.get("limits") or ()))
-    grid, first_seed = _grid(mapping.get("grid")), _first_seed(mapping.get("first_seed"))
+    grid, first_seed = grids_from(mapping.get("grid"), "study.grid"), _first_seed(mapping.get("first_seed"))
     name, question = str(mapping["name"]), str(mapping["question"])
-    study = Study(name, question, baseline, variants, factors, metric, claims, limits, sizes, grid, pairs, first_seed)
+    known = tuple(published_from(each) for each in mapping.get("known") or ())
+    study = Study(
+        name, question, baseline, variants, factors, metric, claims, limits, sizes, grid, pairs, first_seed, known=known
+    )
     forms = [study.at(preset).compared for preset in ("", *sizes)]
+    for result in known:
+        cells = dict.fromkeys([*variants, *(cell for form in forms for cell in form.names())])
+        for cell in [cell for cell in result.numbers if cell not in cells]:
+            raise BadInput(
+                f"study.known: {result.source} has a number of {cell}, which is not a variant of this study: "
+                f"{', '.join(cells)}"
+            )
     for claim in claims:
         for part in claim.parts:
             cells = dict.fromkeys(name for form in forms for name in form.names(part.factor))
@@ -74,14 +85,6 @@ def _factors(mapping: Mapping[Any, Any] | None) -> dict[str, dict[Any, dict[str,
         str(name): {as_level(level): _overrides(overrides, f"{name}={level}") for level, overrides in levels.items()}
         for name, levels in (mapping or {}).items()
     }
-
-
-def _grid(rates: Any) -> tuple[float, ...]:
-    if rates is None:
-        return ()
-    if not isinstance(rates, list | tuple) or not all(map(is_rate, rates)):
-        raise BadInput(f"study.grid={rates} must be a list of learning rates above 0, such as [0.001, 0.002, 0.004]")
-    return tuple(float(rate) for rate in rates)
 
 
 def _first_seed(seed: Any) -> int:
@@ -116,12 +119,20 @@ def study_to_plain(study: Study) -> dict[str, Any]:
         "claims": [_claim_to_plain(claim) for claim in study.claims],
         "limits": list(study.limits),
         "sizes": study.sizes,
-        **({"grid": list(study.grid)} if study.grid else {}),
+        **({"grid": grid_to_plain(study.grid)} if study.grid else {}),
         **({"pairs": study.pairs.name} if study.pairs is not Pairs.seeds else {}),
         **({"first_seed": study.first_seed} if study.first_seed else {}),
+        **({"known": [published_to_plain(each) for each in study.known]} if study.known else {}),
     }
 
 
+def grid_to_plain(grid: Mapping[str, Sequence[float]]) -> list[float] | dict[str, list[float]]:
+    """A grid as the manifest has it: a list where there are only learning rates, as before there was anything else."""
+    plain = {name: list(values) for name, values in grid.items()}
+    return plain[RATE] if plain.keys() == {RATE} else plain
+
+
+OF_A_COMMAND = ("by_cell", "searched", "refined")  # fields of a study that no file sets
 _CLAIM = ("id", "sentence", "command", "needs", "parts")
 _PART = ("contrast", "metric", "kind", "direction", "margin", "range", "than", "note", "bleu_margin", "factor")
 

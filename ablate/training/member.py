@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import traceback
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from ablate.evaluation.measuring import evaluate, load_model
 from ablate.model import build
 from ablate.model.architecture import Architecture
 from ablate.model.dropout import Dropout
-from ablate.model.flops import flops_per_token
+from ablate.model.flops import flops_on
 from ablate.model.seeding import Streams
 from ablate.store import speeds
 from ablate.store.held import HeldRun, Lost
@@ -135,7 +134,6 @@ def train_member(
     best = min(loss for loss in losses)
     unigram = metadata["unigram_cross_entropy"]
     counts = named(parameter_counts(model))
-    lengths = math.ceil(metadata["mean_source"]), math.ceil(metadata["mean_target"])
     measured = bool(config.diagnostics.times) and finished
     result = TrainingResult(
         version=VERSION,
@@ -149,7 +147,7 @@ def train_member(
         validation_loss=mean_loss(model, validation) if finished else None,
         parameters=sum(counts.values()),
         parameter_counts=counts,
-        flops_per_token=flops_per_token(config.model, metadata["vocabulary_size"], *lengths),
+        flops_per_token=flops_on(config.model, metadata),
         peak_memory=machine.peak_memory(device),
         tokens_per_second=meter.tokens_per_second,
         batch_real_share=batches.real_share,

@@ -27,7 +27,8 @@ def sets_depth(study: Study) -> bool:
 def initial_gradients(data: ReportData) -> Figure | None:
     """Gradient norm of each feed-forward network at update 0: rows are variants, columns stacks, lines depths.
 
-    Lines are medians over seeds. Norms below float32's smallest number are marked at the bottom.
+    Lines are medians over seeds. Panels in which no norm vanishes share a scale that shows how these differ; the others
+    reach down to float32's smallest number, and mark norms below it at the bottom.
     """
     levels = by_level(data.cells)
     if not sets_depth(data.study):
@@ -36,22 +37,30 @@ def initial_gradients(data: ReportData) -> Figure | None:
     norms = np.concatenate([line for stacks in lines.values() for line in stacks.values()])
     if not np.any(norms >= SMALLEST):
         return None
-    vanished = bool(np.any(norms < SMALLEST))
     shades = sns.color_palette("viridis_r", len(levels) + 1)[1:]  # the palest is too pale on white
     variants = list(data.study.variants)
-    figure, axes = panels(len(variants), len(STACKS), 0.8 + 2.3 * len(variants), sharex=True, sharey=True)
+    figure, axes = panels(len(variants), len(STACKS), 0.8 + 2.3 * len(variants), sharex=True)
+    shown = {
+        (variant, stack): [lines[cell.name][stack] for cell in data.cells if cell.variant == variant]
+        for variant in variants
+        for stack in STACKS
+    }
+    scales = {place: np.concatenate(found) for place, found in shown.items()}
+    whole = np.concatenate([each for each in scales.values() if len(each) and np.all(each >= SMALLEST)] or [norms])
     for row, variant in zip(axes, variants):
         for panel, stack in zip(row, STACKS):
             for index, cells in enumerate(levels.values()):
                 for cell in cells:
                     if cell.variant == variant:
                         draw_line(panel, lines[cell.name][stack], shades[index], index)
+            found = scales[variant, stack]
+            vanished = bool(np.any(found < SMALLEST))
             if vanished:
                 mark_vanished(panel)
-            if not any(len(lines[cell.name][stack]) for cell in data.cells if cell.variant == variant):
+            if not len(found):
                 panel.text(0.5, 0.5, "none", transform=panel.transAxes, ha="center", va="center", color=INK)
+            scale(panel, found if vanished and np.any(found >= SMALLEST) else whole, len(levels), vanished)
             panel.set_title(f"{variant}, {stack}")
-    scale(axes[0, 0], norms, len(levels))
     for panel in axes[:, 0]:
         panel.set_ylabel("gradient norm of\nfeed-forward, update 0")
     for panel in axes[-1]:
@@ -102,9 +111,8 @@ def mark_vanished(panel: Axes) -> None:
                ha="right", va="top", fontsize=8, color=INK)  # fmt: skip
 
 
-def scale(panel: Axes, norms: np.ndarray, levels: int) -> None:
+def scale(panel: Axes, norms: np.ndarray, levels: int, vanished: bool) -> None:
     """Logarithmic, with room at the bottom for norms that have vanished, where the axis has no numbers."""
-    vanished = bool(np.any(norms < SMALLEST))
     low, high = norms[norms >= SMALLEST].min(), norms.max()
     logarithmic(panel, low, high)
     edge = (high / low) ** 0.05 * 1.2

@@ -13,9 +13,9 @@ from ablate.analysis.judging import shares
 from ablate.analysis.metrics import metric
 from ablate.analysis.statistics import Interval
 from ablate.records.report_data import ReportData
-from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
+from ablate.report.figures.style import legend_above, limits, looks, name_marks, name_variants, own_ticks, panels
 from ablate.report.levels import by_level, numeric, places
-from ablate.report.wording import with_unit
+from ablate.report.wording import bounded, with_unit
 from ablate.study import RATE, Cell, Study
 
 
@@ -51,6 +51,7 @@ def over_factor(data: ReportData) -> Figure | None:
     own_ticks(axes[0, 0], places(levels), levels)
     axes[0, 0].set_xlim(-0.4, len(levels) - 0.6)
     name_variants(axes[0, 0], data)
+    name_marks(axes[0, 0], bar="")
     legend_above(figure, axes[0, 0])
     return figure
 
@@ -66,9 +67,10 @@ LEAST_BLEU = 5.0  # the top of an axis of BLEU is never below this
 
 def numeric_factor(study: Study, cells: Sequence[Cell]) -> str | None:
     """The first factor with two or more trained levels, all of which are numbers."""
+    drawn = study.searched if RATE in study.searched else ()  # in a figure of their own
     for name in study.factors:
         levels = {cell.factors[name] for cell in cells}
-        if name != RATE and len(levels) > 1 and all(numeric(level) for level in levels):  # rates have their own figure
+        if name not in drawn and len(levels) > 1 and all(numeric(level) for level in levels):
             return name
     return None
 
@@ -115,7 +117,7 @@ def draw_cell(
         points, interval = [], data.share_of(cell.name)
     else:
         points = list(values(of_cell(data.runs, cell.name), metric(column)).values())
-        interval = data.mean_of(cell.name, column)
+        interval = bounded(data.mean_of(cell.name, column), metric(column))
         panel.scatter([place + beside] * len(points), points, s=10, zorder=2, **look.seed)
     if interval.n > 1 or (interval.n and column in SHARES):
         bar(panel, place, interval.low, interval.high, look.color)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from ablate.analysis.effects import Comparison, of_cell, values
 from ablate.analysis.metrics import metric
 from ablate.records.report_data import ReportData
-from ablate.report.figures.style import INK, WIDTH, beside, legend_above, limits, looks, panels
+from ablate.report.figures.style import INK, WIDTH, beside, legend_above, limits, looks, name_marks, panels
 from ablate.report.levels import by_level, coordinates
 from ablate.report.wording import with_unit
 from ablate.study import Cell, Study
@@ -19,13 +21,53 @@ def effects(data: ReportData) -> Figure | None:
     """Paired difference of each variant to its baseline: seeds, mean and interval, zero and the margins.
 
     The grey band is the row's margin in the table of variants. Other margins of claims on the contrast are dotted.
+    Rows whose differences are of another order of size have an axis of their own.
     """
     cells = {cell.name: cell for cell in data.trained_cells}
     found = [each for each in data.comparisons if each.variant in cells]
     if not any(each.arms.seeds for each in found):
         return None
-    figure, axes = panels(1, 1, 1.3 + 0.5 * len(found))
-    panel = axes[0, 0]
+    groups = on_one_axis(found)
+    heights = [len(group) for group in groups]
+    figure, axes = panels(len(groups), 1, 0.95 + 0.5 * len(found) + 0.4 * len(groups), height_ratios=heights)
+    names = dict(zip((each.variant for each in found), row_names(found, cells)))
+    for panel, group in zip(axes[:, 0], groups):
+        draw_rows(panel, data, group, names)
+    label_margins(axes[0, 0], data.study, found)
+    name_marks(axes[0, 0], bar="bar: mean and 95 % interval" if any(map(has_interval, found)) else "")
+    legend_above(figure, axes[0, 0])
+    label = [f"difference in {with_unit(metric(data.study.metric))},", contrast(data.study, found, cells)]
+    axes[-1, 0].set_xlabel((" " if sum(map(len, label)) < 65 else "\n").join(label))
+    return figure
+
+
+APART = 10  # times by which differences on one axis may differ, so that the smallest can still be read
+
+
+def on_one_axis(found: Sequence[Comparison]) -> list[list[Comparison]]:
+    """Neighbouring rows in groups, within which no difference is more than ten times as large as another."""
+    groups: list[list[Comparison]] = []
+    for each in found:
+        joined = [*groups[-1], each] if groups else [each]
+        sizes = [size(one) for one in joined if one.arms.seeds]
+        if groups and max(sizes, default=0) <= APART * min(sizes, default=0):
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
+
+
+def size(found: Comparison) -> float:
+    """How far a row reaches from zero; a difference inside the margin counts as the margin."""
+    ends = (found.effect.mean, found.effect.low, found.effect.high)
+    return max(found.margin, *(abs(end) for end in ends if np.isfinite(end)), 1e-12)
+
+
+def has_interval(found: Comparison) -> bool:
+    return bool(np.isfinite(found.effect.low))
+
+
+def draw_rows(panel: Axes, data: ReportData, found: Sequence[Comparison], names: dict[str, str]) -> None:
     panel.axvline(0, color=INK, linewidth=1, zorder=1)
     for row, each in enumerate(found):
         if each.arms.seeds:
@@ -33,18 +75,10 @@ def effects(data: ReportData) -> Figure | None:
     points = [point for each in found for point in (each.arms.variant - each.arms.baseline)]
     margins = [*claimed_margins(data.study, found).values(), *(each.margin for each in found if each.arms.seeds)]
     ends = [end for each in found for end in (each.effect.low, each.effect.high)]
-    panel.set_xlim(limits([*points, 0, max(margins), -max(margins)], ends))
-    label_margins(panel, data.study, found)
-    if panel.get_legend_handles_labels()[0]:
-        legend_above(figure, panel)
-    panel.set_yticks(
-        range(len(found)), [f"{name}\n{pairs_kept(each)}" for name, each in zip(row_names(found, cells), found)]
-    )
+    panel.set_xlim(limits([*points, 0, *margins, *(-margin for margin in margins)], ends))
+    panel.set_yticks(range(len(found)), [f"{names[each.variant]}\n{pairs_kept(each)}" for each in found])
     panel.set_ylim(len(found) - 0.45, -0.5)
-    label = [f"difference in {with_unit(metric(data.study.metric))},", contrast(data.study, found, cells)]
-    panel.set_xlabel((" " if sum(map(len, label)) < 65 else "\n").join(label))
     panel.grid(axis="y", visible=False)
-    return figure
 
 
 def intervals_seen(data: ReportData) -> str:
@@ -54,7 +88,7 @@ def intervals_seen(data: ReportData) -> str:
         return ""
     apart = sum(each.effect.low * each.effect.high > 0 for each in found)
     inside = sum(-each.margin < each.effect.low and each.effect.high < each.margin for each in found)
-    return f"Of {len(found)} intervals {apart} exclude zero and {inside} lie inside the margin."
+    return f"Intervals that exclude zero: {apart} of {len(found)}; that lie inside the margin: {inside}."
 
 
 def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> None:
@@ -76,7 +110,7 @@ def draw_effect(panel: Axes, data: ReportData, found: Comparison, row: int) -> N
     panel.plot(effect.mean, row, "|", color=look.color, markersize=16, markeredgewidth=2.5)
 
 
-def claimed_margins(study: Study, found: list[Comparison]) -> dict[str, float]:
+def claimed_margins(study: Study, found: Sequence[Comparison]) -> dict[str, float]:
     """Claim -> its margin (the smallest difference that matters), for claims on these cells that set one.
 
     A margin of zero (the line at zero) or equal to that of the table is left out.
@@ -159,6 +193,9 @@ def scores(data: ReportData) -> Figure | None:
         panel.set_visible(False)
     for panel in axes[:, 0]:
         panel.set_ylabel(with_unit(measure))
+    if any(len(side) > 1 for _, side in shown):
+        axes[0, 0].plot([], [], color="0.6", linewidth=1, label="a line is a seed")
+        legend_above(figure, axes[0, 0])
     return figure
 
 

@@ -54,16 +54,57 @@ def gradient_norms(data: ReportData) -> Figure | None:
 
 
 def rows_of(data: ReportData, times: dict[str, Values]) -> list[list[tuple[str, str, list[Cell]]]]:
-    """(time, level, cells) of each panel, in rows. With factors each time has rows of its own, else a panel."""
-    shown = [
-        [(time, level, cells) for level, cells in by_level(cell for cell in data.cells if cell.name in values).items()]
-        for time, values in times.items()
-        if values
-    ]
+    """(time, level, cells) of each panel, in rows. With factors each time has rows of its own, else a panel.
+
+    Where all levels have the same values, as those of a factor that begins to act with the first update have at
+    update 0, there is one panel for them.
+    """
+    shown = []
+    for time, values in times.items():
+        levels = list(by_level(cell for cell in data.cells if cell.name in values).items())
+        if len(levels) > 1 and all_alike([cells for _, cells in levels], values):
+            levels = [(f"every {' and '.join(data.study.factors)}", levels[0][1])]
+        shown += [[(time, level, cells) for level, cells in levels]] if levels else []
     if not data.study.factors:
         return [[panel for row in shown for panel in row]]
     across = beside([level for row in shown for _, level, _ in row], ACROSS)
     return [row[start : start + across] for row in shown for start in range(0, len(row), across)]
+
+
+def all_alike(levels: Sequence[Sequence[Cell]], values: Values) -> bool:
+    """Whether every variant has the same means at every level, to three figures."""
+    found = [{cell.variant: figures_of(values[cell.name]) for cell in cells} for cells in levels]
+    return all(each == found[0] for each in found)
+
+
+def figures_of(runs: Sequence[Layers]) -> dict[Part, str]:
+    return {layer: f"{mean:.3g}" for layer, mean in means_of(runs).items()}
+
+
+def means_of(runs: Sequence[Layers]) -> Layers:
+    """Means over runs, of the layers that all of them have."""
+    both = set.intersection(*map(set, runs)) if runs else set()
+    return {layer: float(np.mean([run[layer] for run in runs])) for layer in both}
+
+
+UNEVEN, MANY = 10, 0.1  # from these on a figure is needed: a ratio of gradient norms, a share of dead units
+
+
+def uneven_gradients(data: ReportData) -> bool:
+    """Whether the gradient norms of a stack's layers differ tenfold at update 0 in some cell."""
+    found = collected(data, lambda run: feedforward(initial(run, "gradient_norm")))
+    for runs in found.values():
+        for stack in STACKS:
+            norms = [norm for layer, norm in means_of(runs).items() if layer.stack == stack]
+            if norms and max(norms) >= UNEVEN * min(norms):
+                return True
+    return False
+
+
+def many_dead_units(data: ReportData) -> bool:
+    """Whether a tenth of the units of some layer is dead, in the mean over the runs of some cell."""
+    found = collected(data, lambda run: final_dead_units(run) if trained(run) else {})
+    return any(share >= MANY for runs in found.values() for share in means_of(runs).values())
 
 
 def dead_units(data: ReportData) -> Figure | None:

@@ -1,110 +1,106 @@
-"""Quality and cost over a design choice that is a number, such as the width of a layer."""
+"""Quality against the time that training takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from statistics import median
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
-from ablate.analysis.effects import of_cell, values
+from ablate.analysis.effects import of_cell, pair, values
 from ablate.analysis.metrics import metric
 from ablate.records.report_data import ReportData
 from ablate.report.figures.factors import bar
-from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
+from ablate.report.figures.style import legend_above, limits, looks, name_marks, name_variants, panels
 from ablate.report.levels import numeric
-from ablate.report.wording import with_unit
+from ablate.report.wording import bounded, with_unit
 from ablate.study import Study
 
-COSTS = {"parameters": "parameters", "flops_per_token": "training FLOPs\na target token"}
+COSTLIER = 1.02  # times the baseline's operations a token, or the other way round, from which cost is a question
+MINUTE = 60
 
 
 def quality_and_cost(data: ReportData) -> Figure | None:
-    """The study's metric, parameters and FLOPs over the number that the variants set, a column each."""
-    chosen = numeric_choice(data.study)
-    if chosen is None or data.study.factors:
+    """The study's metric over the time of training: a small mark a seed, a large one the mean, with its interval.
+
+    For studies without factors whose variants differ in cost, or in a number such as the width of a layer. Then a line
+    joins the means in its order.
+    """
+    order = numeric_choice(data.study)
+    if data.study.factors or not (order or costs_differ(data)):
         return None
-    key, sizes = chosen
-    scored = {
-        variant: list(values(of_cell(data.runs, variant), metric(data.study.metric)).values()) for variant in sizes
-    }
-    if not any(scored.values()):
+    shown = {cell.name: points_of(data, cell.name) for cell in data.trained_cells}
+    if not any(shown.values()):
         return None
-    figure, axes = panels(1, 1 + len(COSTS), 3.2, sharex=True, width_ratios=[1.5, 1, 1])
-    draw_scores(axes[0, 0], data, sizes, scored)
-    for panel, (name, label) in zip(axes[0, 1:], COSTS.items()):
-        draw_cost(panel, data, sizes, name)
-        panel.set_ylabel(label)
-    low, high = min(sizes.values()), max(sizes.values())
-    if log := 0 < 4 * low <= high:
-        axes[0, 0].set_xscale("log")
-        axes[0, 0].set_xlim(low / 1.3, high * 1.3)
-    ticks = apart(sorted(sizes.values()), log)
-    own_ticks(axes[0, 0], ticks, [f"{size:g}" for size in ticks])
-    for panel in axes[0]:
-        panel.set_xlabel(key.rpartition(".")[2])
-        panel.grid(axis="x", visible=False)
-    name_variants(axes[0, 0], data, line=False)
-    legend_above(figure, axes[0, 0])
+    figure, axes = panels(1, 1, 3.6)
+    panel = axes[0, 0]
+    points = [point for found in shown.values() for point in found.values()]
+    longest = max(time for time, _ in points)
+    ends = [end for name, of in shown.items() if of for end in draw_variant(panel, data, name, of, 0.01 * longest)]
+    if order:
+        names = [name for name in sorted(order, key=order.__getitem__) if shown.get(name)]
+        means = [np.mean(list(shown[name].values()), axis=0) for name in names]
+        panel.plot(*zip(*means), color="0.6", linewidth=1.2, zorder=1)
+    panel.set_ylim(limits([score for _, score in points], ends))
+    panel.set_xlim(0, 1.08 * longest)
+    panel.set_xlabel("time of training (minutes), " + ("measured in turns" if data.cost else "of runs side by side"))
+    panel.set_ylabel(with_unit(metric(data.study.metric)))
+    name_variants(panel, data, line=False)
+    name_marks(panel)
+    legend_above(figure, panel)
     return figure
 
 
-def numeric_choice(study: Study) -> tuple[str, dict[str, float]] | None:
-    """The key that every variant sets, and variant -> number; None if variants set other keys or equal numbers."""
+def points_of(data: ReportData, name: str) -> dict[int, tuple[float, float]]:
+    """Seed -> time and score, of the runs that have both."""
+    times, scores = minutes(data, name), values(of_cell(data.runs, name), metric(data.study.metric))
+    return {seed: (times[seed], score) for seed, score in scores.items() if seed in times}
+
+
+def draw_variant(
+    panel: Axes, data: ReportData, name: str, points: dict[int, tuple[float, float]], aside: float
+) -> tuple[float, float]:
+    """The seeds, a little to the right, the mean and its interval. Returns the ends of the interval."""
+    look, measure = looks(data)[name], metric(data.study.metric)
+    times, scores = zip(*points.values())
+    interval = bounded(data.mean_of(name, data.study.metric), measure)
+    panel.scatter(np.add(times, aside), scores, s=14, zorder=2, **look.seed)
+    panel.plot(np.mean(times), np.mean(scores), zorder=3, **look.line)
+    if interval.n > 1:
+        bar(panel, float(np.mean(times)), interval.low, interval.high, look.color)
+    return interval.low, interval.high
+
+
+def minutes(data: ReportData, name: str) -> dict[int, float]:
+    """Seed -> minutes of training: updates at the probe's speed, or the run's own time where nothing was probed."""
+    probed = data.cost["cells"].get(name) if data.cost else None
+    if data.cost is None:
+        return {seed: time / MINUTE for seed, time in values(of_cell(data.runs, name), metric("seconds")).items()}
+    if probed is None:
+        return {}
+    update = median(probed["seconds"]) / MINUTE
+    return {pair(run): run["updates"] * update for run in data.runs_of(name) if run.get("updates")}
+
+
+def costs_differ(data: ReportData) -> bool:
+    """Whether a variant takes more or fewer operations a token than its baseline."""
+    for cell in data.trained_cells:
+        sides = (data.runs_of(cell.name), data.runs_of(cell.baseline or ""))
+        mine, base = (values(runs, metric("flops_per_token")) for runs in sides)
+        if mine and base:
+            ratio = np.mean(list(mine.values())) / np.mean(list(base.values()))
+            if not 1 / COSTLIER < ratio < COSTLIER:
+                return True
+    return False
+
+
+def numeric_choice(study: Study) -> dict[str, float] | None:
+    """Variant -> the number that every variant sets one key to; None if they set other keys, or equal numbers."""
     keys = {tuple(overrides) for overrides in study.variants.values()}
     if len(keys) != 1 or len(next(iter(keys))) != 1:
         return None
     key = next(iter(keys))[0]
     sizes = {variant: overrides[key] for variant, overrides in study.variants.items()}
     apart = len(set(map(str, sizes.values()))) == len(sizes) > 1
-    return (key, sizes) if apart and all(numeric(size) for size in sizes.values()) else None
-
-
-def apart(sizes: list[float], log: bool) -> list[float]:
-    """The sizes whose labels do not overlap on a narrow panel."""
-    places = list(np.log(sizes) if log else sizes)
-    kept = [0]
-    for index, place in enumerate(places):
-        if place - places[kept[-1]] >= (places[-1] - places[0]) / 7:
-            kept.append(index)
-    return [sizes[index] for index in kept]
-
-
-def draw_scores(panel: Axes, data: ReportData, sizes: dict[str, float], scored: dict[str, list[float]]) -> None:
-    """Seeds, means and intervals; a line joins the means."""
-    order = sorted((variant for variant in sizes if scored[variant]), key=sizes.__getitem__)
-    means = [float(np.mean(scored[variant])) for variant in order]
-    panel.plot([sizes[variant] for variant in order], means, color="0.6", linewidth=1.2, zorder=1)
-    ends = []
-    for variant, mean in zip(order, means):
-        look, interval = looks(data)[variant], data.mean_of(variant, data.study.metric)
-        panel.scatter([sizes[variant] * 1.08] * interval.n, scored[variant], s=14, zorder=2, **look.seed)
-        panel.plot(sizes[variant], mean, zorder=3, **look.line)
-        if interval.n > 1:
-            bar(panel, sizes[variant], interval.low, interval.high, look.color)
-        ends += [interval.low, interval.high]
-    panel.set_ylim(limits([score for variant in order for score in scored[variant]], ends, floor=0))
-    panel.set_ylabel(with_unit(metric(data.study.metric)))
-
-
-def draw_cost(panel: Axes, data: ReportData, sizes: dict[str, float], name: str) -> None:
-    """Means without intervals, since costs are counted. The axis starts at zero, so that heights are proportional."""
-    counts = {variant: list(values(of_cell(data.runs, variant), metric(name)).values()) for variant in sizes}
-    order = sorted((variant for variant in sizes if counts[variant]), key=sizes.__getitem__)
-    means = [float(np.mean(counts[variant])) for variant in order]
-    panel.plot([sizes[variant] for variant in order], means, color="0.6", linewidth=1.2, zorder=1)
-    for variant, mean in zip(order, means):
-        panel.plot(sizes[variant], mean, **looks(data)[variant].line)
-    panel.set_ylim(0, 1.12 * max(means, default=1.0))
-    panel.yaxis.set_major_formatter(FuncFormatter(in_prefixes(max(means, default=1.0))))
-
-
-def in_prefixes(largest: float) -> Callable[[float, int], str]:
-    """Format ticks with the prefix that fits `largest`, as in 0.5 M."""
-    size, prefix = next((each for each in PREFIXES if largest >= each[0]), (1.0, ""))
-    return lambda value, _: f"{value / size:g} {prefix}".rstrip()
-
-
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+    return sizes if apart and all(map(numeric, sizes.values())) else None

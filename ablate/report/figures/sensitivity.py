@@ -10,16 +10,16 @@ from ablate.analysis.metrics import metric
 from ablate.records.report_data import ReportData
 from ablate.report.figures.style import legend_above, limits, looks, name_variants, own_ticks, panels
 from ablate.report.levels import by_level
-from ablate.report.wording import with_unit
-from ablate.study import RATE, Cell
+from ablate.report.wording import bounded, with_unit
+from ablate.study import RATE, Cell, name_without
 
 
 def sensitivity(data: ReportData) -> Figure | None:
     """Means over seeds with bands of 95 % intervals; a ring where a variant does best on validation.
 
-    With another factor there is a row for each of its levels.
+    With another factor, such as the warmup that was tuned too, there is a row for each of its levels.
     """
-    if data.tuning is None:
+    if data.tuning is None or RATE not in data.study.searched:
         return None
     rows, columns = by_level(data.cells, apart_from=RATE), list(dict.fromkeys(["validation_loss", data.study.metric]))
     figure, axes = panels(len(rows), len(columns), 0.9 + 2.6 * len(rows), sharex=True, sharey="col")
@@ -47,16 +47,16 @@ def draw(panel: Axes, data: ReportData, cells: list[Cell], column: str) -> list[
     points: list[float] = []
     for variant in dict.fromkeys(cell.variant for cell in cells):
         found = {cell.factors[RATE]: cell for cell in cells if cell.variant == variant}
-        each = {rate: data.mean_of(cell.name, column) for rate, cell in found.items()}
+        each = {rate: bounded(data.mean_of(cell.name, column), metric(column)) for rate, cell in found.items()}
         shown = {rate: interval for rate, interval in each.items() if interval.n}
         look = looks(data)[variant]
         panel.plot(list(shown), [interval.mean for interval in shown.values()], zorder=3, **look.line)
         low, high = zip(*((one.low, one.high) for one in shown.values())) if shown else ((), ())
         panel.fill_between(list(shown), low, high, color=look.color, alpha=0.15, linewidth=0)
-        plain = next(iter(found.values())).name.rpartition(f",{RATE}=")[0]
-        best = data.tuning.best.get(plain)
-        if best is not None and best.rate in shown:
-            panel.plot([best.rate], [shown[best.rate].mean], "o", mfc="none", mec=look.color, markersize=12, zorder=4)
+        for rate, interval in shown.items():
+            best = data.tuning.best.get(name_without(found[rate], *data.study.searched))
+            if best is not None and best.values.items() <= found[rate].factors.items():
+                panel.plot([rate], [interval.mean], "o", mfc="none", mec=look.color, markersize=12, zorder=4)
         points += [
             score for cell in found.values() for score in values(data.runs_of(cell.name), metric(column)).values()
         ]

@@ -14,7 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ablate.records.report_data import ReportData
 
@@ -109,6 +109,14 @@ def name_variants(panel: Axes, data: ReportData, line: bool = True, measured: Co
         panel.plot([], [], label=legible(label), **(look.line if line else look.line | {"linestyle": "none"}))
 
 
+def name_marks(panel: Axes, seeds: str = "small mark: a seed", bar: str = "bar: mean and 95 % interval") -> None:
+    """Say in the legend what is a seed, and what an interval; an empty text leaves the one out."""
+    if seeds:
+        panel.plot([], [], "o", color=INK, markersize=3, label=seeds)
+    if bar:
+        panel.plot([], [], color=INK, linewidth=2.5, label=bar)
+
+
 def legible(name: str) -> str:
     """The name as a label. matplotlib leaves labels that begin with an underscore out of legends."""
     return f" {name}" if name.startswith("_") else name
@@ -139,11 +147,14 @@ def limits(points: Iterable[float], ends: Iterable[float], floor: float = -np.in
 
 
 def logarithmic(panel: Axes, low: float, high: float) -> None:
-    """A log scale for y with plain numbers as ticks: 1, 2, 5 within two decades, powers of ten beyond."""
+    """A log scale for y with plain numbers as ticks: even steps where it is short, else 1, 2, 5 or powers of ten."""
     panel.set_yscale("log")
-    narrow, wide = high < 100 * low, high > 1e8 * low
-    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=7))
+    short, wide = high < 2.5 * low, high > 1e8 * low
+    steps = (1, 2, 3, 5) if high < 10 * low else (1, 2, 5) if high < 100 * low else (1,)
+    panel.yaxis.set_major_locator(MaxNLocator(4) if short else LogLocator(subs=steps, numticks=7))
     panel.yaxis.set_minor_formatter(NullFormatter())
+    if short:
+        panel.yaxis.set_minor_locator(NullLocator())
     if not wide:
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

@@ -10,7 +10,7 @@ from ablate.analysis.judging import shares
 from ablate.analysis.metrics import metric
 from ablate.analysis.verdicts import Reading
 from ablate.records.report_data import ReportData
-from ablate.report.text import tuned
+from ablate.report.text import taken, tuned
 from ablate.report.wording import PHRASES, decimals_for, escape, estimate, in_units, name, number, plural, spoken
 
 DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
@@ -19,10 +19,11 @@ DIFFERENT = (Reading.better, Reading.worse, Reading.higher, Reading.lower)
 def answer(data: ReportData) -> str:
     """The findings, and which metric replaces the study's own if that measures nothing. Markdown."""
     declared = data.declared.metric
+    at = f" {taken.headline(data)}".rstrip()
     if declared not in data.unmeasured:
-        return findings(data)
+        return findings(data) + at
     replacement = escape(replaced_metric(declared, data.unmeasured[declared], data.stand_ins))
-    return f"{findings(data)} {replacement}" if data.stand_ins else replacement
+    return f"{findings(data)}{at} {replacement}" if data.stand_ins else replacement
 
 
 def replaced_metric(declared: str, why: str, stand_ins: Sequence[str]) -> str:

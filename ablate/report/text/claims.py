@@ -150,10 +150,7 @@ def shown(part: Judgement) -> str:
         ends = f" [{part.low:.3g}, {part.high:.3g}]" if part.low < part.high else ""
         return f"{part.effect:.3g}{ends}, {seeds}".replace("-", MINUS)
     signed = contrast.baseline is not None or contrast.kind is Kind.trend
-    low, high = part.low, part.high
-    if measure.unit == "share":  # a t interval may exceed the range of shares
-        low, high = max(low, -1.0 if signed else 0.0), min(high, 1.0)
-    return f"{estimate(Interval(part.effect, low, high, part.seeds), measure, signed)}, {seeds}"
+    return f"{estimate(Interval(part.effect, part.low, part.high, part.seeds), measure, signed)}, {seeds}"
 
 
 def ratio(effect: float, low: float, high: float) -> str:
@@ -181,18 +178,22 @@ def ledger_row(found: ClaimVerdict) -> list[str]:
     if found.verdict is None and found.command:
         needs = f"needs {escape(found.claim.needs)}; then " if found.claim.needs else ""
         evidence = f"{needs}{name(found.command)}"
-    elif not found.measured:
-        evidence = "; ".join(f"{metric(each).label}: {escape(why)}" for each, why in found.unmeasured.items())
     else:
-        deciding = [part for part in found.parts if part.verdict is found.verdict] or list(found.parts)
-        more = len(found.parts) - 1
-        evidence = f"{tested_as(deciding[0])}: {shown(deciding[0])}" + (f"; {more} more in the report" if more else "")
-        if found.verdict is None:
-            evidence = "; ".join(dict.fromkeys(f"{tested_as(part)}: {escape(part.note)}" for part in found.parts))
-        evidence += "".join(f"; one {escape(part.contrast.note)}" for part in found.parts if part.contrast.note)
-    return [
-        escape(found.claim.id),
-        escape(found.claim.sentence),
-        f"**{verdict(found)}**" if found.verdict else verdict(found),
-        evidence,
-    ]
+        evidence = evidence_of(found)
+    return [escape(found.claim.id), escape(found.claim.sentence), in_bold(found), evidence]
+
+
+def in_bold(found: ClaimVerdict) -> str:
+    return f"**{verdict(found)}**" if found.verdict else verdict(found)
+
+
+def evidence_of(found: ClaimVerdict, where: str = "in the report") -> str:
+    """The effect of a contrast that decides the claim, or why there is none. `where` are the other contrasts."""
+    if not found.measured:
+        return "; ".join(f"{metric(each).label}: {escape(why)}" for each, why in found.unmeasured.items())
+    if found.verdict is None:
+        return "; ".join(dict.fromkeys(f"{tested_as(part)}: {escape(part.note)}" for part in found.parts))
+    deciding = [part for part in found.parts if part.verdict is found.verdict] or list(found.parts)
+    more = len(found.parts) - 1
+    evidence = f"{tested_as(deciding[0])}: {shown(deciding[0])}" + (f"; {more} more {where}" if more else "")
+    return evidence + "".join(f"; one {escape(part.contrast.note)}" for part in found.parts if part.contrast.note)

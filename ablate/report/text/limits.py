@@ -11,7 +11,7 @@ from ablate.data.lengths import describe_too_long
 from ablate.data.unknown import describe_unknown, much
 from ablate.records.report_data import ReportData
 from ablate.report.wording import decimals_for, escape, number, plural, spoken
-from ablate.study import Pairs
+from ablate.study import RATE, RATE_KEY, TWINS, Pairs
 
 
 def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
@@ -21,8 +21,9 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     untested = [escape(each.claim.id) for each in verdicts if each.verdict is None and each.measured]
     if untested:
         yield f"Not tested here: {spoken(untested)}. A claim is judged only by runs of the variants that it names."
-    varied = data.study.varied()
-    if "optim.lr" not in varied and len(data.cells) > 1 and data.study.pairs is Pairs.seeds:
+    rates = data.manifest.get("rates", {"cells": {}})["cells"].values()
+    rates_differ = RATE_KEY in data.study.varied() or any(RATE in each for each in rates)
+    if not rates_differ and len(data.cells) > 1 and data.study.pairs is Pairs.seeds:
         lr = data.manifest["config"].get("optim", {}).get("lr")
         yield (
             f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them may be an "
@@ -43,7 +44,8 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     yield from unknown_text(data)
     yield from one_size(data)
     if different_sizes(data):
-        matched = "only twins are matched in parameters" if data.twins else "they are not matched in either"
+        twins = [f"in {'FLOPs' if kind == 'flops' else kind}" for kind in TWINS if data.twins(kind)]
+        matched = f"only twins are matched {spoken(twins)}" if twins else "they are not matched in either"
         yield f"Variants of different size or cost are compared after equally many updates: {matched}."
     yield "A run's time and memory were measured while other runs used the same machine."
 

@@ -34,6 +34,7 @@ def summary(data: ReportData) -> dict[str, Any]:
         "claims": [claim(found) for found in data.verdicts],
         "rules": rules,
         **numbers,
+        **({"rates": data.manifest["rates"]} if "rates" in data.manifest else {}),
         **({"unmeasured": why} if study.metric in why else {}),
         **({"stand_ins": by_stand_in} if by_stand_in else {}),
     }
@@ -95,13 +96,14 @@ def paired_t(effect: Effect) -> dict[str, float | None] | None:
 
 
 def tuned(found: Tuned) -> dict[str, Any]:
-    """A variant against its baseline, each at its own best rate."""
+    """A variant against its baseline, each at its own best point."""
+    best, baseline = found.best.values, found.baseline.values
+    points = {name: value for key in best for name, value in ((key, best[key]), (f"baseline_{key}", baseline[key]))}
     return {
         "variant": found.cell,
-        "lr": found.best.rate,
-        "baseline_lr": found.baseline.rate,
+        **points,
         **ends(found.own.effect),
-        "edge": bool(found.best.edge or found.baseline.edge),
+        "edge": bool(found.best.edges or found.baseline.edges),
         "finding": found.finding.value,
     }
 

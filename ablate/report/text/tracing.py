@@ -72,7 +72,7 @@ def tokenised(data: ReportData, row: tuple[str, str, str]) -> tuple[str, str, st
 def snippet(data: ReportData) -> str:
     """Code that recomputes the first difference in the table of variants; empty if no t test gives it."""
     found = [each for each in data.comparisons if each.effect.seeds > 1]
-    plain = data.study.pairs is Pairs.seeds and not data.sequential
+    plain = data.study.pairs is Pairs.seeds and not data.sequential and data.shown is data
     if not found or not plain or data.study.metric not in RESULT_COLUMNS:
         return ""
     first, results = found[0], f"reports/{data.study.name}/{data.setting}/results.csv"
