@@ -22,7 +22,7 @@ RESULTS = [
     *("study", "setting", "variant", "seed", "run_id", "evaluation_id", "status", "learned"),
     *("test_bleu", "test_bleu_greedy"),
     *("test_bleu_lower", "test_chrf", "test_loss", "validation_loss", "parameters", "flops_per_token", "peak_memory"),
-    *("tokens_per_second", "seconds"),
+    *("tokens_per_second", "seconds", "epochs", "trained"),
 ]
 
 

@@ -107,13 +107,14 @@ class ReportData:
         found = self.tuning
         if found is None:
             return self
-        manifest = {key: value for key, value in self.manifest.items() if key not in ("grid", "refined")}
+        at = {cell + place_of(best.values): cell for cell, best in found.best.items()}
+        plan = [[at[cell], *run] for cell, *run in self.manifest["plan"] if cell in at]
+        kept = {key: value for key, value in self.manifest.items() if key not in ("grid", "refined")}
+        manifest = kept | {"plan": plan, "unmeasured": self.unmeasured}
         cost = self.cost
         if cost is not None:
-            at = {cell: cell + place_of(best.values) for cell, best in found.best.items()}
-            cost = {**cost, "cells": {cell: cost["cells"][at[cell]] for cell in at if at[cell] in cost["cells"]}}
+            cost = {**cost, "cells": {at[cell]: each for cell, each in cost["cells"].items() if cell in at}}
         declared = replace(found.study, metric=self.declared.metric)
-        manifest["unmeasured"] = self.unmeasured
         return replace(self, declared=declared, recorded=tuple(map(dict, found.records)), cost=cost, manifest=manifest)
 
     @property
