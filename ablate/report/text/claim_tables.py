@@ -11,9 +11,9 @@ from ablate.analysis.quality import Beside
 from ablate.analysis.verdicts import Verdict
 from ablate.records.report_data import ReportData
 from ablate.report.text.caveats import with_seeds
-from ablate.report.text.claims import UNMEASURED, evidence_of, in_bold, shown
+from ablate.report.text.claims import ONE_RATE, UNMEASURED, evidence_of, in_bold, shown
 from ablate.report.wording import ABSENT, escape, name, plural, spoken, table
-from ablate.study import RATE_KEY, Pairs
+from ablate.study import Pairs
 
 FEW = 2  # ways to look at a claim that are named
 HEADER = ["claim", "what it says", "verdict", "effect [95 %]", "other ways to look at it"]
@@ -61,7 +61,8 @@ class Judged:
         """The verdict without its details."""
         if self.found.verdict is None:
             return "not tested" if self.found.measured else UNMEASURED.removesuffix(" here")
-        return f"**{self.found.verdict.name}{' (under earlier rules)' if self.found.earlier else ''}**"
+        limit = " (under earlier rules)" if self.found.earlier else f", {ONE_RATE}" if self.found.one_rate else ""
+        return f"**{self.found.verdict.name}{limit}**"
 
     @property
     def decided(self) -> bool:
@@ -148,9 +149,7 @@ def caveat(of: Sequence[Judged]) -> str:
             return f"in {escape(each.data.setting)} against it: {escape(against[0])}"
     if len({corpus(each) for each in decided}) < 2:
         return f"one corpus only, {escape(corpus(decided[0]))}"
-    if not any("grid" in each.data.manifest or RATE_KEY in each.data.study.varied() for each in decided):
-        return "at one shared learning rate"
-    return ABSENT
+    return ONE_RATE if all(each.found.one_rate for each in decided) else ABSENT
 
 
 def following(of: Sequence[Judged]) -> str:
