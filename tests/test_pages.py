@@ -133,7 +133,7 @@ def test_a_report_says_what_the_aa_study_showed(tmp_path, undrawn):
     section = noise_of(report(tmp_path, a_study()))
     assert "one configuration was trained with 20 seeds (aa/synthetic-laptop)" in section
     assert "5,000 times 5 of these runs" in section
-    assert re.search(r"p is below 0.05 in \d\.\d% of these comparisons", section)
+    assert re.search(r"p is below 0.05 in \d\.\d % of these comparisons", section)
     assert "These are rough" in section
 
 
@@ -146,4 +146,4 @@ def test_an_aa_study_elsewhere_says_nothing(tmp_path, undrawn, change):
 def test_a_report_says_what_its_seeds_detect(tmp_path, undrawn):
     study = a_study()
     section = noise_of(report(tmp_path, study, some_runs(study, 5)))
-    assert re.search(r"5 seeds detect a difference of 0\.\d+ BLEU with 80% power", section)
+    assert re.search(r"5 seeds detect a difference of 0\.\d+ BLEU with 80 % power", section)

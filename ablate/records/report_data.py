@@ -27,7 +27,7 @@ from ablate.records.looks import Look, looks_in, rates_of, rules_of, sequential
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.store.schema import RULES
-from ablate.study import TWINS, Cell, Point, Study, matched_in, place_of
+from ablate.study import RATE, TWINS, Cell, Point, Study, matched_in, place_of
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class ReportData:
         found = judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
         if self.earlier:
             return [as_judged(each, self.kept) for each in found]
-        if not self.tuning:
+        if RATE not in self.study.searched:
             found = [replace(each, one_rate=at_one_rate(each.claim, study)) for each in found]
         elsewhere = self.tuning.neighbours if self.tuning else {}
         return [with_views(each, study, runs, self.estimator, self.unmeasured, elsewhere) for each in found]

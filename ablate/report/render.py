@@ -135,6 +135,7 @@ GUARDED = (
     "95 % t interval over seeds; that of a difference is the wider of the paired t interval and the moderated one "
     "(Smyth 2004), whose variance is shrunk towards those of other contrasts in the records"
 )
+MOST_LINES = 4  # of effects before the claims; the table of variants has more
 DRAWN_BY = ("matplotlib", "seaborn", "pillow", "numpy", "scipy", "markdown-it-py", "jinja2")
 
 
@@ -152,7 +153,7 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
     need, command = needs(data, verdicts)
     drawn = [(name, FIGURES[name]) for name in figures]
     evidence = [(name, figure) for name, figure in drawn if figure.place_in(data.study) == "evidence"]
-    readme = data.folder.parent / "README.md"
+    readme, effects = data.folder.parent / "README.md", effect_lines(shown)
     return TEMPLATES.get_template("report.md.j2").render(
         data=data,
         shown=shown,
@@ -163,14 +164,14 @@ def markdown(data: ReportData, figures: Iterable[str]) -> str:
         corpus=data.manifest["corpus"],
         answer=answer(data),
         length=training_budget.length(data),
-        effects=effect_lines(shown),
+        effects=effects if len(effects) <= MOST_LINES else [],
         qualifications=qualifications(shown),
         needs=need,
         needs_command=command,
         why=explanation(readme),
         claims=overview(verdicts),
         details=blocks(verdicts),
-        calibration=calibration(data),
+        calibration=calibration(shown),
         published=published(data),
         limits=limits(data, verdicts),
         variants=tables.variants(shown),

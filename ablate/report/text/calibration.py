@@ -21,7 +21,10 @@ ENOUGH = 40  # runs of an A/A study, below which its shares are rough
 
 def calibration(data: ReportData) -> list[str]:
     """What an A/A study of this corpus, preset and budget showed, and what this design detects; a line for each."""
-    budgets = {budget_of(data.runs_of(each.baseline)): each for each in data.comparisons if each.arms.seeds}
+    budgets: dict[str, Comparison] = {}
+    for each in data.comparisons:
+        if each.arms.seeds:
+            budgets.setdefault(budget_of(data.runs_of(each.baseline)), each)
     several = len(budgets) > 1
     lines = []
     for budget, found in budgets.items():
@@ -47,12 +50,12 @@ def noise(data: ReportData, budget: str, found: Comparison) -> Iterator[str]:
     if drawn is None:
         return
     margin = f"the margin of {amount(found.margin, measure)} {measure.unit}"
-    beyond = f", and the two means lie more than {margin} apart in {drawn.beyond:.0%}" if found.margin else ""
+    beyond = f", and the two means lie more than {margin} apart in {100 * drawn.beyond:.0f} %" if found.margin else ""
     rough = "" if len(scores) >= ENOUGH else f" These are rough, since they come from {len(scores)} runs only."
     yield (
         f"**Without any difference:** one configuration was trained with {plural(len(scores), 'seed')} "
         f"({escape(name)}). {drawn.draws:,} times {drawn.arm} of these runs were drawn at random and compared with "
-        f"{drawn.arm} others: p is below 0.05 in {drawn.alarms:.1%} of these comparisons (it should be in 5 %)"
+        f"{drawn.arm} others: p is below 0.05 in {100 * drawn.alarms:.1f} % of these comparisons (it should be in 5 %)"
         f"{beyond}.{rough}"
     )
 
@@ -76,6 +79,6 @@ def power(data: ReportData, budget: str, found: Comparison) -> Iterator[str]:
     if seen > 0:
         yield (
             f"**What can be detected:** {plural(seeds, 'seed')} detect a difference of "
-            f"{amount(seen * detectable(seeds), measure)} {measure.unit} with {POWER:.0%} power, if differences vary "
-            f"over seeds as much as they do here (standard deviation {amount(seen, measure)})."
+            f"{amount(seen * detectable(seeds), measure)} {measure.unit} with {100 * POWER:.0f} % power, if differences "
+            f"vary over seeds as much as they do here (standard deviation {amount(seen, measure)})."
         )
