@@ -79,6 +79,6 @@ def power(data: ReportData, budget: str, found: Comparison) -> Iterator[str]:
     if seen > 0:
         yield (
             f"**What can be detected:** {plural(seeds, 'seed')} detect a difference of "
-            f"{amount(seen * detectable(seeds), measure)} {measure.unit} with {100 * POWER:.0f} % power, if differences "
-            f"vary over seeds as much as they do here (standard deviation {amount(seen, measure)})."
+            f"{amount(seen * detectable(seeds), measure)} {measure.unit} with {100 * POWER:.0f} % power, if "
+            f"differences vary over seeds as much as they do here (standard deviation {amount(seen, measure)})."
         )
