@@ -134,9 +134,7 @@ def test_a_bleu_that_cannot_be_is_null_from_the_scores_to_the_report(one_word: T
         assert "no reference of the test set has the 4 tokens" in scores.unmeasured["test_bleu"]
         assert scores.test_chrf is not None
         assert "finished: chrF" in (ending(one_word.store.run(spec.id), spec) or "")
-    lines = headline(one_word.folder)
-    assert any(line.startswith("BLEU is not measured here") for line in lines)
-    assert any(line.startswith("norm-3: not measured here") for line in lines)
+    assert not any("not measured here" in line for line in headline(one_word.folder))  # quality is then the test loss
     frame = ablate.results("norm_placement", one_word.store.root)
     assert frame["test_bleu"].isna().all()
     assert frame["test_loss"].notna().all()
@@ -162,8 +160,7 @@ def test_scores_of_an_earlier_version_say_no_more_than_those_of_today(one_word: 
 def test_seeds_until_resolved_end_with_what_can_be_resolved(one_word: Trained) -> None:
     said: list[str] = []
     next_batch(one_word.plan, one_word.store, one_word.corpora, said.append)
-    assert said
-    assert "norm-3" not in said[0] or "not measured here: norm-3" in said[0]
+    assert "undecided after 1 seeds: norm-3;" in said[0]  # by the test loss, since BLEU measures nothing
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ RESULTS = [
     *("study", "setting", "variant", "seed", "run_id", "evaluation_id", "status", "learned"),
     *("test_bleu", "test_bleu_greedy"),
     *("test_bleu_lower", "test_chrf", "test_loss", "validation_loss", "parameters", "flops_per_token", "peak_memory"),
-    *("tokens_per_second", "seconds"),
+    *("tokens_per_second", "seconds", "epochs", "trained"),
 ]
 
 
@@ -50,7 +50,7 @@ def test_a_study_leaves_a_row_a_run(done: tuple[Path, subprocess.CompletedProces
     frame = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
     assert list(frame.columns) == RESULTS
     assert list(frame["variant"]) == ["pre", "pre", "post", "post"]
-    assert list(frame["seed"]) == [0, 1, 0, 1]
+    assert list(frame["seed"]) == [100, 101, 100, 101]
     assert set(frame["status"]) == {"finished"}
     assert frame["test_bleu"].between(0, 100).all()
     left = {path.name for path in (root / "runs").iterdir()}
@@ -74,7 +74,7 @@ def test_nothing_of_this_machine_is_in_records_and_reports(done: tuple[Path, sub
 
 def test_a_line_is_printed_for_each_run(done: tuple[Path, subprocess.CompletedProcess]) -> None:
     _, command = done
-    for name in ("pre/seed0", "pre/seed1", "post/seed0", "post/seed1"):
+    for name in ("pre/seed100", "pre/seed101", "post/seed100", "post/seed101"):
         assert sum(f"{name} finished" in line for line in command.stdout.splitlines()) == 1
 
 
@@ -95,7 +95,7 @@ def test_the_same_command_again_trains_nothing_and_changes_no_result(
 
 def test_the_baseline_alone_is_a_study_that_shares_its_runs(done: tuple[Path, subprocess.CompletedProcess]) -> None:
     root, _ = done
-    alone = ablate("preset=smoke", "data=fixture", "cost_probe=false", f"root={root}")
+    alone = ablate("preset=smoke", "data=fixture", "first_seed=100", "cost_probe=false", f"root={root}")
     assert alone.returncode == 0, alone.stderr
     assert "0 runs to train" in alone.stdout
     assert Path(alone.stdout.splitlines()[-1]) == root / "reports" / "baseline" / "fixture-smoke"
@@ -123,7 +123,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, sub
     (victim / "weights.pt").mkdir()  # no file can be written in its place
     failing = ablate("+sweep=norm_placement", "preset=smoke", "data=fixture", f"root={root}")
     assert failing.returncode == 1
-    assert "post/seed1 failed" in failing.stdout
+    assert "post/seed101 failed" in failing.stdout
     assert "curves were damaged" not in failing.stdout
     rows = pd.read_csv(root / "reports" / "norm_placement" / "fixture-smoke" / "results.csv")
     assert list(rows["status"]) == ["finished", "finished", "finished", "failed"]
@@ -137,7 +137,7 @@ def test_a_failed_run_is_named_and_the_others_are_reported(done: tuple[Path, sub
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
     planned = ablate("+sweep=ffn_ratio", f"root={tmp_path}", "dry_run=true")
     assert planned.returncode == 0, planned.stderr
-    for name in ("ratio1", "ratio2", "ratio4", "ratio8", "model.ffn_ratio=8", "20 runs to train"):
+    for name in ("ratio1", "ratio2", "ratio4", "ratio8", "model.ffn_ratio=8", "40 runs to train"):
         assert name in planned.stdout
     assert not list(tmp_path.iterdir())
 

@@ -160,7 +160,7 @@ def test_bytes_that_are_no_text_are_named() -> None:
 def test_every_value_of_a_plan_can_be_given_again() -> None:
     odd = ["data.name=12e3", "wandb.project=a b", "root=${x}", "data.path=null"]
     plan = fixture_plan(*odd, "seeds=1")
-    assert plan.overrides[2:] == [*odd, "seeds=1"]
+    assert plan.overrides[3:] == [*odd, "seeds=1"]
     assert fixture_plan(*plan.overrides).config == plan.config
 
 

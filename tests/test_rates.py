@@ -155,7 +155,7 @@ def test_a_study_takes_what_was_tuned_and_its_report_is_rebuilt_without_the_tune
     (source,) = tmp_path.glob("experiments/norm_placement/*")
     name = f"norm_placement/{source.name}"
     across = "across={train.updates:[20,40]}"
-    taken = ablate(*WORDS, f"rates={name}", across, "first_seed=1", f"root={tmp_path}")
+    taken = ablate(*WORDS, f"rates={name}", across, "first_seed=101", f"root={tmp_path}")
     assert taken.returncode == 0, taken.stderr
     folder = Path(taken.stdout.splitlines()[-1])
     manifest = json.loads((tmp_path / "experiments" / "norm_placement" / folder.name / "manifest.json").read_text())
@@ -165,7 +165,7 @@ def test_a_study_takes_what_was_tuned_and_its_report_is_rebuilt_without_the_tune
     text = (folder / "report.md").read_text()
     headline = text.split("\n")[2]
     assert f"Each variant has its own best learning rate and warmup of `{name}` (`pre`: lr " in headline
-    assert "Seeds 1 both chose them and test them here" in text
+    assert "Seeds 101 both chose them and test them here" in text
     assert "after the nearest smaller one that was tuned" in text
     assert "One peak learning rate" not in text
     assert json.loads((folder / "summary.json").read_text())["rates"] == manifest["rates"]

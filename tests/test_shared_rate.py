@@ -73,6 +73,20 @@ def test_with_own_best_rates_nothing_is_shared(tmp_path: Path) -> None:
     assert [each.one_rate for each in data.verdicts] == [False]
 
 
+def test_under_a_tuned_warmup_alone_the_rate_is_shared(tmp_path: Path) -> None:
+    study, grid = study_of(PRE, POST), {"warmup": [0.02, 0.15]}
+    runs = [run | {"best_validation_loss": 1.5} for run in some_runs(study.tuned(grid), 5)]
+    config = {"optim": {"lr": 0.001, "warmup": 0.15}, "train": {"updates": 400}, "model": {"layers": 2}}
+    data = read_records(write_records(tmp_path, study, runs, grid=grid, config=config))
+    assert [each.one_rate for each in data.verdicts] == [True]
+
+
+def test_rates_from_a_tuned_setting_are_not_shared() -> None:
+    study = study_of(PRE, POST)
+    own = study.with_values({name: {"optim.lr": rate} for name, rate in zip(study.variants, (0.001, 0.002))})
+    assert [at_one_rate(study.claims[0], each) for each in (study, own)] == [True, False]
+
+
 def test_the_keys_are_keys() -> None:
     from ablate.analysis.shared_rate import MOVES_THE_RATE
 

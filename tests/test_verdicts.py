@@ -22,7 +22,7 @@ from ablate.report.text.claims import ledger_row
 from ablate.report.text.claims import verdict as claim_verdict
 from ablate.report.wording import MINUS
 from ablate.store.study_file import study_from, study_to_plain
-from ablate.study import MATCHED, Kind
+from ablate.study import TWINS, Kind
 
 NAN = math.nan
 M = 0.5
@@ -392,7 +392,7 @@ def test_rows_are_adjusted_over_their_table():
 
 
 def test_twins_are_a_table_of_their_own():
-    study, twins = a_study(["a", "b", "c"]), {f"{name},{MATCHED}": {"model.heads": 2} for name in "bc"}
+    study, twins = a_study(["a", "b", "c"]), {f"{name},{TWINS['parameters']}": {"model.heads": 2} for name in "bc"}
     both = study.twinned(twins, {})
     runs = some_runs(both)
     plain, with_twins = (comparisons(each, runs, FIXED) for each in (study, both))

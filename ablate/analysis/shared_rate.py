@@ -21,10 +21,10 @@ def at_one_rate(claim: Claim, study: Study) -> bool:
     """Whether a claim about quality compares members of such a choice at one learning rate that they share.
 
     Under tune=lr `study` is the one at each variant's own best rate, and not to be asked about. A study that crosses
-    its variants with several rates shows more than one.
+    its variants with several rates shows more than one, and under rates= each cell has its own.
     """
     levels = [overrides for levels in study.factors.values() for overrides in levels.values()]
-    if any(RATE_KEY in overrides for overrides in (*study.variants.values(), *levels)):
+    if any(RATE_KEY in overrides for overrides in (*study.variants.values(), *levels, *study.by_cell.values())):
         return False
     keys = (key for part in claim.parts if part.metric in OF_QUALITY for key in compared(part, study))
     return any(key.startswith(MOVES_THE_RATE) for key in keys)

@@ -27,7 +27,7 @@ from ablate.records.looks import Look, looks_in, rates_of, rules_of, sequential
 from ablate.store.bleu_tokenizers import DEFAULT, tokenizer_for
 from ablate.store.record_schema import RESULT_COLUMNS
 from ablate.store.schema import RULES
-from ablate.study import TWINS, Cell, Point, Study, matched_in, place_of
+from ablate.study import RATE, TWINS, Cell, Point, Study, matched_in, place_of
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,14 @@ class ReportData:
         found = self.tuning
         if found is None:
             return self
-        manifest = {key: value for key, value in self.manifest.items() if key not in ("grid", "refined")}
+        at = {cell + place_of(best.values): cell for cell, best in found.best.items()}
+        plan = [[at[cell], *run] for cell, *run in self.manifest["plan"] if cell in at]
+        kept = {key: value for key, value in self.manifest.items() if key not in ("grid", "refined")}
+        manifest = kept | {"plan": plan, "unmeasured": self.unmeasured}
         cost = self.cost
         if cost is not None:
-            at = {cell: cell + place_of(best.values) for cell, best in found.best.items()}
-            cost = {**cost, "cells": {cell: cost["cells"][at[cell]] for cell in at if at[cell] in cost["cells"]}}
+            cost = {**cost, "cells": {at[cell]: each for cell, each in cost["cells"].items() if cell in at}}
         declared = replace(found.study, metric=self.declared.metric)
-        manifest["unmeasured"] = self.unmeasured
         return replace(self, declared=declared, recorded=tuple(map(dict, found.records)), cost=cost, manifest=manifest)
 
     @property
@@ -201,7 +202,7 @@ class ReportData:
         found = judge_all(study, runs, self.manifest["command"], self.estimator, self.unmeasured)
         if self.earlier:
             return [as_judged(each, self.kept) for each in found]
-        if not self.tuning:
+        if RATE not in self.study.searched:
             found = [replace(each, one_rate=at_one_rate(each.claim, study)) for each in found]
         elsewhere = self.tuning.neighbours if self.tuning else {}
         return [with_views(each, study, runs, self.estimator, self.unmeasured, elsewhere) for each in found]

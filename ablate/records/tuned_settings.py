@@ -7,8 +7,7 @@ from pathlib import Path
 from ablate.analysis.budgets import BUDGET, budget_factor
 from ablate.config import BadInput
 from ablate.plan.rates import OwnBest, TunedSetting
-from ablate.records.read import read_context, read_manifest, read_runs, settings
-from ablate.records.report_data import ReportData
+from ablate.records.read import read_manifest, read_outline, settings
 
 
 def tuned_setting(root: Path, name: str) -> TunedSetting:
@@ -17,11 +16,10 @@ def tuned_setting(root: Path, name: str) -> TunedSetting:
     if setting not in settings(root).get(study, []):
         raise BadInput(f"rates={name}: there are no records of it{choices(root)}")
     folder = root / "experiments" / study / setting
-    manifest, declared, runs = read_runs(folder)
-    data = ReportData(folder, declared, manifest, runs, {}, (), {}, None, *read_context(folder))
+    data = read_outline(folder)
     if data.tuning is None:
         raise BadInput(f"rates={name}: it was not tuned, with tune={choices(root)}")
-    factor, usual = budget_factor(data.tuning.study), manifest["config"]["train"]["updates"]
+    factor, usual = budget_factor(data.tuning.study), data.manifest["config"]["train"]["updates"]
     cells = {cell.name: cell for cell in data.tuning.study.cells()}
     return TunedSetting(
         name,

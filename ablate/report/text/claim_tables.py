@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablate.analysis.judging import ClaimVerdict, View
-from ablate.analysis.metrics import Known, metric
+from ablate.analysis.metrics import metric
 from ablate.analysis.quality import Beside
 from ablate.analysis.verdicts import Verdict
 from ablate.records.report_data import ReportData
 from ablate.report.text.caveats import with_seeds
-from ablate.report.text.claims import UNMEASURED, evidence_of, in_bold, shown
+from ablate.report.text.claims import ONE_RATE, UNMEASURED, evidence_of, in_bold, shown
 from ablate.report.wording import ABSENT, escape, name, plural, spoken, table
-from ablate.study import RATE_KEY, Pairs
+from ablate.study import Pairs
 
 FEW = 2  # ways to look at a claim that are named
 HEADER = ["claim", "what it says", "verdict", "effect [95 %]", "other ways to look at it"]
@@ -61,7 +61,8 @@ class Judged:
         """The verdict without its details."""
         if self.found.verdict is None:
             return "not tested" if self.found.measured else UNMEASURED.removesuffix(" here")
-        return f"**{self.found.verdict.name}{' (under earlier rules)' if self.found.earlier else ''}**"
+        limit = " (under earlier rules)" if self.found.earlier else f", {ONE_RATE}" if self.found.one_rate else ""
+        return f"**{self.found.verdict.name}{limit}**"
 
     @property
     def decided(self) -> bool:
@@ -148,14 +149,7 @@ def caveat(of: Sequence[Judged]) -> str:
             return f"in {escape(each.data.setting)} against it: {escape(against[0])}"
     if len({corpus(each) for each in decided}) < 2:
         return f"one corpus only, {escape(corpus(decided[0]))}"
-    tuned = any("grid" in each.data.manifest or RATE_KEY in each.data.study.varied() for each in decided)
-    return ABSENT if tuned or not any(map(needs_training, decided)) else "at one shared learning rate"
-
-
-def needs_training(of: Judged) -> bool:
-    """Whether the claim is about trained models, and not only about sizes or what holds before the first update."""
-    names = [part.contrast.metric for part in of.found.parts]
-    return any(metric(each).known is not Known.counted and not each.startswith("initial_") for each in names)
+    return ONE_RATE if all(each.found.one_rate for each in decided) else ABSENT
 
 
 def following(of: Sequence[Judged]) -> str:

@@ -15,6 +15,7 @@ from ablate.analysis.verdicts import Verdict
 from ablate.report.wording import ABSENT, MINUS, escape, estimate, listed, name, plural, spoken, table
 from ablate.study import Direction, Kind
 
+ONE_RATE = "at one shared learning rate"
 UNTESTED, UNMEASURED = "not tested here", "not measured here"
 ENOUGH = "so many seeds have 80 % power for the margin already"
 
@@ -53,7 +54,7 @@ def verdict(found: ClaimVerdict) -> str:
         return lacking(found)
     if found.earlier:
         return f"{found.verdict.name} (under earlier rules)"
-    return in_words(found) + (", at one shared learning rate" if found.one_rate else "") + fragile(found)
+    return in_words(found) + (f", {ONE_RATE}" if found.one_rate else "") + fragile(found)
 
 
 def fragile(found: ClaimVerdict) -> str:

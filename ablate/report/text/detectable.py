@@ -47,7 +47,7 @@ class Wanted(NamedTuple):
 
     @property
     def deciding(self) -> Wanted:
-        return self._replace(metric=LOSS) if self.metric == QUALITY else self
+        return Wanted(LOSS, self.margin, self.relative) if self.metric == QUALITY else self
 
 
 def outlook(noise: Noise, study: Study, budget: str, seeds: int) -> Iterator[str]:
