@@ -23,7 +23,7 @@ def planned(root: Path) -> str:
     """The id of a run of the study, of none in particular."""
     from corpora import fixture_plan
 
-    return fixture_plan("+sweep=ffn_ratio", "train.updates=100", f"root={root}").runs[3].id
+    return fixture_plan("+sweep=ffn_ratio", "train.updates=100", "first_seed=100", f"root={root}").runs[3].id
 
 
 def kill_worker(root: Path, run: str, deaths: int, process: subprocess.Popen) -> int:
