@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from records import a_run, a_study
+from records import a_run, a_study, some_runs
 from scipy import stats
 
 from ablate.analysis.estimators import FIXED
 from ablate.analysis.judging import judge_all
+from ablate.analysis.kinds import SURVIVORS
+from ablate.analysis.quality import LOSSES
 from ablate.analysis.stability import ratio_of_arms, ratio_of_pairs
 from ablate.analysis.statistics import paired_effect
 from ablate.analysis.trends import exponent, rise
@@ -232,3 +234,36 @@ BAD = {
 def test_a_claim_that_makes_no_sense_gets_a_line(what):
     with pytest.raises(BadInput, match=what):
         a_study(claims=[{"id": "c", "sentence": "s", **BAD[what]}], factors=NUMBERS)
+
+
+def test_losses_do_not_rank_label_smoothing_in_any_of_their_kinds() -> None:
+    """Nor in an interaction. Of bits a byte the vocabularies may differ."""
+    study = a_study(["pre", "post"], [{"id": name, "sentence": "They say.", "contrast": "post - pre", "metric": name,
+                                       "kind": "directional", "margin": 0} for name in LOSSES])  # fmt: skip
+    runs = [
+        run | {"config": {"train": {"label_smoothing": 0.1 * (run["variant"] == "post")}}}
+        for run in some_runs(study, 5)
+    ]
+    assert {each.verdict for each in judge_all(study, runs, "", FIXED)} == {None}
+
+
+def test_a_run_without_the_number_that_others_have_makes_the_rest_survivors() -> None:
+    study = a_study(["pre", "post"], [{"id": "c", "sentence": "They say.", "contrast": "post - pre",
+                                       "metric": "test_loss", "kind": "directional", "margin": 0}])  # fmt: skip
+    runs = some_runs(study, 6)
+    (whole,) = judge_all(study, runs, "", FIXED)
+    worst = next(run for run in runs if run["variant"] == "post")
+    (found,) = judge_all(study, [run | {"test_loss": None} if run is worst else run for run in runs], "", FIXED)
+    assert found.verdict is Verdict.unresolved
+    assert found.parts[0].note == SURVIVORS
+    assert whole.parts[0].note != SURVIVORS
+
+
+def test_the_margin_of_a_trend_is_a_share_of_the_baseline() -> None:
+    """And not of the difference, which may be as good as none."""
+    study = a_study(["pre", "post"], [{"id": "c", "sentence": "They say.", "contrast": "post - pre", "factor": "size",
+                                       "metric": "test_loss", "kind": "trend"}],
+                    factors={"size": {"1": {}, "2": {"model.layers": 2}}})  # fmt: skip
+    runs = [run | {"test_loss": 2.0 + 0.001 * run["seed"]} for run in some_runs(study, 5)]
+    (found,) = judge_all(study, runs, "", FIXED)
+    assert found.parts[0].margin == pytest.approx(0.01 * 2.002)

@@ -111,8 +111,16 @@ def trained(record: Record) -> bool:
 
 
 def lost_seeds(records: Iterable[Record], measure: Metric) -> set[int]:
-    """Seeds of runs that did not finish, for a metric that only finished runs have."""
-    return {pair(record) for record in records if measure.known is Known.finished and record["status"] != "finished"}
+    """Seeds of runs without the number that other runs of the cell have, for a metric that only finished runs have."""
+    if measure.known is not Known.finished:
+        return set()
+    records = list(records)
+    known = any(measure.value(record) is not None for record in records if trained(record))
+    return {
+        pair(record)
+        for record in records
+        if record["status"] != "finished" or (known and trained(record) and measure.value(record) is None)
+    }
 
 
 def arms(records: Sequence[Record], measure: Metric, variant: str, baseline: str) -> Arms:

@@ -12,7 +12,7 @@ import numpy as np
 from ablate.analysis.effects import Arms, Comparison, arms, compare, effect_of, lost_seeds, of_cell, values
 from ablate.analysis.estimators import ANYTIME, Estimator, Outcomes, counts
 from ablate.analysis.metrics import Known, Metric, Record, metric
-from ablate.analysis.quality import BLEU, LOSS, OPPOSITE, Beside, beside, losses_compare
+from ablate.analysis.quality import BITS, BLEU, LOSS, LOSSES, OPPOSITE, Beside, beside, losses_compare
 from ablate.analysis.stability import LEAST, ratio_of_arms, ratio_of_pairs
 from ablate.analysis.statistics import Effect, seeds_needed
 from ablate.analysis.trends import cells_of, exponent, levels_of, rise
@@ -108,7 +108,7 @@ def of_difference(part: Contrast, study: Study, records: Sequence[Record], estim
     found, wide = (difference(part, records, estimator, each) for each in (0.95, level))
     if not found.arms.seeds:
         return "no pair of runs has this number"
-    if part.metric == LOSS and part.than is None and not losses_compare(records, part.cells):
+    if part.metric in LOSSES and not losses_compare(records, part.cells, part.metric == BITS):
         return "label smoothing or the vocabulary differs, so losses do not rank these"
     need = None
     if found.effect.seeds > 1 and metric(part.metric).known is not Known.counted:
@@ -239,7 +239,9 @@ def of_trend(part: Contrast, study: Study, records: Sequence[Record], estimator:
     empty, measured = found
     pairs, measure = replace(empty, variant=rise(measured)), metric(part.metric)
     effect, wide = (effect_of(pairs, measure, estimator, None, each) for each in (0.95, level))
-    size = abs(float(measured[0].mean()))
+    first = part.variant if part.baseline is None else part.baseline
+    at_first = values(of_cell(records, cells_of(study, first, str(part.factor))[0]), measure)
+    size = abs(float(np.mean(list(at_first.values()))))
     margin = measure.margin_at(size) if part.margin is None else part.margin * (size if part.relative else 1)
     wanted = estimator.needed(margin or abs(effect.mean), effect.spread)
     need = None if wanted is None else max(wanted - effect.seeds, 0)

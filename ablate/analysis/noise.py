@@ -97,9 +97,9 @@ def chi2_median(df: int) -> float:
 
 def once(spreads: Iterable[Spread]) -> list[Spread]:
     """The spreads with each contrast once, however many studies have it: from the most seeds."""
-    found: dict[tuple[str, str, tuple[str, str]], Spread] = {}
+    found: dict[tuple[Any, ...], Spread] = {}
     for each in spreads:
-        key = (each.metric, each.budget, each.cells)
+        key = (each.metric, each.budget, each.cells, each.references)
         if key not in found or found[key].seeds < each.seeds:
             found[key] = each
     return list(found.values())

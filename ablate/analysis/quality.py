@@ -17,7 +17,8 @@ from ablate.analysis.statistics import Effect
 from ablate.analysis.verdicts import Verdict
 from ablate.study import QUALITY, Contrast, Direction, Kind, Study
 
-LOSS, BLEU = "test_loss", "test_bleu"
+LOSS, BLEU, BITS = "test_loss", "test_bleu", "test_bits_per_byte"
+LOSSES = (LOSS, "validation_loss", BITS)
 OPPOSITE = {Direction.higher: Direction.lower, Direction.lower: Direction.higher}
 
 
@@ -29,10 +30,13 @@ class Beside(Enum):
     unclear = "cannot tell"
 
 
-def losses_compare(records: Sequence[Record], cells: Iterable[str]) -> bool:
-    """Whether these cells have the same vocabulary, and so the same tokeniser, and the same label smoothing."""
+def losses_compare(records: Sequence[Record], cells: Iterable[str], a_byte: bool = False) -> bool:
+    """Whether these cells have the same label smoothing, and the same vocabulary, and so the same tokeniser.
+
+    Of losses `a_byte` the vocabularies may differ.
+    """
     found = {
-        (record.get("corpus"), record.get("config", {}).get("train", {}).get("label_smoothing"))
+        ("" if a_byte else record.get("corpus"), record.get("config", {}).get("train", {}).get("label_smoothing"))
         for cell in cells
         for record in of_cell(records, cell)
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ablate.analysis.kinds import SURVIVORS
+from ablate.analysis.quality import Beside
 from ablate.analysis.verdicts import Reading, Verdict
 from ablate.plan.composition import Plan
 from ablate.records.collect import Corpora, collect
@@ -50,7 +51,8 @@ def open_questions(data: ReportData) -> list[str]:
     tested = [found for found in data.verdicts if found.verdict is not None]
     if tested or unmeasured_claims(data):
         parts = [(found, part) for found in tested if found.verdict is Verdict.unresolved for part in found.parts]
-        undecided = [f for f, part in parts if part.verdict is Verdict.unresolved and part.note != SURVIVORS]
+        undecided = [f for f, part in parts if part.verdict is Verdict.unresolved and part.note != SURVIVORS
+                     and part.bleu is not Beside.disagrees]  # fmt: skip
         return list(dict.fromkeys(found.claim.id for found in undecided))
     unresolved = [found for found in data.comparisons if found.reading is Reading.unresolved]
     return [found.variant for found in unresolved if not found.conditional]
