@@ -29,6 +29,11 @@ def limits(data: ReportData, verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
             f"One peak learning rate{f' ({lr:g})' if lr else ''} for all variants: a difference between them may be an "
             "artefact of tuning. A variant with another best rate may look worse than it is."
         )
+    if data.tuning:
+        yield (
+            "The seeds that chose each variant's own best point also test it, which favours a variant with many points "
+            "that are nearly best. `rates=STUDY/SETTING` with another `first_seed=` tests the choice on fresh seeds."
+        )
     yield from map(escape, data.study.limits)
     yield from too_small_to_see(data)
     corpus = data.manifest["corpus"]
