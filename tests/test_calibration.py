@@ -10,10 +10,13 @@ from short import case
 from ablate.analysis.sequential import SCALE, log_e_values
 
 pytestmark = pytest.mark.calibration
+SHORT = ("library Gaussian 5", "detectable 5 20", "conjunctions Gaussian 2 1", "conjunction found 5", "stability t3 5")
+ALIKE = ("library", "detectable", "conjunction", "stability")  # of each of these rows one is short
 LONG = {  # which take seconds and are like others that are short
     *("A/A Gaussian family", "A/A t3 family", "shares 0.5 10", "shares 0.8 10"),
     *("sequential shares 0.5", "sequential shares 0.8"),
     *("stopping t", "stopping t3", "stopping Laplace", "stopping contaminated", "stopping family"),
+    *(name for name in ROWS if name.startswith(ALIKE) and name not in SHORT),
 }
 
 
