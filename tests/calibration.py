@@ -18,6 +18,7 @@ from scipy import stats
 
 from ablate.analysis.estimators import ANYTIME, FIXED, Estimator
 from ablate.analysis.judging import ClaimVerdict, judge_all
+from ablate.analysis.kinds import LEAST_SEEDS
 from ablate.analysis.moderated import moderated
 from ablate.analysis.noise import Noise, Spread
 from ablate.analysis.power import POWER, detectable
@@ -129,7 +130,15 @@ def false_alarms(studies: int, noise: str, seeds: int, variants: int = 1) -> Row
     arms = scores(studies, noise, variants + 1, seeds)
     happened = sum(given(found, *DECIDED) for found in judged(study, arms))
     what = "a difference is found where there is none" + (f", {variants} variants under Holm" * (variants > 1))
-    return Row(what, str(seeds), noise, ALPHA, happened, studies, "within" if (noise, variants) in EXACT else "at most")
+    return Row(
+        what,
+        str(seeds),
+        noise,
+        ALPHA,
+        happened,
+        studies,
+        "within" if (noise, variants) in EXACT and seeds >= LEAST_SEEDS else "at most",
+    )
 
 
 EXACT = [("Gaussian", 1)]  # where the test has its nominal level, and not merely no more
@@ -322,7 +331,7 @@ ROWS: dict[str, Callable[[int], Row]] = {
     **{f"A/A {noise} family": lambda studies, noise=noise: false_alarms(studies, noise, 5, variants=4)
        for noise in ("Gaussian", "t3")},
     **{f"planted {effect} {n}": lambda studies, effect=effect, n=n: discoveries(studies, n, effect)
-       for effect, n in ((2.0, 3), (1.5, 5), (1.0, 10))},
+       for effect, n in ((1.5, 5), (1.0, 10))},
     **{f"coverage {noise}": lambda studies, noise=noise: misses(studies, noise, 5) for noise in ("Gaussian", "t3")},
     **{f"margin {kind}": lambda studies, kind=kind: at_the_margin(studies, kind, 5)
        for kind in ("at_least_as_good", "no_difference", "in_range")},

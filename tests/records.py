@@ -143,7 +143,7 @@ def diagnosis(rng: np.random.Generator, update: int) -> dict[str, Any]:
 
 
 def some_runs(
-    study: Study, seeds: int = 3, step: float = 1.0, diverged: Iterable[tuple[str, int]] = ()
+    study: Study, seeds: int = 5, step: float = 1.0, diverged: Iterable[tuple[str, int]] = ()
 ) -> list[dict[str, Any]]:
     """Every cell with every seed; cell number i scores about `step` x i below the first."""
     lost, runs = set(diverged), []

@@ -175,7 +175,7 @@ def test_parts_that_measure_something_may_still_contradict() -> None:
     parts = [{key: part[key] for key in part if key not in ("id", "sentence")} for part in parts]
     study = a_study(claims=[{"id": "c", "sentence": "s", "kind": "several", "parts": parts}])
     for loss, verdict, measured in ((1.0, "contradicted", True), (3.0, None, False)):
-        runs = [run | {"validation_loss": loss if run["variant"] == "post" else 2.0} for run in some_runs(study, 4)]
+        runs = [run | {"validation_loss": loss if run["variant"] == "post" else 2.0} for run in some_runs(study, 5)]
         (found,) = judge_all(study, blind(runs), COMMAND, FIXED)
         assert (found.verdict.name if found.verdict else None, found.measured) == (verdict, measured)
 
@@ -225,7 +225,7 @@ def test_seeds_are_not_added_for_what_no_number_of_them_would_show(tmp_path: Pat
 def two_settings(root: Path, **of_the_first: float) -> list[ReportData]:
     """Two in which differences are alike; BLEU is 0 in all runs of the second."""
     study = a_study(claims=[a_claim()])
-    runs = some_runs(study, 4)
+    runs = some_runs(study, 5)
     scored = [run | {"test_bleu": told["test_bleu"]} for run, told in zip(blind(runs), runs)]
     write_records(root, study, [run | of_the_first for run in scored], preset="laptop")
     write_records(root, study, blind(runs), preset="paper")

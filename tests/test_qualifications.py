@@ -22,7 +22,7 @@ def with_dead(dead: dict[int, dict[str, float]]) -> list[dict[str, Any]]:
     """Runs of which those of `post` with these seeds have these shares of dead units."""
     return [
         run | {"final_dead_units": dead[run["seed"]]} if run["variant"] == "post" and run["seed"] in dead else run
-        for run in some_runs(a_study())
+        for run in some_runs(a_study(), 3)
     ]
 
 

@@ -102,7 +102,7 @@ def test_every_report_is_whole_and_rebuilds_to_the_same_bytes(name, tmp_path):
 
 def test_results_are_the_columns_that_others_rely_on(tmp_path, undrawn):
     study, _ = STUDIES["with a factor"]
-    write_records(tmp_path, study, some_runs(study, diverged=[("post,warmup=0", 0)]))
+    write_records(tmp_path, study, some_runs(study, 3, diverged=[("post,warmup=0", 0)]))
     rows = list(csv.DictReader((build(tmp_path, "toy", SETTING) / "results.csv").open()))
     assert list(rows[0]) == [
         "study",
@@ -137,7 +137,7 @@ def test_results_are_the_columns_that_others_rely_on(tmp_path, undrawn):
 
 def test_the_frame_has_the_same_columns_and_numbers(tmp_path, undrawn):
     study = a_study()
-    data = read_records(write_records(tmp_path, study, some_runs(study, diverged=[("post", 0)])))
+    data = read_records(write_records(tmp_path, study, some_runs(study, 3, diverged=[("post", 0)])))
     assert list(data.frame.columns) == data.columns
     assert data.frame["test_bleu"].isna().sum() == 1
     assert data.frame["learned"].sum() == 5
@@ -223,7 +223,7 @@ def test_an_unresolved_answer_says_what_would_resolve_it(tmp_path, undrawn):
 
 def test_where_some_did_not_learn_the_answer_is_who_did(tmp_path, undrawn):
     study = a_study()
-    runs = [run | {"learned": int(run["variant"] == "pre" or run["seed"] == 0)} for run in some_runs(study)]
+    runs = [run | {"learned": int(run["variant"] == "pre" or run["seed"] == 0)} for run in some_runs(study, 3)]
     text = (toy(tmp_path, runs) / "report.md").read_text()
     assert text.splitlines()[2] == "**Runs that learned: `pre` 3 of 3; `post` 1 of 3.**"
     assert "2 of 3 runs of `post` finished without having learned" in text

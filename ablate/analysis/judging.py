@@ -138,7 +138,7 @@ def parts_of(
         else:
             found = tested(part, study, records, estimator, level)
             if isinstance(found, Tested) and study.pairs is Pairs.halves:  # more would end in a false alarm
-                found = replace(found, need=None)
+                found = replace(found, never_more=True)
             yield untested(part, found) if isinstance(found, str) else found
 
 
@@ -216,7 +216,7 @@ def judgement(part: Tested | Judgement, verdict: Verdict | None, p: float, recor
         effect.high,
         effect.seeds,
         p,
-        part.need if unresolved and not (part.conditional or part.split) else None,
+        part.needed if unresolved and not (part.conditional or part.split) else None,
         "; ".join(text for text in (part.note, f"BLEU {bleu.value}" if bleu else "") if text),
         margin=part.margin,
         bleu=bleu,

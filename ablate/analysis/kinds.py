@@ -27,6 +27,7 @@ from ablate.analysis.verdicts import (
 )
 from ablate.study import Contrast, Direction, Kind, Study
 
+LEAST_SEEDS = 5  # of either arm: fewer decide no claim, for a spread of so few is now and then absurdly narrow
 SURVIVORS = "conditional on survival, decides nothing alone"
 
 
@@ -43,10 +44,24 @@ class Tested:
     conditional: bool = False  # on survival, so that it decides nothing
     bleu: Effect | None = None  # the same difference in BLEU, where the test loss decides; with the wide interval
     bleu_margin: float = 0.0
+    never_more: bool = False  # whether more seeds are never asked for
 
     @property
     def has_p(self) -> bool:
         return self.part.kind not in WITHOUT_P
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are fewer seeds than a claim takes. Counted numbers, which have no chance in them, take one."""
+        return self.effect.seeds < LEAST_SEEDS and metric(self.part.metric).known is not Known.counted
+
+    @property
+    def needed(self) -> int | None:
+        """How many more seeds it takes, at least as many as a claim does; None where none would help."""
+        if self.never_more:
+            return None
+        least = LEAST_SEEDS - self.effect.seeds if self.too_few else 0
+        return max(self.need or 0, least) if self.need is not None or least else None
 
     @property
     def p(self) -> float:
@@ -55,7 +70,7 @@ class Tested:
 
     def verdict(self, p: float, strict: bool = False) -> Verdict:
         """`p` is adjusted; a strict verdict allows for the other contrasts of the claim."""
-        if self.conditional:
+        if self.conditional or self.too_few:
             return Verdict.unresolved
         effect, wide = (oriented(each, self.part) for each in (self.effect, self.wide if strict else self.effect))
         found = RULES[self.part.kind](self, effect, wide, p)
