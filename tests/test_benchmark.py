@@ -178,6 +178,7 @@ def tiny() -> Workload:
     return workload(["data=fixture"], quick=True, updates=2)
 
 
+@pytest.mark.long
 def test_ablate_alone_is_measured(tiny: Workload) -> None:
     found = in_turn("training", training_turns(tiny, []), tiny, 1, lambda line: None)
     assert [(each.subject, each.failure, len(each.rates)) for each in found] == [(LONE, None, 1), (STUDY, None, 1)]

@@ -149,6 +149,7 @@ def test_prepare_only_prepares_and_trains_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/*"))
 
 
+@pytest.mark.long
 def test_a_corpus_that_has_changed_under_its_name_is_refused(tmp_path: Path) -> None:
     text, root = tmp_path / "mine", tmp_path / "root"
     text.mkdir()
@@ -238,6 +239,7 @@ def test_a_key_that_the_study_varies_cannot_be_set() -> None:
     assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_run_whose_weights_are_gone_is_trained_anew_only_to_be_scored_anew(tmp_path: Path) -> None:
     arguments = ("preset=smoke", "data=fixture", f"root={tmp_path}", "seeds=1", *QUICK)
     assert ablate(*arguments).returncode == 0
@@ -266,6 +268,7 @@ def test_sigterm_ends_the_command_and_its_workers(tmp_path: Path) -> None:
     assert [curve.stat().st_size for curve in curves] == sizes  # nobody trains on
 
 
+@pytest.mark.long
 def test_the_example_for_notebooks_works(done: tuple[Path, subprocess.CompletedProcess]) -> None:
     root, _ = done
     example = (CONF.parent / "README.md").read_text().partition("```python\n")[2].partition("```")[0]

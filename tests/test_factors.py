@@ -168,6 +168,7 @@ def test_what_one_setting_leaves_open_cannot_be_told(tmp_path) -> None:
     assert next(line for line in text.splitlines() if line.startswith("| `post`")).endswith(f"| {OPEN} |")
 
 
+@pytest.mark.long
 def test_the_command_compares_and_the_index_links_it(tmp_path, capsys) -> None:
     two_settings(tmp_path, 0.0)
     for setting in ("synthetic-laptop", "synthetic-paper"):

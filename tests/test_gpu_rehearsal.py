@@ -34,6 +34,7 @@ def test_steps_are_done_one_after_the_other_and_written_down(
     assert "| memory | skipped |" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU nothing fails")
 def test_a_step_that_fails_does_not_stop_the_others(packed: Path, tmp_path: Path) -> None:
     assert run(packed, tmp_path / "out", "cuda", ["environment", "pairing"]) == 1

@@ -152,6 +152,7 @@ def secretive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return root, said.stdout + said.stderr
 
 
+@pytest.mark.long
 def test_no_secret_is_written_or_said(secretive: tuple[Path, str]) -> None:
     root, said = secretive
     assert SECRET not in said

@@ -77,6 +77,7 @@ def test_a_folder_without_flock_is_named_with_what_is_not_guaranteed(
     assert "\n" not in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "where"), each_once(BOTH, ["here", "elsewhere"]))
 def test_the_lock_of_a_killed_process_is_free_and_that_of_a_living_one_is_not(
     kind: str, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -93,6 +94,7 @@ def test_the_lock_of_a_killed_process_is_free_and_that_of_a_living_one_is_not(
     assert not is_held(path)
 
 
+@pytest.mark.long
 def test_a_lock_whose_host_was_lost_long_ago_is_not_called_held(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_pair_that_does_not_fit_is_a_fault(monkeypatch: pytest.MonkeyPatch) ->
         gradients_that_fit(state, a_batch())
 
 
+@pytest.mark.long
 def test_a_run_short_of_memory_is_finished_and_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     easy = trained(tmp_path / "easy", "model.dropout=0")
     short_of_memory(monkeypatch, 8)

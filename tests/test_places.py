@@ -31,6 +31,7 @@ NAMED = {  # what names a path, with the commands that read it
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMED)
 def test_a_user_without_a_home_is_named_in_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -122,6 +123,7 @@ MODULES = [
 ]
 
 
+@pytest.mark.long
 def test_modules_are_imported_without_what_only_unix_has() -> None:
     code = f"""
 import importlib, os, signal, sys

@@ -148,6 +148,7 @@ def test_a_setting_that_is_not_there_or_was_not_tuned_is_said_with_those_that_we
 WORDS = ("+sweep=norm_placement", "preset=smoke", "data=fixture", *QUICK)
 
 
+@pytest.mark.long
 def test_a_study_takes_what_was_tuned_and_its_report_is_rebuilt_without_the_tuned_setting(tmp_path: Path) -> None:
     grid = ["tune=[lr,warmup]", "grid={lr:[0.002],warmup:[0.4]}", "train.updates=20", "refine=false"]
     tuned = ablate(*WORDS, *grid, f"root={tmp_path}")

@@ -135,6 +135,7 @@ def test_a_command_trains_the_grid_and_then_beside_its_best(trained: Path) -> No
     assert verified.returncode == 0, verified.stdout
 
 
+@pytest.mark.long
 def test_the_same_command_again_trains_nothing_and_more_seeds_keep_the_points(trained: Path) -> None:
     first = manifest_of(trained)
     times = {path: path.stat().st_mtime_ns for path in trained.glob("runs/*/result.json")}
@@ -150,6 +151,7 @@ def test_the_same_command_again_trains_nothing_and_more_seeds_keep_the_points(tr
     assert len(second["plan"]) == 3 * len(first["plan"]) / 2
 
 
+@pytest.mark.long
 def test_a_dry_run_says_so_and_refine_false_leaves_it_out(tmp_path: Path) -> None:
     said = ablate(*TUNED, "dry_run=true", f"root={tmp_path}").stdout
     assert "then every variant also beside the best learning rates" in said

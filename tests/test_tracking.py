@@ -352,6 +352,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
         yield server
 
 
+@pytest.mark.long
 def test_online_a_study_is_a_group_on_the_server(tmp_path: Path, server: type[Server]) -> None:
     plan = two_runs()
     line = tracking.start(plan, store_with(tmp_path, plan), WandbConfig(mode=WandbMode.online)).finish()
@@ -659,6 +660,7 @@ def test_the_report_is_a_run_of_its_study(tmp_path: Path) -> None:
     assert "report-norms-toy-smoke" in run["artifacts"]
 
 
+@pytest.mark.long
 def test_a_report_is_shown_again_only_where_it_has_changed_and_then_in_its_own_place(tmp_path: Path) -> None:
     plan = offline(two_runs())
     folder = report_of(tmp_path, plan)
@@ -672,6 +674,7 @@ def test_a_report_is_shown_again_only_where_it_has_changed_and_then_in_its_own_p
         assert (only / "files/report/report.md").read_text() == text
 
 
+@pytest.mark.long
 def test_online_the_report_and_its_artifact_are_uploaded(tmp_path: Path, server: type[Server]) -> None:
     plan = offline(two_runs(), WandbMode.online)
     line = show_report(plan, tmp_path, report_of(tmp_path, plan))
@@ -687,6 +690,7 @@ def test_online_the_report_and_its_artifact_are_uploaded(tmp_path: Path, server:
     assert tracking.start_report(plan, Store(tmp_path), report_of(tmp_path, plan)).process is None
 
 
+@pytest.mark.long
 def test_a_report_that_cannot_go_online_is_shown_offline(tmp_path: Path, server: type[Server]) -> None:
     server.refuses = True
     plan = offline(two_runs(), WandbMode.online)
@@ -751,6 +755,7 @@ def test_what_was_shown_in_one_place_is_shown_in_another_unless_it_is_online(tmp
     assert not replace(there, online=True, project="third").has_shown("id", "content")
 
 
+@pytest.mark.long
 def test_a_run_that_has_no_scores_is_shown_without_them(tmp_path: Path) -> None:
     """A run of zero updates has been measured and nothing else; one that diverged has a curve."""
     plan, store = two_runs(), Store(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from corpora import composed
 from records import a_run, a_study, write_records
-from short import each_once
+from short import each_once, sometimes
 
 from ablate.config import BadInput, ModelConfig
 from ablate.data.corpus import Corpus
@@ -43,7 +43,7 @@ def shape(model: ModelConfig) -> tuple[Any, ...]:
     return model.d_k, model.heads, model.ffn_ratio, model.layers
 
 
-@pytest.mark.parametrize("kind", TWINS)
+@pytest.mark.parametrize("kind", sometimes(TWINS, "parameters"))
 def test_twins_have_the_baselines_size_and_change_d_model_alone(kind: str) -> None:
     found = planned("+sweep=ffn_ratio", f"match={kind}")
     aim, ending = size(kind, found, "ratio4"), f",{TWINS[kind]}"
@@ -56,6 +56,7 @@ def test_twins_have_the_baselines_size_and_change_d_model_alone(kind: str) -> No
     assert found.setting == f"fixture-laptop-match={kind}"
 
 
+@pytest.mark.long
 def test_both_may_be_matched_and_each_has_the_twins_that_it_has_alone() -> None:
     both = planned("+sweep=ffn_ratio", "match=[flops,parameters]")
     assert both.setting == "fixture-laptop-match=parameters+flops"

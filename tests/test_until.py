@@ -58,6 +58,7 @@ def test_looking_again_takes_wider_intervals_and_says_so(tmp_path: Path) -> None
     assert "Seeds were added" in texts[1]
 
 
+@pytest.mark.long
 def test_seeds_are_added_up_to_the_most_and_only_those_are_trained(tmp_path: Path) -> None:
     words = ["+sweep=norm_placement", "preset=smoke", "data=fixture", "train.updates=20", *QUICK]
     command = [*words, "until=resolved", f"root={tmp_path}"]

@@ -227,6 +227,7 @@ def test_a_server_that_does_not_answer_is_given_up(
     assert "cannot be reached" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_online_both_are_made_once_and_then_renewed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
