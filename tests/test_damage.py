@@ -109,6 +109,7 @@ def copied(cut: Path, root: Path) -> Path:
     return path.parent
 
 
+@pytest.mark.long
 @given(st.data())
 @tried(10)
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_starts_anew(

@@ -312,6 +312,7 @@ TABLES = [
 folders = st.dictionaries(st.sampled_from([*SIDES, *TABLES, "notes.txt"]), texts, max_size=4)
 
 
+@pytest.mark.long
 @given(
     folders,
     st.sampled_from(["", "/train", "/not/there", "/train.csv", "/train.en", "/train.txt", "/a.tmx", "/a.en-fr"]),

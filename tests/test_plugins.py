@@ -102,6 +102,7 @@ def test_a_plugin_replaces_no_member(key: str, tmp_path: Path) -> None:
     assert table == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("key", ["metric", "figure", "data.loader", "diagnostic"])
 def test_a_name_that_exists_in_a_table_which_is_not_imported_yet_is_refused_before_anything_is_trained(
     key: str, tmp_path: Path

@@ -123,6 +123,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_a_command_trains_the_grid_and_then_beside_its_best(trained: Path) -> None:
     manifest = manifest_of(trained)
     points = manifest["refined"]["pre"]

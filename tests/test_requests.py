@@ -125,6 +125,7 @@ def test_two_commands_train_no_run_twice(tmp_path: Path) -> None:
         assert updates == list(range(1, 151))
 
 
+@pytest.mark.long
 def test_a_run_that_another_command_is_at_keeps_its_files(tmp_path: Path) -> None:
     spec = fixture_plan("+sweep=norm_placement").runs[0]
     store, folder = Store(tmp_path), Store(tmp_path).run(spec.id)

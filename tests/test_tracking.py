@@ -200,6 +200,7 @@ def is_gone(process: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_runs_are_shown_as_they_go_and_from_their_record_where_they_are_done(tmp_path: Path) -> None:
     plan, store = two_runs(), Store(tmp_path)
     live, done = (store.run(spec.id) for spec in plan.runs)
