@@ -257,6 +257,7 @@ def test_a_record_from_before_the_loss_set_keeps_its_id(share: float | None) -> 
     assert evaluation_id(config_from_plain(plain), "a training") == expected
 
 
+@pytest.mark.long
 def test_the_loss_is_taken_over_the_pool_and_records_hold_what_it_takes(tmp_path: Path) -> None:
     root = tmp_path / "root"
     store = Store(root)

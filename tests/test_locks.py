@@ -125,6 +125,7 @@ ledger(pathlib.Path(sys.argv[1]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", sometimes(LOCKS, *BOTH))
 def test_the_ledger_waits_for_whoever_rewrites_it_and_leaves_nothing_else(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
